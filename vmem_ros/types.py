@@ -1,0 +1,160 @@
+"""The small types through which the rooms of the package meet: plain frozen dataclasses of tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from vmem_ros.errors import InvalidImageError
+from vmem_ros.geometry import Camera, as_pose, unproject
+
+Source = Literal["observed", "generated"]
+
+# What a second look at an imagined pixel is worth: it is remembered, but no camera ever saw it.
+IMAGINED_CONFIDENCE = 0.5
+
+
+def as_image(image: object, name: str = "image") -> Tensor:
+    """Return an image as a uint8 [H, W, 3] tensor (RGB), or raise :class:`InvalidImageError`."""
+    out = torch.as_tensor(image)
+    if out.dtype != torch.uint8 or out.ndim != 3 or out.shape[-1] != 3 or out.numel() == 0:
+        raise InvalidImageError(f"{name} must be uint8 [H, W, 3] RGB, got {out.dtype} {list(out.shape)}")
+    return out
+
+
+def as_map(values: object, size: tuple[int, int], name: str) -> Tensor:
+    """Return a float32 [H, W] map of the given (height, width), or raise :class:`InvalidImageError`."""
+    out = torch.as_tensor(values)
+    if not out.is_floating_point() or tuple(out.shape) != size:
+        raise InvalidImageError(f"{name} must be float [{size[0]}, {size[1]}], got {out.dtype} {list(out.shape)}")
+    return out.to(torch.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """Where a view is wanted.
+
+    :param camera: intrinsics and size of the wanted image.
+    :param T_world_camera: [4, 4] float64.
+    :param stamp_ns: time of the pose in nanoseconds; the view carries it.
+    """
+
+    camera: Camera
+    T_world_camera: Tensor
+    stamp_ns: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "T_world_camera", as_pose(self.T_world_camera))
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """One image of the world and where it was taken.
+
+    :param image: [H, W, 3] uint8 RGB.
+    :param camera: its intrinsics; the size must agree with the image.
+    :param T_world_camera: [4, 4] float64.
+    :param depth: [H, W] float32 z-depth in metres; NaN unknown, +Inf looked and saw nothing. ``None`` if not estimated.
+    :param confidence: [H, W] float32, the share of each pixel that a real camera saw: 1 observed, 0 imagined.
+    :param latent: [C, h, w] autoencoder latent, if a generator made one.
+    :param embedding: [D] image embedding, if a generator made one.
+    :param stamp_ns: acquisition time, i.e. the time of the pose, in nanoseconds.
+    :param source: ``observed`` by a camera or ``generated``.
+    """
+
+    image: Tensor
+    camera: Camera
+    T_world_camera: Tensor
+    depth: Tensor | None = None
+    confidence: Tensor | None = None
+    latent: Tensor | None = None
+    embedding: Tensor | None = None
+    stamp_ns: int = 0
+    source: Source = "observed"
+
+    def __post_init__(self) -> None:
+        image = as_image(self.image)
+        if tuple(image.shape[:2]) != self.camera.size:
+            raise InvalidImageError(
+                f"image is {image.shape[1]} x {image.shape[0]} but its intrinsics are for "
+                f"{self.camera.width} x {self.camera.height}: resize one of them (Camera.resized)"
+            )
+        object.__setattr__(self, "image", image)
+        object.__setattr__(self, "T_world_camera", as_pose(self.T_world_camera))
+        if self.depth is not None:
+            depth = as_map(self.depth, self.camera.size, "depth")
+            # Sensors write 0 where they saw nothing; inside the package 0 is never a depth.
+            object.__setattr__(self, "depth", torch.where(depth > 0, depth, torch.nan))
+        if self.confidence is not None:
+            object.__setattr__(self, "confidence", as_map(self.confidence, self.camera.size, "confidence"))
+
+    @property
+    def target(self) -> Target:
+        """The camera, pose and time of this view."""
+        return Target(self.camera, self.T_world_camera, self.stamp_ns)
+
+
+@dataclass(frozen=True, eq=False)
+class PointMap:
+    """Geometry of one view.
+
+    :param points: [H, W, 3] float32 in the *optical frame* of the camera, metres; NaN where there is no surface.
+    :param confidence: [H, W] float32 in [0, 1]: how much the geometry is to be trusted.
+    """
+
+    points: Tensor
+    confidence: Tensor
+    camera: Camera
+    T_world_camera: Tensor
+
+    @classmethod
+    def from_depth(cls, depth: Tensor, confidence: Tensor, camera: Camera, T_world_camera: Tensor) -> PointMap:
+        """Return the point map of a z-depth image [H, W]; NaN, infinite and non-positive depths have no point."""
+        valid = torch.isfinite(depth) & (depth > 0)
+        points = unproject(torch.where(valid, depth, torch.nan), camera)
+        return cls(points, torch.where(valid, confidence, 0.0), camera, T_world_camera)
+
+    @property
+    def depth(self) -> Tensor:
+        """[H, W] z-depth in metres, NaN where there is no surface."""
+        return self.points[..., 2]
+
+
+@dataclass(frozen=True, eq=False)
+class Projection:
+    """What a memory shows at a pose, without imagining anything.
+
+    :param image: [H, W, 3] uint8; zero where nothing is remembered.
+    :param depth: [H, W] float32 z-depth in metres; NaN where nothing is remembered.
+    :param seen: [H, W] bool: something is remembered here.
+    :param ids: [H, W] int64 of the front surfel, or -1. A memory without surfels may number its own elements.
+    :param confidence: [H, W] float32: 0 not seen, :data:`IMAGINED_CONFIDENCE` remembered but imagined, 1 remembered
+        and once seen by a real camera.
+    """
+
+    image: Tensor
+    depth: Tensor
+    seen: Tensor
+    ids: Tensor
+    confidence: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Recall:
+    """What a memory returns for a chunk of targets.
+
+    :param views: reference views, best first; at most the K asked for.
+    :param weights: [len(views)] float64, non-negative, sum 1.
+    :param indices: number of each view in the memory.
+    :param projections: what memory shows at each target pose, one per target.
+    :param fallback: nothing that the targets see is remembered, and the views are only the nearest poses.
+    """
+
+    views: tuple[View, ...]
+    weights: Tensor
+    indices: tuple[int, ...]
+    projections: tuple[Projection, ...] = field(default=())
+    fallback: bool = False

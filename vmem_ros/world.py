@@ -1,0 +1,1 @@
+"""The loop: read what matters, generate what is new, find its geometry, write it back."""
