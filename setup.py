@@ -1,0 +1,43 @@
+"""The library and the ``vmem`` command without ROS: ``pip install .``
+
+Name, version, description and licence come from ``package.xml``, which ROS reads; the pinned versions of
+``requirements/core.txt`` are the tested ones, here they are lower bounds.
+"""
+
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+package = ElementTree.parse(ROOT / "package.xml").getroot()
+
+
+def text(tag: str) -> str:
+    return " ".join(package.findtext(tag, "").split())
+
+
+setup(
+    name=text("name"),
+    version=text("version"),
+    description=text("description"),
+    license=text("license"),
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8") if (ROOT / "README.md").exists() else "",
+    long_description_content_type="text/markdown",
+    packages=find_packages(include=["vmem_ros", "vmem_ros.*"]),
+    package_data={"vmem_ros": ["py.typed", "models/**/*"]},
+    python_requires=">=3.10",
+    install_requires=[
+        "numpy>=1.26",
+        "scipy>=1.11",
+        "torch>=2.4",
+        "opencv-python-headless>=4.9",
+        "safetensors>=0.4.3",
+        "rosbags>=0.10",
+        "tqdm>=4.66",
+        "PyYAML>=6.0",
+        "matplotlib>=3.8",
+        "pillow>=10.0",
+    ],
+    entry_points={"console_scripts": ["vmem = vmem_ros.cli:main"]},
+)

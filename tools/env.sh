@@ -1,0 +1,27 @@
+# Everything a shell needs to use vmem_ros as `make setup` installed it: the environment, the built package, Fast DDS
+# settings for large messages.
+#
+# usage (bash): source tools/env.sh [jazzy|kilted]
+# Discovery settings of the shell (ROS_DOMAIN_ID, ROS_AUTOMATIC_DISCOVERY_RANGE) stay as they are.
+
+_vmem_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+_vmem_distro=$("$_vmem_root/tools/distro.sh" "${1-}") || return 1
+_vmem_suffix=
+[ "$_vmem_distro" = jazzy ] || _vmem_suffix=-$_vmem_distro
+
+if [ ! -f "$_vmem_root/install$_vmem_suffix/setup.bash" ]; then
+  echo "vmem_ros is not built for ROS 2 $_vmem_distro yet: run 'make setup ROS_DISTRO=$_vmem_distro' in $_vmem_root" >&2
+  unset _vmem_root _vmem_distro _vmem_suffix
+  return 1
+fi
+
+. "$_vmem_root/tools/venv_env.sh" "$_vmem_root/.venv$_vmem_suffix"
+. "$_vmem_root/install$_vmem_suffix/setup.bash"
+export ROS_VERSION=2 ROS_PYTHON_VERSION=3 ROS_DISTRO=$_vmem_distro
+
+# Jazzy reads the first name only, Kilted prefers the second. A profile of the user's own wins.
+export FASTRTPS_DEFAULT_PROFILES_FILE=${FASTRTPS_DEFAULT_PROFILES_FILE:-$_vmem_root/config/fastdds.xml}
+export FASTDDS_DEFAULT_PROFILES_FILE=${FASTDDS_DEFAULT_PROFILES_FILE:-$FASTRTPS_DEFAULT_PROFILES_FILE}
+# rclpy refuses to start without a folder for its logs.
+[ -n "${HOME-}${ROS_LOG_DIR-}${ROS_HOME-}" ] || export ROS_LOG_DIR=$_vmem_root/log/ros
+unset _vmem_root _vmem_distro _vmem_suffix
