@@ -6,9 +6,10 @@ Nothing here speaks of surfels or diffusion. A memory of latents, point clouds o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Literal, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, Protocol
+
+from torch import Tensor
 
 from vmem_ros.types import PointMap, Projection, Recall, Target, View
 
@@ -51,15 +52,19 @@ class Memory(Protocol):
         """
         ...
 
-    def save(self, folder: Path) -> None:
-        """Write everything into an existing empty folder."""
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Return everything as named tensors and JSON-able metadata."""
         ...
 
-    def load(self, folder: Path) -> None:
-        """Replace the content by what :meth:`save` wrote; on any error the content stays as it was.
+    def restore(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
+        """Replace the content by what :meth:`state` returned; on any error the content stays as it was.
 
-        :raises WorldFileError: missing, truncated, inconsistent or too new.
+        :raises WorldFileError: missing, inconsistent or out-of-range entries.
         """
+        ...
+
+    def clear(self) -> None:
+        """Forget everything."""
         ...
 
 

@@ -1,0 +1,63 @@
+"""The generator without a network: what memory shows, with the holes inpainted.
+
+It is the baseline of every table, the degraded mode, and what runs where nothing else can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from vmem_ros.errors import CancelledError
+from vmem_ros.protocols import OnStep, ShouldStop
+from vmem_ros.types import Projection, Recall, Target, View
+
+# Under this share of seen pixels there is nothing to continue inwards from.
+_LEAST_SEEN = 0.005
+_INPAINT_RADIUS_PX = 3
+
+
+class ReprojectionGenerator:
+    """Memory's projection plus OpenCV's inpainting (Telea). One step a view; deterministic whatever the seed."""
+
+    name = "reprojection"
+    uses: frozenset[Literal["views", "projection"]] = frozenset({"projection"})
+
+    def generate(
+        self,
+        recall: Recall,
+        targets: Sequence[Target],
+        *,
+        seed: int | None = None,
+        on_step: OnStep | None = None,
+        should_stop: ShouldStop | None = None,
+    ) -> list[View]:
+        """Return one view per target; see :class:`vmem_ros.protocols.Generator`."""
+        views = []
+        for step, (target, projection) in enumerate(zip(targets, recall.projections, strict=True), 1):
+            if should_stop is not None and should_stop():
+                raise CancelledError(f"cancelled before view {step} of {len(targets)}")
+            image = _fill(projection, recall.views)
+            views.append(
+                View(image, target.camera, target.T_world_camera, stamp_ns=target.stamp_ns, source="generated")
+            )
+            if on_step is not None:
+                on_step(step, len(targets))
+        return views
+
+
+def _fill(projection: Projection, references: Sequence[View]) -> Tensor:
+    """Return the projected image [H, W, 3] uint8 with its holes filled."""
+    image, hole = projection.image.cpu().numpy(), ~projection.seen.cpu().numpy()
+    if hole.mean() > 1 - _LEAST_SEEN:
+        means = [r.image.float().mean(dim=(0, 1)) for r in references]
+        color = torch.stack(means).mean(dim=0).cpu().numpy() if means else np.full(3, 127.0)
+        image = np.where(hole[..., None], np.round(color).astype(np.uint8), image)
+    elif hole.any():
+        image = cv2.inpaint(image, hole.astype(np.uint8), _INPAINT_RADIUS_PX, cv2.INPAINT_TELEA)
+    return torch.from_numpy(image).to(projection.image.device)

@@ -1,0 +1,49 @@
+"""A tensor that grows by doubling."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+class GrowableTensor:
+    """Rows that can be appended to the end and cut off from it, each in amortised constant time.
+
+    :param shape: shape of one row.
+    """
+
+    def __init__(self, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> None:
+        self._buffer = torch.empty((1024, *shape), dtype=dtype, device=device)
+        self._length = 0
+
+    def __len__(self) -> int:
+        return self._length
+
+    @property
+    def data(self) -> Tensor:
+        """[n, *shape]: the rows, as a view that the next growth leaves behind."""
+        return self._buffer[: self._length]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes allocated, unused capacity included."""
+        return self._buffer.nbytes
+
+    def append(self, rows: Tensor) -> None:
+        """Append rows [m, *shape]."""
+        end = self._length + len(rows)
+        if end > len(self._buffer):
+            grown = self._buffer.new_empty((max(end, 2 * len(self._buffer)), *self._buffer.shape[1:]))
+            grown[: self._length] = self._buffer[: self._length]
+            self._buffer = grown
+        self._buffer[self._length : end] = rows
+        self._length = end
+
+    def truncate(self, length: int) -> None:
+        """Keep the first ``length`` rows."""
+        self._length = min(length, self._length)
+
+    def replace(self, rows: Tensor) -> None:
+        """Drop everything and keep ``rows`` instead."""
+        self._length = 0
+        self.append(rows)

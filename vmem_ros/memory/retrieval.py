@@ -1,0 +1,123 @@
+"""Which remembered views matter for a chunk of targets: surfels vote for the views that saw them."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from vmem_ros.geometry import geodesic_distance
+from vmem_ros.memory.observations import Observations
+from vmem_ros.memory.splatting import Splat
+
+#: How the K views are chosen among those with votes. ``votes``: most votes first; ``coverage``: most votes that no
+#: chosen view has cast yet; ``nearest``: nearest pose first (what the published implementation does).
+Selection = Literal["votes", "coverage", "nearest"]
+
+# Votes are counted in integers, so that the sums are the same on every device.
+_VOTE_UNIT = 1 << 16
+_RELAXATION = 1.2
+# With this many candidates the rest cannot win; it bounds the work of the greedy choice.
+_MAX_CANDIDATES = 256
+
+
+class Choice(NamedTuple):
+    """Chosen views, best first, and their shares of the votes (sum 1)."""
+
+    views: list[int]
+    weights: Tensor
+
+
+def surfel_votes(splat: Splat, cosine: Tensor, n_surfels: int) -> Tensor:
+    """Return the weight of every surfel [N] int64: its pixels' ``cos / (1 + depth)``, in fixed-point units.
+
+    :param cosine: [N] ``|n . v|`` of each surfel towards the query camera.
+    """
+    seen = splat.ids >= 0
+    ids = splat.ids[seen]
+    pixel_weight = (cosine[ids] / (1 + splat.depth[seen]) * _VOTE_UNIT).round().long()
+    return torch.zeros(n_surfels, dtype=torch.int64, device=ids.device).index_add_(0, ids, pixel_weight)
+
+
+def choose_views(
+    votes: Tensor,
+    weight: Tensor,
+    observations: Observations,
+    T_world_views: Tensor,
+    T_world_query: Tensor,
+    *,
+    k: int,
+    selection: Selection,
+    suppression: float,
+) -> Choice:
+    """Return at most ``k`` views with votes, no two nearer to each other than ``suppression`` if that is possible.
+
+    :param votes: [V] int64, sum of ``weight`` over the surfels each view saw.
+    :param weight: [N] int64 weight of each surfel.
+    :param T_world_views: [V, 4, 4] float64.
+    :param suppression: geodesic distance (radians + 0.1 * metres). It is divided by 1.2 until ``k`` views are found.
+    """
+    candidates = votes.nonzero().squeeze(1)
+    # A stable sort: of equally voted views the older comes first, on every device.
+    order = torch.argsort(votes[candidates], descending=True, stable=True)[:_MAX_CANDIDATES]
+    candidates = candidates[order]
+    poses = T_world_views[candidates.cpu()]
+    if selection == "nearest":
+        score = -geodesic_distance(poses, T_world_query)
+    else:
+        score = votes[candidates].cpu().double()
+    if selection == "coverage":
+        chosen = _greedy_coverage(candidates, weight, observations, poses, k=k, suppression=suppression)
+    else:
+        chosen = _greedy(score, poses, k=k, suppression=suppression)
+    views = candidates[chosen.to(candidates.device)]
+    share = votes[views].cpu().double()
+    return Choice(views.tolist(), share / share.sum() if len(share) else share)
+
+
+def nearest_views(T_world_views: Tensor, T_world_query: Tensor, k: int) -> Choice:
+    """Return the ``k`` views with the nearest poses, equally weighted: what is left when nothing is visible."""
+    distance = geodesic_distance(T_world_views, T_world_query)
+    views = torch.argsort(distance, stable=True)[:k]
+    return Choice(views.tolist(), torch.full((len(views),), 1 / max(1, len(views)), dtype=torch.float64))
+
+
+def _greedy(score: Tensor, poses: Tensor, *, k: int, suppression: float) -> Tensor:
+    """Return up to ``k`` rows by falling score [C], keeping a distance that shrinks until there are enough."""
+    taken = torch.zeros(len(score), dtype=torch.bool)
+    nearest = torch.full((len(score),), torch.inf, dtype=torch.float64)
+    chosen: list[int] = []
+    while len(chosen) < min(k, len(score)):
+        allowed = ~taken & (nearest >= suppression)
+        if not bool(allowed.any()):
+            suppression = suppression / _RELAXATION if suppression > 1e-5 else 0.0
+            continue
+        best = int(torch.where(allowed, score, -torch.inf).argmax())
+        chosen.append(best)
+        taken[best] = True
+        nearest = torch.minimum(nearest, geodesic_distance(poses, poses[best]))
+    return torch.tensor(chosen, dtype=torch.int64)
+
+
+def _greedy_coverage(
+    candidates: Tensor, weight: Tensor, observations: Observations, poses: Tensor, *, k: int, suppression: float
+) -> Tensor:
+    """Like :func:`_greedy`, scoring by the votes that no chosen view has cast yet."""
+    row, surfel = observations.of(candidates)
+    left = weight.clone()
+    taken = torch.zeros(len(candidates), dtype=torch.bool)
+    nearest = torch.full((len(candidates),), torch.inf, dtype=torch.float64)
+    chosen: list[int] = []
+    while len(chosen) < min(k, len(candidates)):
+        allowed = ~taken & (nearest >= suppression)
+        if not bool(allowed.any()):
+            suppression = suppression / _RELAXATION if suppression > 1e-5 else 0.0
+            continue
+        gain = torch.zeros(len(candidates), dtype=torch.int64, device=weight.device).index_add_(0, row, left[surfel])
+        best = int(torch.where(allowed, gain.cpu(), -1).argmax())
+        chosen.append(best)
+        taken[best] = True
+        left[surfel[row == best]] = 0
+        nearest = torch.minimum(nearest, geodesic_distance(poses, poses[best]))
+    return torch.tensor(chosen, dtype=torch.int64)

@@ -1,0 +1,183 @@
+"""A z-buffer of disks: which surfel every pixel sees, and how far away.
+
+Depth and id of a fragment are packed into one integer, and a pixel keeps the minimum. The minimum does not depend on
+the order of the fragments, so the picture is the same on every device and in every run; no other scatter is needed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vmem_ros.geometry import Camera, invert, transform
+from vmem_ros.memory.surfels import BLOCK, Spheres, SurfelCloud
+
+_NEAR = 0.02
+_FAR_KEY = torch.iinfo(torch.int64).max
+# Sides of the windows in which disks are tested, in pixels. A disk wider than the last is cut off there.
+_SIDES = (2, 3, 4, 6, 9, 14, 22, 40, 80)
+# Fragments tested at once: their temporaries stay in the cache of a CPU core.
+_FRAGMENTS = {"cpu": 1 << 17, "cuda": 1 << 24}
+
+
+@dataclass(frozen=True, eq=False)
+class Splat:
+    """What a camera sees of the surfels.
+
+    :param ids: [H, W] int64 of the front surfel, or -1.
+    :param depth: [H, W] float32 z-depth of the point where the pixel's ray meets the disk, NaN where there is none.
+    """
+
+    ids: Tensor
+    depth: Tensor
+
+
+def splat(surfels: SurfelCloud, blocks: Spheres, camera: Camera, T_surfels_camera: Tensor, *, scale: float) -> Splat:
+    """Render disks with occlusion; disks that face away are not drawn.
+
+    :param blocks: bounding spheres of the surfels' blocks; only blocks in view are touched.
+    :param T_surfels_camera: [4, 4] camera pose in the surfels' frame.
+    :param scale: drawn radius over surfel radius. Surfels are spaced by twice their radius, so 1.5 closes the gaps.
+    """
+    device = surfels.position.device
+    buffer = torch.full((camera.height * camera.width,), _FAR_KEY, dtype=torch.int64, device=device)
+    T_camera_surfels = invert(T_surfels_camera)
+    in_view = _in_view(blocks, camera, T_camera_surfels)
+    if len(in_view):
+        _draw(_visible(surfels, in_view, camera, T_camera_surfels, scale), camera, buffer)
+    empty = buffer == _FAR_KEY
+    ids = torch.where(empty, -1, buffer & 0xFFFFFFFF)
+    depth = torch.where(empty, torch.nan, (buffer >> 32).int().view(torch.float32))
+    return Splat(ids.view(camera.size), depth.view(camera.size))
+
+
+@dataclass(frozen=True, eq=False)
+class _Disks:
+    """Disks in the camera frame, on their way to the buffer."""
+
+    index: Tensor  # [n] number of the surfel
+    centre: Tensor  # [n, 3]
+    normal: Tensor  # [n, 3]
+    reach: Tensor  # [n] drawn radius in metres
+    column: Tensor  # [n] first pixel column and row that the disk can cover
+    row: Tensor
+    columns: Tensor  # [n] number of columns and rows, as an index into _SIDES
+    rows: Tensor
+
+    def __getitem__(self, index: Tensor) -> _Disks:
+        return _Disks(*(column[index] for column in vars(self).values()))
+
+
+def _in_view(blocks: Spheres, camera: Camera, T_camera_surfels: Tensor) -> Tensor:
+    """Return the numbers of the blocks whose sphere meets the view frustum."""
+    centre = transform(T_camera_surfels, blocks.centre)
+    left, right = -camera.cx / camera.fx, (camera.width - camera.cx) / camera.fx
+    top, bottom = -camera.cy / camera.fy, (camera.height - camera.cy) / camera.fy
+    # Inward normals of the side planes and of the near plane.
+    planes = torch.tensor([[1, 0, -left], [-1, 0, right], [0, 1, -top], [0, -1, bottom], [0, 0, 1]], dtype=torch.float32)
+    planes = torch.nn.functional.normalize(planes, dim=-1).to(centre.device)
+    return (centre @ planes.T > -blocks.radius[:, None]).all(dim=-1).nonzero().squeeze(1)
+
+
+def _visible(
+    surfels: SurfelCloud, blocks: Tensor, camera: Camera, T_camera_surfels: Tensor, scale: float
+) -> _Disks:
+    """Return the disks of the given blocks that can cover a pixel, in the camera frame."""
+    out = []
+    R = T_camera_surfels[:3, :3].to(device=blocks.device, dtype=torch.float32)
+    for index in _indices(blocks, len(surfels)):
+        centre = transform(T_camera_surfels, surfels.position[index])
+        z = centre[:, 2]
+        # A far disk smaller than a pixel would fall between the pixel centres: it is drawn a pixel wide.
+        reach = torch.maximum(surfels.radius[index] * scale, z * (0.71 / max(camera.fx, camera.fy)))
+        # Half the image plane at z = 1, seen from its middle, and the disk's reach there.
+        x_middle, y_middle = (camera.width / 2 - camera.cx) / camera.fx, (camera.height / 2 - camera.cy) / camera.fy
+        inside = z > _NEAR
+        inside &= (centre[:, 0] - x_middle * z).abs() < camera.width / (2 * camera.fx) * z + 2 * reach
+        inside &= (centre[:, 1] - y_middle * z).abs() < camera.height / (2 * camera.fy) * z + 2 * reach
+        kept = inside.nonzero().squeeze(1)
+        centre, reach = centre[kept], reach[kept]
+        number = kept + index.start if isinstance(index, slice) else index[kept]
+        normal = surfels.normal[number] @ R.T
+        facing = ((normal * centre).sum(dim=-1) < 0).nonzero().squeeze(1)
+        out.append(_bounded(number[facing], centre[facing], normal[facing], reach[facing], camera))
+    return _Disks(*(torch.cat(column) for column in zip(*(vars(d).values() for d in out), strict=True)))
+
+
+def _bounded(index: Tensor, centre: Tensor, normal: Tensor, reach: Tensor, camera: Camera) -> _Disks:
+    """Return the disks with the window of pixels that each can cover.
+
+    A disk of radius r reaches ``r * sqrt(1 - n_i^2)`` along axis i. So ``x / z`` differs from the centre's by at most
+    ``(reach_x + |x / z| * reach_z) / (z - reach_z)``.
+    """
+    x, y, z = centre.unbind(-1)
+    extent = reach[:, None] * torch.sqrt((1 - normal.square()).clamp_(min=0))
+    nearest = (z - extent[:, 2]).clamp_(min=_NEAR)
+    largest = torch.tensor(_SIDES, device=index.device)
+    windows = []
+    for focal, middle, ratio, reach_axis in (
+        (camera.fx, camera.cx, x / z, extent[:, 0]),
+        (camera.fy, camera.cy, y / z, extent[:, 1]),
+    ):
+        half = (focal * (reach_axis + ratio.abs() * extent[:, 2]) / nearest).clamp_(min=0.71, max=_SIDES[-1] / 2)
+        first = torch.ceil(focal * ratio + (middle - 0.5) - half)
+        # Pixel centres at +0.5 that lie within half of the centre: at most floor(2 half) + 1 of them.
+        side = torch.bucketize(torch.floor(2 * half).long() + 1, largest).clamp_(max=len(_SIDES) - 1)
+        windows += [first.long(), side]
+    return _Disks(index, centre, normal, reach, windows[0], windows[2], windows[1], windows[3])
+
+
+def _indices(blocks: Tensor, n: int) -> list[slice | Tensor]:
+    """Return the surfels of some blocks in parts that fit the cache; runs of blocks come as slices, without a copy."""
+    parts: list[slice | Tensor] = []
+    for part in blocks.split(32):
+        first, last = int(part[0]), int(part[-1])
+        if last - first + 1 == len(part):
+            parts.append(slice(first * BLOCK, min((last + 1) * BLOCK, n)))
+        else:
+            index = (part[:, None] * BLOCK + torch.arange(BLOCK, device=part.device)).flatten()
+            parts.append(index[index < n])
+    return parts
+
+
+def _draw(disks: _Disks, camera: Camera, buffer: Tensor) -> None:
+    """Lower the packed depths in ``buffer`` [H * W] by the fragments of the disks, one window size after the other."""
+    fragments = _FRAGMENTS.get(buffer.device.type, _FRAGMENTS["cuda"])
+    kind = disks.rows * len(_SIDES) + disks.columns
+    order = torch.argsort(kind, stable=True)
+    counts = torch.bincount(kind, minlength=len(_SIDES) ** 2).tolist()
+    for number, index in enumerate(order.split(counts)):
+        if len(index):
+            rows, columns = _SIDES[number // len(_SIDES)], _SIDES[number % len(_SIDES)]
+            for part in index.split(max(1, fragments // (rows * columns))):
+                _draw_window(disks[part], rows, columns, camera, buffer)
+
+
+def _draw_window(disks: _Disks, rows: int, columns: int, camera: Camera, buffer: Tensor) -> None:
+    """Intersect the pixel rays of one window size with the planes of n disks, as [rows, columns, n].
+
+    The disks run along the last axis, so that every operation streams through memory.
+    """
+    down, right = (torch.arange(side, device=buffer.device)[:, None] for side in (rows, columns))
+    row, column = disks.row + down, disks.column + right
+    y = ((row.float() + (0.5 - camera.cy)) / camera.fy)[:, None]
+    x = ((column.float() + (0.5 - camera.cx)) / camera.fx)[None]
+    nx, ny, nz = disks.normal.unbind(1)
+    cx, cy, cz = disks.centre.unbind(1)
+    # The ray (x, y, 1) meets the plane at z = (n . c) / (n . ray). The offset from the centre is found from z - cz
+    # rather than from the difference of two far points, which would cost the digits that small disks need.
+    z = (nx * cx + ny * cy + nz * cz) / (nx * x + (ny * y + nz))
+    dz = z - cz
+    dx = torch.addcmul(x * cz - cx, x, dz)
+    dy = torch.addcmul(y * cz - cy, y, dz)
+    squared = dx.mul_(dx).addcmul_(dy, dy).addcmul_(dz, dz)
+    hit = (squared <= disks.reach.square()) & (z > _NEAR)
+    hit &= ((row >= 0) & (row < camera.height))[:, None]
+    hit &= ((column >= 0) & (column < camera.width))[None]
+    window, disk = hit.flatten(end_dim=1).nonzero(as_tuple=True)
+    step = (down * camera.width + right.T).flatten()
+    pixel = (disks.row * camera.width + disks.column)[disk] + step[window]
+    depth = z.flatten(end_dim=1)[window, disk]
+    buffer.scatter_reduce_(0, pixel, (depth.view(torch.int32).long() << 32) | disks.index[disk], "amin")

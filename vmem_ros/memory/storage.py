@@ -1,0 +1,99 @@
+"""Views and surfels as named tensors and back, with every entry checked: a file is not to be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vmem_ros.errors import VmemError, WorldFileError
+from vmem_ros.geometry import Camera
+from vmem_ros.memory.surfels import SurfelCloud
+from vmem_ros.types import View
+
+_MAPS = ("image", "depth", "confidence", "latent", "embedding")
+
+
+def pack_views(views: Sequence[View]) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
+    """Return the tensors of all views, named ``views/<number>/<field>``, and one JSON-able entry a view."""
+    tensors: dict[str, Tensor] = {}
+    metadata = []
+    for number, view in enumerate(views):
+        for name in _MAPS:
+            if (value := getattr(view, name)) is not None:
+                tensors[f"views/{number}/{name}"] = value
+        tensors[f"views/{number}/K"] = view.camera.K
+        tensors[f"views/{number}/T_world_camera"] = view.T_world_camera
+        size = {"width": view.camera.width, "height": view.camera.height}
+        metadata.append({**size, "stamp_ns": view.stamp_ns, "source": view.source})
+    return tensors, metadata
+
+
+def unpack_views(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any], device: torch.device) -> list[View]:
+    """Return the views that :func:`pack_views` packed.
+
+    :raises WorldFileError: an entry is missing or makes no valid view.
+    """
+    views = []
+    try:
+        for number, entry in enumerate(metadata["views"]):
+            maps = {n: t.to(device) for n in _MAPS if (t := tensors.get(f"views/{number}/{n}")) is not None}
+            camera = Camera(tensors[f"views/{number}/K"], entry["width"], entry["height"])
+            if entry["source"] not in ("observed", "generated"):
+                raise WorldFileError(f"view {number} has the unknown source {entry['source']!r}")
+            views.append(
+                View(
+                    camera=camera,
+                    T_world_camera=tensors[f"views/{number}/T_world_camera"],
+                    stamp_ns=int(entry["stamp_ns"]),
+                    source=entry["source"],
+                    **maps,
+                )
+            )
+    except WorldFileError:
+        raise
+    except (KeyError, TypeError, ValueError, VmemError) as error:
+        raise WorldFileError(f"the world file holds no valid view {len(views)}: {error!r}") from error
+    return views
+
+
+def take(tensors: Mapping[str, Tensor], name: str, *, like: Tensor, device: torch.device | str = "cpu") -> Tensor:
+    """Return a tensor of the file that has the dtype and the row shape of ``like``.
+
+    :raises WorldFileError: it is missing or of another kind.
+    """
+    value = tensors.get(name)
+    if value is None:
+        raise WorldFileError(f"the world file has no entry {name!r}")
+    if value.dtype != like.dtype or value.shape[1:] != like.shape[1:] or value.ndim != like.ndim:
+        raise WorldFileError(
+            f"entry {name!r} is {value.dtype} {list(value.shape)}, expected {like.dtype} [n, "
+            f"{', '.join(map(str, like.shape[1:]))}]"
+        )
+    return value.to(device)
+
+
+def check_index(
+    cloud: SurfelCloud, surfel: Tensor, offset: Tensor, born: list[int], popularity: Tensor, origin: Tensor, views: int
+) -> None:
+    """Raise :class:`WorldFileError` unless surfels, pairs and views fit together."""
+    n = len(cloud)
+    problems = {
+        "surfel columns differ in length": any(len(column) != n for column in vars(cloud).values()),
+        "surfels are not finite": not all(
+            bool(torch.isfinite(c).all()) for c in (cloud.position, cloud.normal, cloud.radius, cloud.provenance, origin)
+        ),
+        "surfel radii are not positive": not bool((cloud.radius > 0).all()),
+        "view counts differ": len(offset) != views + 1 or len(born) != views + 1 or len(popularity) != views,
+        "pairs are not grouped by view": not offset.numel()
+        or int(offset[0]) != 0
+        or int(offset[-1]) != len(surfel)
+        or bool((offset.diff() < 0).any()),
+        "pairs name surfels that do not exist": bool(((surfel < 0) | (surfel >= n)).any()),
+        "surfel counts per view do not add up": not born or born[0] != 0 or born[-1] != n or sorted(born) != born,
+    }
+    wrong = [text for text, is_wrong in problems.items() if is_wrong]
+    if wrong:
+        raise WorldFileError(f"the world file is inconsistent: {'; '.join(wrong)}")

@@ -1,0 +1,111 @@
+"""Surfels: oriented disks that index the views which saw them, as a structure of arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from vmem_ros.memory.growable import GrowableTensor
+
+#: Surfels whose bounding sphere is tested as one; they were written together, so they lie together.
+BLOCK = 1024
+
+
+@dataclass(frozen=True, eq=False)
+class SurfelCloud:
+    """N surfels.
+
+    :param position: [N, 3] float32 centres in metres.
+    :param normal: [N, 3] float32 unit, facing the camera that saw the surfel first.
+    :param radius: [N] float32 in metres.
+    :param color: [N, 3] uint8 RGB.
+    :param provenance: [N] float32: 1 seen by a real camera, 0 imagined.
+    """
+
+    position: Tensor
+    normal: Tensor
+    radius: Tensor
+    color: Tensor
+    provenance: Tensor
+
+    def __len__(self) -> int:
+        return len(self.position)
+
+    def __getitem__(self, index: Tensor | slice) -> SurfelCloud:
+        return SurfelCloud(*(getattr(self, f.name)[index] for f in fields(self)))
+
+
+class Spheres(NamedTuple):
+    """Bounding spheres: ``centre`` [B, 3], ``radius`` [B]."""
+
+    centre: Tensor
+    radius: Tensor
+
+
+class SurfelStore:
+    """A growing :class:`SurfelCloud` with a bounding sphere for every block of :data:`BLOCK` neighbours in time."""
+
+    def __init__(self, device: torch.device) -> None:
+        shapes: dict[str, tuple[int, ...]] = {"position": (3,), "normal": (3,), "radius": (), "color": (3,), "provenance": ()}
+        self._columns = {
+            name: GrowableTensor(shape, torch.uint8 if name == "color" else torch.float32, device)
+            for name, shape in shapes.items()
+        }
+        self._block_centre = GrowableTensor((3,), torch.float32, device)
+        self._block_radius = GrowableTensor((), torch.float32, device)
+
+    def __len__(self) -> int:
+        return len(self._columns["position"])
+
+    @property
+    def cloud(self) -> SurfelCloud:
+        """All surfels; a view on the storage, valid until the next change."""
+        return SurfelCloud(**{name: column.data for name, column in self._columns.items()})
+
+    @property
+    def blocks(self) -> Spheres:
+        """Bounding sphere of each block; block b holds surfels ``[b * BLOCK, (b + 1) * BLOCK)``."""
+        return Spheres(self._block_centre.data, self._block_radius.data)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes allocated."""
+        return sum(column.nbytes for column in self._columns.values())
+
+    def append(self, cloud: SurfelCloud) -> None:
+        """Append surfels."""
+        start = len(self)
+        for name, column in self._columns.items():
+            column.append(getattr(cloud, name))
+        self._bound(start)
+
+    def truncate(self, length: int) -> None:
+        """Keep the first ``length`` surfels."""
+        for column in self._columns.values():
+            column.truncate(length)
+        self._bound(length)
+
+    def replace(self, cloud: SurfelCloud) -> None:
+        """Drop everything and keep ``cloud`` instead."""
+        self.truncate(0)
+        self.append(cloud)
+
+    def _bound(self, changed_from: int) -> None:
+        """Recompute the bounding spheres from the block that holds surfel ``changed_from``."""
+        first = changed_from // BLOCK
+        self._block_centre.truncate(first)
+        self._block_radius.truncate(first)
+        cloud = self.cloud[first * BLOCK :]
+        if len(cloud) == 0:
+            return
+        missing = -len(cloud) % BLOCK
+        # Repeating the last surfel fills the last block without changing its bounds.
+        position = torch.cat([cloud.position, cloud.position[-1:].expand(missing, 3)]).view(-1, BLOCK, 3)
+        radius = torch.cat([cloud.radius, cloud.radius[-1:].expand(missing)]).view(-1, BLOCK)
+        centre = (position.amin(dim=1) + position.amax(dim=1)) / 2
+        reach = torch.linalg.vector_norm(position - centre[:, None], dim=-1) + radius
+        self._block_centre.append(centre)
+        self._block_radius.append(reach.amax(dim=1))

@@ -1,0 +1,53 @@
+"""Where the geometry of a view comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from vmem_ros.errors import InvalidImageError
+from vmem_ros.pointmaps.filling import fill_depth
+from vmem_ros.types import PointMap, Recall, View
+
+#: Geometric confidence of depth that was only continued from its surroundings.
+FILLED_CONFIDENCE = 0.1
+
+
+class SensorDepth:
+    """The depth image that came with the view, as it is: what an RGB-D robot measures."""
+
+    name = "sensor"
+
+    def estimate(self, views: Sequence[View], recall: Recall | None = None) -> list[PointMap]:
+        """Return one point map per view.
+
+        :raises InvalidImageError: a view has no depth, or no valid pixel in it.
+        """
+        maps = []
+        for view in views:
+            if view.depth is None or not bool(torch.isfinite(view.depth).any()):
+                raise InvalidImageError(
+                    "the view has no usable depth: give metres in 32FC1 or millimetres in 16UC1, registered to the image"
+                )
+            confidence = torch.ones_like(view.depth)
+            maps.append(PointMap.from_depth(view.depth, confidence, view.camera, view.T_world_camera))
+        return maps
+
+
+class MemoryDepth:
+    """Memory's own projected depth, its holes filled from the surroundings with low confidence.
+
+    With no memory at a pose at all there is no depth either: the view makes no surfels.
+    """
+
+    name = "memory"
+
+    def estimate(self, views: Sequence[View], recall: Recall) -> list[PointMap]:
+        """Return one point map per view; ``recall.projections[i]`` belongs to ``views[i]``."""
+        maps = []
+        for view, projection in zip(views, recall.projections, strict=True):
+            depth = fill_depth(projection.depth)
+            confidence = torch.where(projection.seen, 1.0, FILLED_CONFIDENCE)
+            maps.append(PointMap.from_depth(depth, confidence, view.camera, view.T_world_camera))
+        return maps
