@@ -1,0 +1,7 @@
+"""Procedural houses with exact pictures, depth and poses, for tests, the demo, training and evaluation."""
+
+from vmem_ros.scenes.house import EVALUATION_SEEDS, TRAINING_SEEDS, House
+from vmem_ros.scenes.layout import Door, Room, Window
+from vmem_ros.scenes.render import Rendering
+
+__all__ = ["EVALUATION_SEEDS", "TRAINING_SEEDS", "Door", "House", "Rendering", "Room", "Window"]
