@@ -17,9 +17,10 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import rclpy
@@ -55,7 +56,7 @@ from vmem_ros.nodes.interface import ACTIONS, NAMESPACE, NODE_NAME, PUBLISHED, S
 from vmem_ros.nodes.results import error_from_text, error_of
 
 #: A pose: [4, 4] ``T_world_camera`` (optical axes), or a ``PoseStamped`` of the camera link in any frame TF knows.
-PoseLike = Tensor | NDArray | PoseStamped
+PoseLike: TypeAlias = Tensor | NDArray | PoseStamped
 
 _READY = (Status.STATE_IDLE, Status.STATE_GENERATING, Status.STATE_PAUSED)
 
@@ -333,10 +334,8 @@ class CameraClient:
 
     # -- inside ------------------------------------------------------------------------------------------------------
     def _spin(self) -> None:
-        try:
+        with suppress(ExternalShutdownException):
             self._executor.spin()
-        except ExternalShutdownException:
-            pass
 
     def _on_status(self, message: Status) -> None:
         with self._status_changed:

@@ -67,7 +67,7 @@ def byte_array(values: Tensor | NDArray) -> array:
     values = values.detach().cpu().numpy() if isinstance(values, Tensor) else values
     out = array("B")
     if values.size:
-        out.frombytes(memoryview(np.ascontiguousarray(values)).cast("B"))
+        out.frombytes(np.ascontiguousarray(values).data.cast("B"))
     return out
 
 

@@ -49,11 +49,11 @@ class Topic:
     """One topic; ``type`` is the message class, ``alternative`` the one that a parameter switches to."""
 
     name: str
-    type: type
+    type: Any
     qos: Qos
     description: str
     frame: FrameRole = ""
-    alternative: type | None = None
+    alternative: Any = None
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Service:
     """One service or action of the node, private to it (``~/name``)."""
 
     name: str
-    type: type
+    type: Any
     description: str
 
     @property
@@ -164,9 +164,7 @@ SUBSCRIBED = {
         ),
         Topic("seed/image", Image, "sensor", "a live camera that feeds the memory: rgb8, bgr8, rgba8, bgra8 or mono8"),
         Topic("seed/camera_info", CameraInfo, "sensor", "its intrinsics, of a rectified or undistorted image"),
-        Topic(
-            "seed/depth", Image, "sensor", "its depth, registered: 32FC1 metres or 16UC1 millimetres (seed.use_depth)"
-        ),
+        Topic("seed/depth", Image, "sensor", "its registered depth: 32FC1 metres or 16UC1 millimetres "),
         Topic(
             "seed/pose",
             PoseStamped,
@@ -221,9 +219,7 @@ def message_type_name(message_type: Any) -> str:
     return f"{package}/{kind}/{message_type.__name__}"
 
 
-def create_publisher(
-    node: LifecycleNode, name: str, *, mode: CameraMode, group: CallbackGroup | None = None
-) -> Publisher:
+def create_publisher(node: LifecycleNode, name: str, *, mode: CameraMode) -> Publisher:
     """Return the publisher of a row. All but status and diagnostics are silent while the node is not active.
 
     Its QoS can be changed with the parameters ``qos_overrides.<topic>.publisher.<policy>``.
@@ -235,7 +231,6 @@ def create_publisher(
         topic.type,
         topic.name,
         qos_profile(topic.qos, mode=mode),
-        callback_group=group,
         qos_overriding_options=_qos_overrides(),
     )
 
@@ -250,7 +245,7 @@ def create_subscription(
 ) -> None:
     """Subscribe to a row; its QoS can be changed with ``qos_overrides.<topic>.subscription.<policy>``."""
     topic = SUBSCRIBED[name]
-    message_type = topic.alternative if alternative and topic.alternative else topic.type
+    message_type = topic.alternative if alternative else topic.type
     node.create_subscription(
         message_type,
         topic.name,

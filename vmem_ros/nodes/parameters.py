@@ -64,7 +64,7 @@ class Parameter:
         """Return why a value is refused, with what is allowed, or ``None``."""
         if type(value) is not type(self.default):
             return f"{self.name} must be a {self.type_name}, got {value!r} (default {self.default!r})"
-        in_range = self.limits is None or self.limits[0] <= value <= self.limits[1]  # false for NaN
+        in_range = self.limits is None or self.limits[0] <= float(value) <= self.limits[1]  # false for NaN
         if in_range and (not self.choices or value in self.choices):
             return None
         return f"{self.name} = {value!r} is refused: allowed is {self.allowed} (default {self.default!r})"
@@ -102,7 +102,7 @@ PARAMETERS = {
         Parameter(
             "pose_height_m",
             0.0,
-            "added to the height of poses from the topics pose and path; RViz's goals and Nav2's plans lie on the floor",
+            "added to the z of the topics pose and path: RViz's goals and Nav2's plans lie on the floor",
             limits=(-100.0, 100.0),
         ),
         Parameter("camera.width", 576, "width of generated views in pixels", limits=(16, 4096)),
@@ -152,7 +152,6 @@ PARAMETERS = {
             choices=("tf", "topic"),
             read_only=True,
         ),
-        Parameter("seed.use_depth", True, "wait for seed/depth with each image", read_only=True),
         Parameter("seed.rectified", False, "seed/image is rectified, although its camera_info lists distortion"),
         Parameter("seed.slop_s", 0.05, "stamps of one seed may differ so much", limits=(0.0, 10.0)),
         Parameter("seed.min_translation_m", 0.2, "a seed is taken when moved so far ...", limits=(0.0, 100.0)),
@@ -178,9 +177,7 @@ def check(values: Mapping[str, Any]) -> str | None:
         return "world_frame_id must not be empty (default 'map')"
     prefix, followed = values["frame_prefix"], values["follow_frame"]
     if followed == f"{prefix}_link":
-        return (
-            f"follow_frame = {followed!r} is the camera's own frame: name a frame of the robot, or change frame_prefix"
-        )
+        return f"follow_frame = {followed!r} is the camera itself: name a frame of the robot, or change frame_prefix"
     return None
 
 

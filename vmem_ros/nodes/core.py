@@ -1,0 +1,172 @@
+"""What every part of the camera node shares."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
+from rclpy.lifecycle import LifecycleNode
+from rclpy.publisher import Publisher
+from rclpy.timer import Timer
+from torch import Tensor
+
+from vmem_ros.errors import NotReadyError
+from vmem_ros.nodes.commits import CommitLog
+from vmem_ros.nodes.conversions import camera_from_link, pose_from_message, stamp_to_ns
+from vmem_ros.nodes.frames import FrameBroadcaster, FrameListener, FrameNames
+from vmem_ros.nodes.interface import PUBLISHED, create_publisher
+from vmem_ros.nodes.parameters import Parameters
+from vmem_ros.nodes.results import as_vmem_error
+from vmem_ros.nodes.rig import Rig
+from vmem_ros.nodes.worker import Worker
+from vmem_ros.world import World
+
+Listener = Callable[[World], None]
+
+
+class Core:
+    """The node's shared parts, made before its topics and services.
+
+    Callbacks that await something share one reentrant group: awaiting in any other group would lock it.
+    """
+
+    def __init__(self, node: LifecycleNode) -> None:
+        self.node = node
+        self.parameters = Parameters(node)
+        self.group = ReentrantCallbackGroup()
+        self.names = FrameNames(self.parameters["world_frame_id"], self.parameters["frame_prefix"])
+        self.frames = FrameListener(node, self.names, self.group)
+        self.broadcaster = FrameBroadcaster(node, self.names, enabled=self.parameters["publish_tf"])
+        self.rig = Rig(self.parameters)
+        self.commits = CommitLog()
+        self.publishers: dict[str, Publisher] = {
+            name: create_publisher(node, name, mode=self.parameters["camera.mode"]) for name in PUBLISHED
+        }
+        #: Whether the node is in the lifecycle state *active*.
+        self.active = False
+        self._last_stamp_ns = 0
+        self._stamp_lock = threading.Lock()
+        self._on_world: list[Listener] = []
+        self._on_state: list[Callable[[], None]] = []
+        self.worker = Worker(
+            max_length=self.parameters["queue.max_length"],
+            wake=self._wake,
+            on_change=self.state_changed,
+            on_error=self._log_failure,
+        )
+
+    # -- events ------------------------------------------------------------------------------------------------------
+    def on_world_change(self, listener: Listener) -> None:
+        """Call ``listener(world)`` in the worker's thread after the world has changed."""
+        self._on_world.append(listener)
+
+    def world_changed(self, world: World) -> None:
+        """Tell everybody; in the worker's thread."""
+        for listener in self._on_world:
+            listener(world)
+        self.state_changed()
+
+    def on_state_change(self, listener: Callable[[], None]) -> None:
+        """Call ``listener()``, in any thread, when what ~/status says may have changed."""
+        self._on_state.append(listener)
+
+    def state_changed(self) -> None:
+        """Tell everybody; from any thread."""
+        for listener in self._on_state:
+            listener()
+
+    # -- time --------------------------------------------------------------------------------------------------------
+    def now_ns(self) -> int:
+        """Return the node's time (simulated, where ``use_sim_time`` is set)."""
+        return int(self.node.get_clock().now().nanoseconds)
+
+    def unique_stamp_ns(self) -> int:
+        """Return a time close to now that no view carries yet."""
+        with self._stamp_lock:
+            self._last_stamp_ns = max(self.now_ns(), self._last_stamp_ns + 1)
+            return self._last_stamp_ns
+
+    def forget_stamps(self) -> None:
+        """Time has jumped back: stamps start from there."""
+        with self._stamp_lock:
+            self._last_stamp_ns = 0
+
+    def create_timer(self, period_s: float, callback: Callable[[], Any]) -> Timer:
+        """Return a timer on the wall clock, so that it also runs while simulated time stands still."""
+        return self.node.create_timer(
+            period_s, self.guarded(callback), self.group, clock=Clock(clock_type=ClockType.STEADY_TIME)
+        )
+
+    # -- requests ----------------------------------------------------------------------------------------------------
+    def require_active(self) -> None:
+        """Raise NotReadyError unless the node is active."""
+        if not self.active:
+            raise NotReadyError("the camera node is not active: activate it with `ros2 lifecycle set`")
+
+    async def run(self, work: Callable[[World], Any]) -> Any:
+        """Run a command that changes the world, tell everybody, and return its result."""
+        self.require_active()
+
+        def change(world: World) -> Any:
+            result = work(world)
+            self.world_changed(world)
+            return result
+
+        return await self.worker.submit("command", change)
+
+    async def link_pose(self, stamped: Any) -> tuple[Any, int]:
+        """Return (``T_world_link``, stamp in ns or 0) of a PoseStamped in any frame; waits for late transforms."""
+        T_frame_link = pose_from_message(stamped.pose)
+        stamp_ns = stamp_to_ns(stamped.header.stamp)
+        T_world_frame = await self.frames.wait_for(
+            stamped.header.frame_id, stamp_ns, timeout_s=self.parameters["tf_timeout_s"]
+        )
+        return T_world_frame @ T_frame_link, stamp_ns
+
+    async def camera_pose(self, stamped: Any) -> tuple[Any, int]:
+        """Like :meth:`link_pose`, for the optical frame."""
+        T_world_link, stamp_ns = await self.link_pose(stamped)
+        return camera_from_link(T_world_link), stamp_ns
+
+    def raised(self, T_world_link: Tensor) -> Tensor:
+        """Return a commanded pose raised by ``pose_height_m``."""
+        T = T_world_link.clone()
+        T[2, 3] += self.parameters["pose_height_m"]
+        return T
+
+    def guarded(self, callback: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a callback whose errors are logged instead of ending the node; a coroutine function stays one."""
+        log = self.node.get_logger()
+
+        def report(error: Exception) -> None:
+            log.warning(f"{as_vmem_error(error).code.name}: {error}", throttle_duration_sec=1.0)
+
+        @wraps(callback)
+        async def attend(*args: Any) -> None:
+            try:
+                await callback(*args)
+            except Exception as error:
+                report(error)
+
+        @wraps(callback)
+        def call(*args: Any) -> None:
+            try:
+                callback(*args)
+            except Exception as error:
+                report(error)
+
+        return attend if inspect.iscoroutinefunction(callback) else call
+
+    def _wake(self) -> None:
+        executor = self.node.executor
+        if executor is not None:
+            executor.wake()
+
+    def _log_failure(self, error: BaseException) -> None:
+        self.node.get_logger().error(f"{type(error).__name__}: {error}")

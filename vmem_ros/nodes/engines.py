@@ -1,0 +1,71 @@
+"""From parameters to a world: engines (generators), geometry estimators and the device.
+
+An engine is named by the parameter ``engine``: a name of :data:`ENGINES`, or ``module:factory`` for one of your own,
+where ``factory(device="cuda")`` returns a :class:`vmem_ros.protocols.Generator`. It is called in the worker's thread,
+which is where models are loaded.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+
+import torch
+
+from vmem_ros.errors import ModelError
+from vmem_ros.generation import ReprojectionGenerator
+from vmem_ros.memory import SurfelMemory, SurfelMemoryConfig
+from vmem_ros.nodes.parameters import Parameters
+from vmem_ros.pointmaps import MemoryDepth
+from vmem_ros.protocols import Generator, PointMapEstimator
+from vmem_ros.world import World
+
+EngineFactory = Callable[..., Generator]
+
+#: Engines that ship with the package, by name.
+ENGINES: dict[str, EngineFactory] = {"reprojection": lambda device: ReprojectionGenerator()}
+#: Estimators of the depth of new views, by name.
+ESTIMATORS: dict[str, Callable[[], PointMapEstimator]] = {"memory": MemoryDepth}
+
+
+def build_world(parameters: Parameters) -> World:
+    """Return an empty world as the parameters describe it; loads the model.
+
+    :raises ModelError: unknown engine or device, or the model cannot be loaded.
+    """
+    device = _device(parameters["model.device"])
+    config = SurfelMemoryConfig(
+        max_views=parameters["memory.max_views"] or None, max_surfels=parameters["memory.max_surfels"] or None
+    )
+    return World(
+        SurfelMemory(config, device=device),
+        _engine(parameters["engine"])(device=str(device)),
+        ESTIMATORS[parameters["geometry.estimator"]](),
+        k=parameters["camera.references"],
+        chunk=parameters["camera.chunk"],
+        composite=parameters["composite"],
+        reuse_views=parameters["reuse_views"],
+    )
+
+
+def _engine(name: str) -> EngineFactory:
+    if name in ENGINES:
+        return ENGINES[name]
+    module, separator, factory = name.partition(":")
+    if not separator:
+        raise ModelError(f"engine = {name!r} is unknown: use {', '.join(ENGINES)}, or 'module:factory' of your own")
+    try:
+        out: EngineFactory = getattr(importlib.import_module(module), factory)
+    except (ImportError, AttributeError) as error:
+        raise ModelError(f"engine = {name!r} cannot be imported: {error}") from error
+    return out
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        available = ", ".join(["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))])
+        raise ModelError(f"model.device = {name!r} cannot be used ({error}): available are {available}") from error
+    return device

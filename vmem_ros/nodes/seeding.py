@@ -1,0 +1,132 @@
+"""Live seeding: a real or simulated RGB-D camera on ``seed/*`` feeds the memory while it moves."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vmem_ros.geometry import geodesic_distance
+from vmem_ros.nodes.conversions import (
+    camera_from_message,
+    depth_from_message,
+    image_from_message,
+    stamp_to_ns,
+)
+from vmem_ros.nodes.core import Core
+from vmem_ros.nodes.interface import create_subscription
+from vmem_ros.nodes.results import as_vmem_error
+from vmem_ros.nodes.synchroniser import Synchroniser
+from vmem_ros.types import View
+from vmem_ros.world import World
+
+
+def observe(core: Core, world: World, view: View) -> None:
+    """Put an observed view into the memory as a commit of its own; in the worker's thread."""
+    world.observe(view)
+    core.commits.add(view)
+
+
+class Seeding:
+    """Takes images with intrinsics, depth and pose that belong together, when the camera has moved enough.
+
+    While one is written, the newest of those that come waits and the others are skipped.
+    """
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        topics = ["seed/image", "seed/camera_info", "seed/depth"]
+        if core.parameters["seed.pose_source"] == "topic":
+            topics.append("seed/pose")
+        self._synchroniser = Synchroniser(topics, self._on_set, slop_s=lambda: core.parameters["seed.slop_s"])
+        for topic in topics:
+            create_subscription(core.node, topic, self._receiver(topic), group=core.group)
+        self._T_last: Tensor | None = None
+        self._busy = False
+        self._next: dict[str, Any] | None = None
+        self.accepted = 0
+        self.skipped = 0
+        self.rejected = 0
+        self.last_rejection = ""
+        core.on_world_change(self._on_world_change)
+
+    def _on_world_change(self, world: World) -> None:
+        if not len(world):
+            self._T_last = None
+
+    def forget(self) -> None:
+        """Start anew: time has jumped back."""
+        self._synchroniser.clear()
+        self._T_last = None
+
+    def waits_for(self) -> list[str]:
+        """Return the topics of a set that are missing while others come."""
+        return self._synchroniser.waits_for()
+
+    def _receiver(self, topic: str) -> Any:
+        def receive(message: Any) -> None:
+            if self._core.active and self._core.worker.state == "ready":
+                self._synchroniser.add(topic, message)
+
+        return self._core.guarded(receive)
+
+    def _on_set(self, messages: dict[str, Any]) -> None:
+        if self._busy:
+            self.skipped += self._next is not None
+            self._next = messages
+            return
+        self._busy = True
+        self._core.node.executor.create_task(self._drain, messages)
+
+    async def _drain(self, messages: dict[str, Any] | None) -> None:
+        try:
+            while messages is not None:
+                await self._take(messages)
+                messages, self._next = self._next, None
+        finally:
+            self._busy = False
+
+    async def _take(self, messages: dict[str, Any]) -> None:
+        core = self._core
+        image = messages["seed/image"]
+        try:
+            stamp_ns = stamp_to_ns(image.header.stamp)
+            if "seed/pose" in messages:
+                T_world_camera, _ = await core.camera_pose(messages["seed/pose"])
+            else:
+                T_world_camera = await core.frames.wait_for(
+                    image.header.frame_id, stamp_ns, timeout_s=core.parameters["tf_timeout_s"]
+                )
+            if not self._moved(T_world_camera):
+                self.skipped += 1
+                return
+            await core.run(lambda world: observe(core, world, self._view(messages, T_world_camera, stamp_ns)))
+        except Exception as error:
+            named = as_vmem_error(error)
+            self.rejected += 1
+            self.last_rejection = f"{named.code.name}: {named}"
+            core.node.get_logger().warning(f"seed rejected, {self.last_rejection}", throttle_duration_sec=1.0)
+            return
+        self.accepted += 1
+        self._T_last = T_world_camera
+        core.rig.place_if_new(T_world_camera, stamp_ns)
+
+    def _moved(self, T_world_camera: Tensor) -> bool:
+        if self._T_last is None:
+            return True
+        p = self._core.parameters
+        metres = float(torch.linalg.vector_norm(T_world_camera[:3, 3] - self._T_last[:3, 3]))
+        angle = float(geodesic_distance(T_world_camera, self._T_last, translation_weight=0.0))
+        return metres >= p["seed.min_translation_m"] or angle >= math.radians(p["seed.min_rotation_deg"])
+
+    def _view(self, messages: dict[str, Any], T_world_camera: Tensor, stamp_ns: int) -> View:
+        """Return the view of a set; in the worker's thread, because large images take a while."""
+        return View(
+            image=torch.from_numpy(image_from_message(messages["seed/image"])),
+            camera=camera_from_message(messages["seed/camera_info"], rectified=self._core.parameters["seed.rectified"]),
+            T_world_camera=T_world_camera,
+            depth=torch.from_numpy(depth_from_message(messages["seed/depth"])),
+            stamp_ns=stamp_ns,
+        )
