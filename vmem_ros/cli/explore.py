@@ -1,0 +1,75 @@
+"""Draw views of a photo with depth, or of a procedural house, from poses where no camera was.
+
+Writes a contact sheet, an animation, the surfel cloud, a recording for Foxglove and a report.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from vmem_ros.evaluation.exhibit import Exploration, write_exhibit
+from vmem_ros.evaluation.report import Table
+from vmem_ros.evaluation.shot import Shot, preview_of
+from vmem_ros.evaluation.tour import Tour
+from vmem_ros.evaluation.tour_options import add_tour_options, describe_options, tour_from_options
+from vmem_ros.evaluation.world_recording import write_recording
+from vmem_ros.memory import SurfelMemory
+from vmem_ros.types import Target
+from vmem_ros.world import World, default_world
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``vmem explore``."""
+    add_tour_options(parser)
+    parser.add_argument("--seed", type=int, default=0, help="seed of the generator (default 0)")
+    parser.add_argument("--device", default="cpu", help="where tensors live: cpu, cuda or cuda:N (default cpu)")
+    parser.add_argument("--out", type=Path, default=Path("vmem_out"), help="folder for the results (default vmem_out)")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Explore, and write the results into ``args.out``."""
+    started = time.monotonic()
+    tour = tour_from_options(args)
+    args.out.mkdir(parents=True, exist_ok=True)
+    # A pose asked for twice is drawn twice: reuse would make every closed loop perfect and say nothing.
+    world = default_world(device=args.device, reuse_views=False)
+    memory = world.memory
+    assert isinstance(memory, SurfelMemory), "the default world remembers surfels"
+    observed = [tour.look(target) for target in tqdm(tour.robot, desc="looking", unit="view")]
+    for view in tqdm(observed, desc="remembering", unit="view"):
+        world.observe(view)
+    loop, loop_s = _ask(world, tour, tour.loop, seed=args.seed, label="loop")
+    returns, returns_s = _ask(world, tour, tour.there_and_back, seed=args.seed, label="there and back")
+    exploration = Exploration(
+        loop=loop,
+        there_and_back=returns,
+        observed=observed,
+        surfels=memory.surfels,
+        engine=world.generator.name,
+        settings={**describe_options(args), "seed": args.seed, "stored views are reused": "no"},
+    )
+    views = len(loop) + len(returns)
+    speed = Table("Time", [{"views": views, "seconds a view": (loop_s + returns_s) / views}], "Previews included.")
+    write_exhibit(args.out, exploration, title=tour.title, more=[speed])
+    write_recording(args.out / "recording", loop, memory.surfels, start_ns=time.time_ns())
+    print(f"wrote {args.out}/contact_sheet.png and more in {time.monotonic() - started:.0f} s")
+
+
+def _ask(world: World, tour: Tour, targets: Sequence[Target], *, seed: int, label: str) -> tuple[list[Shot], float]:
+    """Ask for a view at each target; return the shots, and the seconds that previews and views took."""
+    start = time.monotonic()
+    previews = [preview_of(world.glimpse(target), target) for target in targets]
+    frames = list(tqdm(world.explore(targets, seed=seed), total=len(targets), desc=label, unit="view"))
+    seconds = time.monotonic() - start
+    looking = tqdm(targets, desc=f"truth of {label}", unit="view", disable=not tour.known)
+    truths = [tour.truth(target) for target in looking]
+    shots = [
+        Shot(frame.view, frame.confidence, preview, truth)
+        for frame, preview, truth in zip(frames, previews, truths, strict=True)
+    ]
+    return shots, seconds

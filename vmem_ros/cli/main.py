@@ -1,0 +1,47 @@
+"""The verbs of ``vmem``, one module each; a verb's module is imported only when that verb is used."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from vmem_ros import __version__
+from vmem_ros.errors import VmemError
+
+#: Verb: what it does. ``vmem_ros.cli.<verb>`` has ``add_arguments(parser)`` and ``run(args)``.
+VERBS = {
+    "explore": "draw views of a photo with depth, or of a procedural house, from poses no camera visited",
+}
+
+_EXIT_ERROR, _EXIT_INTERRUPTED = 1, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run ``vmem`` and return its exit code: 0, 1 after an error, 2 for wrong arguments, 130 after Ctrl-C."""
+    verbs = "\n".join(f"  {verb:10}{purpose}" for verb, purpose in VERBS.items())
+    parser = argparse.ArgumentParser(
+        prog="vmem",
+        description="A generative world that remembers what it showed. This command needs no ROS; the ROS 2 camera is\n"
+        "started with `ros2 run vmem_ros vmem_camera`.",
+        epilog=f"verbs:\n{verbs}\n\nHelp on one of them: vmem VERB --help",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"vmem_ros {__version__}")
+    parser.add_argument("verb", metavar="VERB", choices=VERBS, help=f"one of: {', '.join(VERBS)}")
+    parser.add_argument("rest", metavar="...", nargs=argparse.REMAINDER, help="arguments of the verb")
+    given = parser.parse_args(arguments)
+    verb = importlib.import_module(f"vmem_ros.cli.{given.verb}")
+    verb_parser = argparse.ArgumentParser(prog=f"vmem {given.verb}", description=verb.__doc__)
+    verb.add_arguments(verb_parser)
+    args = verb_parser.parse_args(given.rest)
+    try:
+        verb.run(args)
+    except (VmemError, OSError, ValueError) as error:
+        print(f"vmem {given.verb}: {type(error).__name__}: {error}", file=sys.stderr)
+        return _EXIT_ERROR
+    except KeyboardInterrupt:
+        print(f"vmem {given.verb}: interrupted", file=sys.stderr)
+        return _EXIT_INTERRUPTED
+    return 0

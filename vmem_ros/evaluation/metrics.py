@@ -1,0 +1,121 @@
+"""How far two pictures, two depth maps or two poses are apart.
+
+Images are uint8 [H, W, 3] RGB of equal size. Everything is weight-free and deterministic.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import conv2d
+
+from vmem_ros.errors import InvalidImageError
+from vmem_ros.geometry import as_pose
+from vmem_ros.types import as_image, as_map
+
+_PEAK = 255.0
+_WINDOW, _SIGMA = 11, 1.5
+
+
+def _pair(image: object, reference: object) -> tuple[Tensor, Tensor]:
+    a, b = as_image(image), as_image(reference, "reference")
+    if a.shape != b.shape:
+        raise InvalidImageError(
+            f"image is {a.shape[1]} x {a.shape[0]} but the reference is {b.shape[1]} x {b.shape[0]}: "
+            "render both with the same camera"
+        )
+    # Variances below are differences of nearly equal numbers.
+    return a.to(torch.float64), b.to(torch.float64)
+
+
+def psnr(image: Tensor, reference: Tensor, *, mask: Tensor | None = None) -> float:
+    """Return the peak signal-to-noise ratio in dB, ``10 log10(255^2 / MSE)``; ``inf`` for equal pictures.
+
+    :param mask: [H, W] bool: compare only here. NaN if it selects nothing.
+    :raises InvalidImageError: not images, or of different size.
+    """
+    a, b = _pair(image, reference)
+    squared = (a - b).square().mean(dim=-1)
+    if mask is not None:
+        squared = squared[mask]
+    error = float(squared.mean())
+    return math.inf if error == 0 else 10 * math.log10(_PEAK**2 / error)
+
+
+def ssim(image: Tensor, reference: Tensor) -> float:
+    """Return the mean structural similarity (Wang et al. 2004), 1 for equal pictures.
+
+    Gaussian window of 11 pixels with sigma 1.5, K1 = 0.01, K2 = 0.03, per colour channel, over the pixels whose whole
+    window lies inside the image.
+
+    :raises InvalidImageError: not images, of different size, or smaller than the window.
+    """
+    a, b = _pair(image, reference)
+    if min(a.shape[:2]) < _WINDOW:
+        raise InvalidImageError(f"SSIM needs images of at least {_WINDOW} x {_WINDOW}, got {a.shape[1]} x {a.shape[0]}")
+    x, y = (t.permute(2, 0, 1)[:, None] / _PEAK for t in (a, b))
+    offset = torch.arange(_WINDOW, dtype=x.dtype) - (_WINDOW - 1) / 2
+    kernel = torch.exp(-offset.square() / (2 * _SIGMA**2))
+    kernel /= kernel.sum()
+
+    def local_mean(t: Tensor) -> Tensor:
+        return conv2d(conv2d(t, kernel.view(1, 1, 1, -1)), kernel.view(1, 1, -1, 1))
+
+    mean_x, mean_y = local_mean(x), local_mean(y)
+    var_x, var_y = local_mean(x * x) - mean_x**2, local_mean(y * y) - mean_y**2
+    covariance = local_mean(x * y) - mean_x * mean_y
+    c1, c2 = 0.01**2, 0.03**2
+    numerator = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
+    return float((numerator / ((mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2))).mean())
+
+
+@dataclass(frozen=True)
+class DepthErrors:
+    """Errors of a depth map over the pixels where both maps have a finite depth.
+
+    :param abs_rel: mean of ``|d - d*| / d*``.
+    :param median_m: median of ``|d - d*|`` in metres.
+    :param coverage: share of the pixels with a true depth where a depth was given.
+    """
+
+    abs_rel: float
+    median_m: float
+    coverage: float
+
+
+def depth_errors(depth: Tensor, truth: Tensor) -> DepthErrors:
+    """Return the errors of z-depth [H, W] in metres against the true one; NaN and infinite depths do not count.
+
+    :raises InvalidImageError: not float maps of equal size.
+    """
+    truth = as_map(truth, tuple(truth.shape[:2]), "true depth")  # type: ignore[arg-type]
+    depth = as_map(depth, tuple(truth.shape), "depth")  # type: ignore[arg-type]
+    known = torch.isfinite(truth)
+    both = known & torch.isfinite(depth)
+    if not bool(both.any()):
+        return DepthErrors(math.nan, math.nan, 0.0)
+    error = (depth[both] - truth[both]).abs()
+    return DepthErrors(
+        abs_rel=float((error / truth[both]).mean()),
+        median_m=float(error.median()),
+        coverage=float(both.sum() / known.sum()),
+    )
+
+
+@dataclass(frozen=True)
+class PoseError:
+    """Distance between two poses: rotation angle in degrees, distance in metres."""
+
+    rotation_deg: float
+    translation_m: float
+
+
+def pose_error(T_world_camera: Tensor, truth: Tensor) -> PoseError:
+    """Return how far a pose [4, 4] is from the true one."""
+    A, B = as_pose(T_world_camera), as_pose(truth)
+    chord = torch.linalg.matrix_norm(A[:3, :3] - B[:3, :3]) / (2 * math.sqrt(2))
+    angle = 2 * torch.asin(chord.clamp(max=1.0))
+    return PoseError(math.degrees(float(angle)), float(torch.linalg.vector_norm(A[:3, 3] - B[:3, 3])))

@@ -1,0 +1,81 @@
+"""Recordings in MCAP, the storage of ``ros2 bag``, written without a ROS installation.
+
+A recording is a folder with ``<name>.mcap`` and ``metadata.yaml``: the folder plays with ``ros2 bag play``, the .mcap
+file opens in Foxglove, and it carries the definition of every message type.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
+_NO_DEADLINE = QosTime(sec=9223372036, nsec=854775807)
+
+
+class Recording:
+    """An open recording; a context manager. What was written is complete only after :meth:`close`.
+
+    :param folder: of the recording; an older recording there is replaced.
+    :param definitions: text of the .msg file of every type that ROS itself does not have, by ``package/msg/Name``.
+    :raises FileExistsError: the folder holds something else than a recording.
+    """
+
+    def __init__(self, folder: Path, *, definitions: Mapping[str, str] | None = None) -> None:
+        if folder.exists():
+            if any(f.suffix != ".mcap" and f.name != "metadata.yaml" for f in folder.iterdir()):
+                raise FileExistsError(f"{folder} holds more than a recording: choose another folder, or empty it")
+            shutil.rmtree(folder)
+        self.types = get_typestore(Stores.ROS2_JAZZY)
+        for name, text in (definitions or {}).items():
+            self.types.register(get_types_from_msg(text, name))
+        self._writer = Writer(folder, version=9, storage_plugin=StoragePlugin.MCAP)
+        self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
+        self._writer.open()
+        self._connections: dict[str, Any] = {}
+
+    def add_topic(self, topic: str, message_type: str, *, latched: bool = False) -> None:
+        """Announce a topic, e.g. ``/vmem/camera/image_raw`` of ``sensor_msgs/msg/Image``.
+
+        :param latched: its last message is meant for late subscribers too (transient local).
+        """
+        qos = Qos(
+            history=QosHistory.KEEP_LAST,
+            depth=1 if latched else 10,
+            reliability=QosReliability.RELIABLE,
+            durability=QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE,
+            deadline=_NO_DEADLINE,
+            lifespan=_NO_DEADLINE,
+            liveliness=QosLiveliness.AUTOMATIC,
+            liveliness_lease_duration=_NO_DEADLINE,
+            avoid_ros_namespace_conventions=False,
+        )
+        self._connections[topic] = self._writer.add_connection(
+            topic, message_type, typestore=self.types, offered_qos_profiles=[qos]
+        )
+
+    def write(self, topic: str, stamp_ns: int, data: bytes | memoryview) -> None:
+        """Append one message in CDR, as ROS sends it, received at ``stamp_ns``."""
+        self._writer.write(self._connections[topic], stamp_ns, data)
+
+    def write_message(self, topic: str, stamp_ns: int, message: Any) -> None:
+        """Append one message made from :attr:`types`."""
+        self.write(topic, stamp_ns, self.types.serialize_cdr(message, self._connections[topic].msgtype))
+
+    def close(self) -> None:
+        """Write the index and the metadata."""
+        self._writer.close()
+
+    def __enter__(self) -> Recording:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

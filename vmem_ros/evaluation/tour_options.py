@@ -1,0 +1,70 @@
+"""The command-line options that choose a tour, shared by ``vmem explore`` and the processes of the demo."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import get_args
+
+from vmem_ros.evaluation.report import Value
+from vmem_ros.evaluation.rgbd import median_depth, read_rgbd
+from vmem_ros.evaluation.tour import HOUSE_FOV_DEG, Tour, house_tour, photo_tour
+from vmem_ros.evaluation.trajectories import TrajectoryName
+
+PHOTO_FOV_DEG = 60.0
+
+
+def add_tour_options(parser: argparse.ArgumentParser, *, default_house: int | None = None) -> None:
+    """Add ``--house``, ``--image``, ``--depth``, ``--fov``, ``--trajectory``, ``--views`` and ``--width``.
+
+    :param default_house: the house to visit when neither a house nor an image is named; ``None``: one must be named.
+    """
+    source = parser.add_mutually_exclusive_group(required=default_house is None)
+    source.add_argument("--image", type=Path, help="a photo; needs --depth")
+    source.add_argument(
+        "--house",
+        type=int,
+        metavar="SEED",
+        default=default_house,
+        help="a procedural house, with truth" + ("" if default_house is None else f" (default {default_house})"),
+    )
+    parser.add_argument(
+        "--depth", type=Path, help="depth of the photo: 16-bit PNG or TIFF in millimetres, or float metres in .npy/.npz"
+    )
+    parser.add_argument(
+        "--fov",
+        type=float,
+        metavar="DEGREES",
+        help=f"horizontal field of view (default {PHOTO_FOV_DEG:g} of a photo, {HOUSE_FOV_DEG:g} in a house)",
+    )
+    parser.add_argument(
+        "--trajectory",
+        choices=get_args(TrajectoryName),
+        default="loop",
+        help="path of the camera around a photo (default loop); in a house it is a loop through two rooms",
+    )
+    parser.add_argument("--views", type=int, default=48, help="poses along the path (default 48)")
+    parser.add_argument("--width", type=int, default=480, help="width of the views in pixels, at most (default 480)")
+
+
+def tour_from_options(args: argparse.Namespace) -> Tour:
+    """Return the tour that the options describe.
+
+    :raises InvalidImageError: the photo or its depth cannot be used.
+    :raises ValueError: options that do not go together.
+    """
+    if args.image is None:
+        return house_tour(args.house, views=args.views, width=args.width, fov_deg=args.fov or HOUSE_FOV_DEG)
+    if args.depth is None:
+        raise ValueError("--image needs --depth: without it nothing is known about the shape of the scene")
+    photo = read_rgbd(args.image, args.depth, fov_deg=args.fov or PHOTO_FOV_DEG, max_width=args.width)
+    return photo_tour(
+        photo, args.trajectory, views=args.views, distance_m=median_depth(photo), title=f"Around {args.image.name}"
+    )
+
+
+def describe_options(args: argparse.Namespace) -> dict[str, Value]:
+    """Return the options as settings of a report."""
+    if args.image is None:
+        return {"scene": f"house {args.house}", "path": "loop through two rooms"}
+    return {"scene": f"{args.image.name} with {args.depth.name}", "path": args.trajectory}

@@ -1,0 +1,114 @@
+"""A robot that drives through two rooms of a procedural house and streams its RGB-D camera into the world's memory.
+
+Any robot whose driver publishes an image, its CameraInfo and registered depth does the same with remappings alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+import rclpy
+from geometry_msgs.msg import PoseStamped
+from rclpy.context import Context
+from rclpy.node import Node
+from rclpy.utilities import remove_ros_args
+from tqdm import tqdm
+
+from vmem_ros.errors import NotReadyError, VmemError
+from vmem_ros.evaluation.tour_options import add_tour_options, tour_from_options
+from vmem_ros.nodes.client import CameraClient
+from vmem_ros.nodes.conversions import (
+    camera_to_message,
+    header,
+    image_to_message,
+    link_from_camera,
+    map_to_message,
+    pose_to_message,
+)
+from vmem_ros.nodes.interface import SUBSCRIBED, qos_profile
+from vmem_ros.types import View
+
+DEMO_HOUSE = 1_000_003
+_FRAME = "robot_camera_optical_frame"
+_TRIES, _TRY_S = 5, 3.0
+
+
+class RobotCamera(Node):
+    """Publishes views as an RGB-D camera driver does, with the pose of the camera link in the map frame beside them."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__("demo_robot", context=context, start_parameter_services=False)
+        self._publishers_by_topic = {
+            name: self.create_publisher(topic.type, name, qos_profile(topic.qos))
+            for name, topic in SUBSCRIBED.items()
+            if name.startswith("seed/")
+        }
+
+    def publish(self, view: View) -> None:
+        """Publish one view: image, intrinsics, depth and pose with one stamp."""
+        stamp_ns = self.get_clock().now().nanoseconds
+        head = header(_FRAME, stamp_ns)
+        pose = PoseStamped(header=header("map", stamp_ns), pose=pose_to_message(link_from_camera(view.T_world_camera)))
+        assert view.depth is not None, "an RGB-D camera has depth"
+        messages = {
+            "seed/pose": pose,
+            "seed/camera_info": camera_to_message(view.camera, head),
+            "seed/depth": map_to_message(view.depth, head),
+            "seed/image": image_to_message(view.image, head),
+        }
+        for name, message in messages.items():
+            self._publishers_by_topic[name].publish(message)
+
+
+def drive(robot: RobotCamera, camera: CameraClient, views: Sequence[View]) -> None:
+    """Stream views one by one, each until the memory holds it.
+
+    :raises NotReadyError: the camera node does not take them.
+    """
+    stored = camera.wait_until_ready().stored_views
+    for view in tqdm(views, desc="robot drives", unit="view"):
+        for _ in range(_TRIES):
+            robot.publish(view)
+            try:
+                stored = camera.wait_for(
+                    lambda s, before=stored: s.stored_views > before, timeout_s=_TRY_S
+                ).stored_views
+                break
+            except NotReadyError:
+                continue  # sent before the two had found each other: a camera sends again anyway
+        else:
+            status = camera.status
+            raise NotReadyError(
+                f"the camera node did not take a view in {_TRIES * _TRY_S:g} s; its last error: "
+                f"{status.error_msg if status is not None and status.error_msg else 'none'}"
+            )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Drive once and stop."""
+    given = list(sys.argv if arguments is None else ["demo_robot", *arguments])
+    parser = argparse.ArgumentParser(prog="demo_robot", description=__doc__)
+    add_tour_options(parser, default_house=DEMO_HOUSE)
+    args = parser.parse_args(remove_ros_args(given)[1:])
+    context = Context()
+    rclpy.init(args=given, context=context)
+    try:
+        tour = tour_from_options(args)
+        views = [tour.look(target) for target in tqdm(tour.robot, desc="robot's camera", unit="view")]
+        robot = RobotCamera(context)
+        with CameraClient(robot.get_namespace()) as camera:
+            drive(robot, camera, views)
+    except VmemError as error:
+        print(f"demo_robot: {type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        context.try_shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

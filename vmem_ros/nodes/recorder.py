@@ -1,0 +1,100 @@
+"""Records the camera's topics into an MCAP file: ``ros2 bag record`` for machines that have no ROS tools.
+
+python -m vmem_ros.nodes.recorder --out recording --ros-args -r __ns:=/vmem
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import rclpy
+from ament_index_python.packages import get_package_share_directory
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.utilities import remove_ros_args
+
+from vmem_ros.evaluation.recording import Recording
+from vmem_ros.nodes.interface import NODE_NAME, PUBLISHED, SUBSCRIBED, Topic, message_type_name, qos_profile
+
+# Previews and points cost the camera time while somebody subscribes to them, and follow from what is recorded.
+_LEFT_OUT = ("preview/", "camera/points")
+_OWN_MESSAGES = "vmem_ros/msg/"
+_QUEUE = 200
+
+
+class Recorder(Node):
+    """Writes every message of the camera, and every command and seed sent to it, as it comes over the wire.
+
+    :param folder: of the recording, see :class:`~vmem_ros.evaluation.recording.Recording`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__("vmem_recorder")
+        topics = [t for t in (*PUBLISHED.values(), *SUBSCRIBED.values()) if not t.name.startswith(_LEFT_OUT)]
+        own = {name for name in map(message_type_name, (t.type for t in topics)) if name.startswith(_OWN_MESSAGES)}
+        share = Path(get_package_share_directory("vmem_ros"))
+        definitions = {name: (share / f"{name.partition('/')[2]}.msg").read_text(encoding="utf-8") for name in own}
+        self._recording = Recording(folder, definitions=definitions)
+        for topic in topics:
+            self._record(topic.name.replace("~", NODE_NAME, 1), topic.type, self._latched(topic))
+        self._record_transforms()
+        self.get_logger().info(f"recording {len(topics)} topics to {folder}")
+
+    def close(self) -> None:
+        """Complete the file."""
+        self._recording.close()
+
+    def _latched(self, topic: Topic) -> bool:
+        return qos_profile(topic.qos).durability == DurabilityPolicy.TRANSIENT_LOCAL
+
+    def _record_transforms(self) -> None:
+        try:
+            from tf2_msgs.msg import TFMessage
+        except ImportError:
+            self.get_logger().warning("tf2_msgs is not installed: /tf and /tf_static are not recorded")
+            return
+        self._record("/tf", TFMessage, False)
+        self._record("/tf_static", TFMessage, True)
+
+    def _record(self, name: str, message_type: type, latched: bool) -> None:
+        qos = QoSProfile(
+            history=HistoryPolicy.KEEP_LAST,
+            depth=_QUEUE,
+            reliability=ReliabilityPolicy.RELIABLE,
+            durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
+        )
+        topic = self.resolve_topic_name(name)
+        self._recording.add_topic(topic, message_type_name(message_type), latched=latched)
+        self.create_subscription(message_type, topic, partial(self._write, topic), qos, raw=True)
+
+    def _write(self, topic: str, data: bytes) -> None:
+        self._recording.write(topic, self.get_clock().now().nanoseconds, data)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Record until SIGINT or SIGTERM, then complete the file."""
+    given = list(sys.argv if arguments is None else ["recorder", *arguments])
+    parser = argparse.ArgumentParser(prog="recorder", description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the recording; an older one is replaced")
+    args = parser.parse_args(remove_ros_args(given)[1:])
+    rclpy.init(args=given)
+    recorder = None
+    try:
+        recorder = Recorder(args.out)
+        rclpy.spin(recorder)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        if recorder is not None:
+            recorder.close()
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
