@@ -164,7 +164,7 @@ SUBSCRIBED = {
         ),
         Topic("seed/image", Image, "sensor", "a live camera that feeds the memory: rgb8, bgr8, rgba8, bgra8 or mono8"),
         Topic("seed/camera_info", CameraInfo, "sensor", "its intrinsics, of a rectified or undistorted image"),
-        Topic("seed/depth", Image, "sensor", "its registered depth: 32FC1 metres or 16UC1 millimetres "),
+        Topic("seed/depth", Image, "sensor", "its registered depth: 32FC1 metres or 16UC1 millimetres"),
         Topic(
             "seed/pose",
             PoseStamped,

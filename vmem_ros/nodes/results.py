@@ -25,10 +25,15 @@ def as_vmem_error(error: BaseException) -> VmemError:
     return ModelError(f"{type(error).__name__}: {error}")
 
 
+def classes_by_code() -> dict[ErrorCode, type[VmemError]]:
+    """Return the error class of each code."""
+    return {cls.code: cls for cls in _subclasses(VmemError)}
+
+
 def error_of(code: int, message: str) -> VmemError:
     """Return the typed error of a result's ``error_code`` and ``error_msg``."""
-    classes = {int(cls.code): cls for cls in _subclasses(VmemError)}
-    return classes.get(code, VmemError)(message)
+    known = code in set(ErrorCode)
+    return classes_by_code().get(ErrorCode(code), VmemError)(message) if known else VmemError(message)
 
 
 def refuse(response: Any, error: VmemError) -> Any:
