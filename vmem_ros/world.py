@@ -250,6 +250,4 @@ def default_world(
     *, device: torch.device | str = "cpu", memory: SurfelMemoryConfig | None = None, reuse_views: bool = True
 ) -> World:
     """Return a world of surfel memory, reprojection and memory's own depth: what runs with nothing else installed."""
-    return World(
-        SurfelMemory(memory, device=device), ReprojectionGenerator(), MemoryDepth(), reuse_views=reuse_views
-    )
+    return World(SurfelMemory(memory, device=device), ReprojectionGenerator(), MemoryDepth(), reuse_views=reuse_views)

@@ -28,4 +28,5 @@ def project(points: Tensor, camera: Camera) -> tuple[Tensor, Tensor]:
 def transform(T: Tensor, points: Tensor) -> Tensor:
     """Return ``T`` [4, 4] applied to points [..., 3], in the points' dtype and device."""
     T = T.to(device=points.device, dtype=points.dtype)
-    return points @ T[:3, :3].mT + T[:3, 3]
+    rotated = torch.addmm(T[:3, 3], points.reshape(-1, 3), T[:3, :3].mT)
+    return rotated.view(points.shape)

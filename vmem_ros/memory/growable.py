@@ -6,6 +6,10 @@ import torch
 from torch import Tensor
 
 
+#: Rows are allocated in multiples of this, so that they can always be seen as whole blocks.
+BLOCK = 1024
+
+
 class GrowableTensor:
     """Rows that can be appended to the end and cut off from it, each in amortised constant time.
 
@@ -13,7 +17,7 @@ class GrowableTensor:
     """
 
     def __init__(self, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> None:
-        self._buffer = torch.empty((1024, *shape), dtype=dtype, device=device)
+        self._buffer = torch.zeros((BLOCK, *shape), dtype=dtype, device=device)
         self._length = 0
 
     def __len__(self) -> int:
@@ -25,6 +29,12 @@ class GrowableTensor:
         return self._buffer[: self._length]
 
     @property
+    def blocks(self) -> Tensor:
+        """[ceil(n / BLOCK), BLOCK, *shape]: the same rows; what fills the last block up is of no meaning."""
+        whole = -(-self._length // BLOCK)
+        return self._buffer[: whole * BLOCK].view(whole, BLOCK, *self._buffer.shape[1:])
+
+    @property
     def nbytes(self) -> int:
         """Bytes allocated, unused capacity included."""
         return self._buffer.nbytes
@@ -33,7 +43,8 @@ class GrowableTensor:
         """Append rows [m, *shape]."""
         end = self._length + len(rows)
         if end > len(self._buffer):
-            grown = self._buffer.new_empty((max(end, 2 * len(self._buffer)), *self._buffer.shape[1:]))
+            capacity = -(-max(end, 2 * len(self._buffer)) // BLOCK) * BLOCK
+            grown = self._buffer.new_zeros((capacity, *self._buffer.shape[1:]))
             grown[: self._length] = self._buffer[: self._length]
             self._buffer = grown
         self._buffer[self._length : end] = rows

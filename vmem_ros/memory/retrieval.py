@@ -104,7 +104,6 @@ def _greedy_coverage(
     candidates: Tensor, weight: Tensor, observations: Observations, poses: Tensor, *, k: int, suppression: float
 ) -> Tensor:
     """Like :func:`_greedy`, scoring by the votes that no chosen view has cast yet."""
-    row, surfel = observations.of(candidates)
     left = weight.clone()
     taken = torch.zeros(len(candidates), dtype=torch.bool)
     nearest = torch.full((len(candidates),), torch.inf, dtype=torch.float64)
@@ -114,10 +113,9 @@ def _greedy_coverage(
         if not bool(allowed.any()):
             suppression = suppression / _RELAXATION if suppression > 1e-5 else 0.0
             continue
-        gain = torch.zeros(len(candidates), dtype=torch.int64, device=weight.device).index_add_(0, row, left[surfel])
-        best = int(torch.where(allowed, gain.cpu(), -1).argmax())
+        best = int(torch.where(allowed, observations.sums(left, candidates).cpu(), -1).argmax())
         chosen.append(best)
         taken[best] = True
-        left[surfel[row == best]] = 0
+        left[observations.of(int(candidates[best]))] = 0
         nearest = torch.minimum(nearest, geodesic_distance(poses, poses[best]))
     return torch.tensor(chosen, dtype=torch.int64)

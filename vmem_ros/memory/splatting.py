@@ -6,18 +6,23 @@ the order of the fragments, so the picture is the same on every device and in ev
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from vmem_ros.geometry import Camera, invert, transform
-from vmem_ros.memory.surfels import BLOCK, Spheres, SurfelCloud
+from vmem_ros.memory.occlusion import FAR_KEY, NEAR, OcclusionPyramid
+from vmem_ros.memory.growable import BLOCK
+from vmem_ros.memory.surfels import Blocks, SurfelCloud
 
-_NEAR = 0.02
-_FAR_KEY = torch.iinfo(torch.int64).max
+# Blocks drawn before the first look at what they hide.
+_FIRST_BLOCKS = 64
+# Blocks whose surfels are tested at once.
+_BLOCKS_AT_ONCE = 32
 # Sides of the windows in which disks are tested, in pixels. A disk wider than the last is cut off there.
-_SIDES = (2, 3, 4, 6, 9, 14, 22, 40, 80)
+_SIDES = (2, 3, 4, 6, 10, 18, 36, 80)
 # Fragments tested at once: their temporaries stay in the cache of a CPU core.
 _FRAGMENTS = {"cpu": 1 << 17, "cuda": 1 << 24}
 
@@ -34,20 +39,19 @@ class Splat:
     depth: Tensor
 
 
-def splat(surfels: SurfelCloud, blocks: Spheres, camera: Camera, T_surfels_camera: Tensor, *, scale: float) -> Splat:
+def splat(surfels: SurfelCloud, blocks: Blocks, camera: Camera, T_surfels_camera: Tensor, *, scale: float) -> Splat:
     """Render disks with occlusion; disks that face away are not drawn.
 
-    :param blocks: bounding spheres of the surfels' blocks; only blocks in view are touched.
+    :param blocks: the same surfels in blocks; only blocks in view are touched.
     :param T_surfels_camera: [4, 4] camera pose in the surfels' frame.
     :param scale: drawn radius over surfel radius. Surfels are spaced by twice their radius, so 1.5 closes the gaps.
     """
     device = surfels.position.device
-    buffer = torch.full((camera.height * camera.width,), _FAR_KEY, dtype=torch.int64, device=device)
+    buffer = torch.full((camera.height * camera.width,), FAR_KEY, dtype=torch.int64, device=device)
     T_camera_surfels = invert(T_surfels_camera)
-    in_view = _in_view(blocks, camera, T_camera_surfels)
-    if len(in_view):
-        _draw(_visible(surfels, in_view, camera, T_camera_surfels, scale), camera, buffer)
-    empty = buffer == _FAR_KEY
+    for part in _front_to_back(blocks, camera, T_camera_surfels, buffer):
+        _draw(_visible(surfels, blocks, part, camera, T_camera_surfels, scale), camera, buffer)
+    empty = buffer == FAR_KEY
     ids = torch.where(empty, -1, buffer & 0xFFFFFFFF)
     depth = torch.where(empty, torch.nan, (buffer >> 32).int().view(torch.float32))
     return Splat(ids.view(camera.size), depth.view(camera.size))
@@ -67,42 +71,64 @@ class _Disks:
     rows: Tensor
 
     def __getitem__(self, index: Tensor) -> _Disks:
-        return _Disks(*(column[index] for column in vars(self).values()))
+        return _Disks(*(column.index_select(0, index) for column in vars(self).values()))
 
 
-def _in_view(blocks: Spheres, camera: Camera, T_camera_surfels: Tensor) -> Tensor:
-    """Return the numbers of the blocks whose sphere meets the view frustum."""
-    centre = transform(T_camera_surfels, blocks.centre)
+def _front_to_back(blocks: Blocks, camera: Camera, T_camera_surfels: Tensor, buffer: Tensor) -> Iterator[Tensor]:
+    """Yield the numbers of the blocks that can show in the picture, nearest first, in parts that grow.
+
+    What lies behind the surfaces drawn so far is left out before each part, so rooms behind walls cost nothing.
+    """
+    centre, radius = transform(T_camera_surfels, blocks.centre), blocks.radius
+    inside = _in_view(centre, radius, camera)
+    order = inside[torch.argsort(centre[inside, 2] - radius[inside])]
+    size = _FIRST_BLOCKS
+    while len(order):
+        yield order[:size]
+        order = order[size:]
+        size *= 2
+        if len(order):
+            occlusion = OcclusionPyramid(buffer, camera)
+            order = order[~occlusion.hides(centre[order], radius[order])]
+
+
+def _in_view(centre: Tensor, radius: Tensor, camera: Camera) -> Tensor:
+    """Return the numbers of the spheres, in the camera frame, that meet the view frustum."""
     left, right = -camera.cx / camera.fx, (camera.width - camera.cx) / camera.fx
     top, bottom = -camera.cy / camera.fy, (camera.height - camera.cy) / camera.fy
     # Inward normals of the side planes and of the near plane.
-    planes = torch.tensor([[1, 0, -left], [-1, 0, right], [0, 1, -top], [0, -1, bottom], [0, 0, 1]], dtype=torch.float32)
+    planes = torch.tensor(
+        [[1, 0, -left], [-1, 0, right], [0, 1, -top], [0, -1, bottom], [0, 0, 1]], dtype=torch.float32
+    )
     planes = torch.nn.functional.normalize(planes, dim=-1).to(centre.device)
-    return (centre @ planes.T > -blocks.radius[:, None]).all(dim=-1).nonzero().squeeze(1)
+    return (centre @ planes.T > -radius[:, None]).all(dim=-1).nonzero().squeeze(1)
 
 
 def _visible(
-    surfels: SurfelCloud, blocks: Tensor, camera: Camera, T_camera_surfels: Tensor, scale: float
+    surfels: SurfelCloud, blocks: Blocks, chosen: Tensor, camera: Camera, T_camera_surfels: Tensor, scale: float
 ) -> _Disks:
-    """Return the disks of the given blocks that can cover a pixel, in the camera frame."""
+    """Return the disks of the chosen blocks that can cover a pixel, in the camera frame."""
     out = []
-    R = T_camera_surfels[:3, :3].to(device=blocks.device, dtype=torch.float32)
-    for index in _indices(blocks, len(surfels)):
-        centre = transform(T_camera_surfels, surfels.position[index])
-        z = centre[:, 2]
+    device = chosen.device
+    R = T_camera_surfels[:3, :3].to(device=device, dtype=torch.float32)
+    for part in chosen.split(_BLOCKS_AT_ONCE):
+        centre = transform(T_camera_surfels, blocks.position.index_select(0, part).view(-1, 3))
+        radius = blocks.reach.index_select(0, part).flatten()
+        number = (part[:, None] * BLOCK + torch.arange(BLOCK, device=device)).flatten()
+        x, y, z = centre.unbind(-1)
         # A far disk smaller than a pixel would fall between the pixel centres: it is drawn a pixel wide.
-        reach = torch.maximum(surfels.radius[index] * scale, z * (0.71 / max(camera.fx, camera.fy)))
+        reach = torch.maximum(radius * scale, z * (0.71 / max(camera.fx, camera.fy)))
         # Half the image plane at z = 1, seen from its middle, and the disk's reach there.
         x_middle, y_middle = (camera.width / 2 - camera.cx) / camera.fx, (camera.height / 2 - camera.cy) / camera.fy
-        inside = z > _NEAR
-        inside &= (centre[:, 0] - x_middle * z).abs() < camera.width / (2 * camera.fx) * z + 2 * reach
-        inside &= (centre[:, 1] - y_middle * z).abs() < camera.height / (2 * camera.fy) * z + 2 * reach
+        inside = (z > NEAR) & (number < len(surfels))
+        inside &= (x - x_middle * z).abs() < camera.width / (2 * camera.fx) * z + 2 * reach
+        inside &= (y - y_middle * z).abs() < camera.height / (2 * camera.fy) * z + 2 * reach
         kept = inside.nonzero().squeeze(1)
-        centre, reach = centre[kept], reach[kept]
-        number = kept + index.start if isinstance(index, slice) else index[kept]
-        normal = surfels.normal[number] @ R.T
+        number, centre, reach = (t.index_select(0, kept) for t in (number, centre, reach))
+        normal = surfels.normal.index_select(0, number) @ R.T
         facing = ((normal * centre).sum(dim=-1) < 0).nonzero().squeeze(1)
-        out.append(_bounded(number[facing], centre[facing], normal[facing], reach[facing], camera))
+        number, centre, normal, reach = (t.index_select(0, facing) for t in (number, centre, normal, reach))
+        out.append(_bounded(number, centre, normal, reach, camera))
     return _Disks(*(torch.cat(column) for column in zip(*(vars(d).values() for d in out), strict=True)))
 
 
@@ -114,7 +140,7 @@ def _bounded(index: Tensor, centre: Tensor, normal: Tensor, reach: Tensor, camer
     """
     x, y, z = centre.unbind(-1)
     extent = reach[:, None] * torch.sqrt((1 - normal.square()).clamp_(min=0))
-    nearest = (z - extent[:, 2]).clamp_(min=_NEAR)
+    nearest = (z - extent[:, 2]).clamp_(min=NEAR)
     largest = torch.tensor(_SIDES, device=index.device)
     windows = []
     for focal, middle, ratio, reach_axis in (
@@ -129,23 +155,10 @@ def _bounded(index: Tensor, centre: Tensor, normal: Tensor, reach: Tensor, camer
     return _Disks(index, centre, normal, reach, windows[0], windows[2], windows[1], windows[3])
 
 
-def _indices(blocks: Tensor, n: int) -> list[slice | Tensor]:
-    """Return the surfels of some blocks in parts that fit the cache; runs of blocks come as slices, without a copy."""
-    parts: list[slice | Tensor] = []
-    for part in blocks.split(32):
-        first, last = int(part[0]), int(part[-1])
-        if last - first + 1 == len(part):
-            parts.append(slice(first * BLOCK, min((last + 1) * BLOCK, n)))
-        else:
-            index = (part[:, None] * BLOCK + torch.arange(BLOCK, device=part.device)).flatten()
-            parts.append(index[index < n])
-    return parts
-
-
 def _draw(disks: _Disks, camera: Camera, buffer: Tensor) -> None:
     """Lower the packed depths in ``buffer`` [H * W] by the fragments of the disks, one window size after the other."""
     fragments = _FRAGMENTS.get(buffer.device.type, _FRAGMENTS["cuda"])
-    kind = disks.rows * len(_SIDES) + disks.columns
+    kind = (disks.rows * len(_SIDES) + disks.columns).to(torch.uint8)
     order = torch.argsort(kind, stable=True)
     counts = torch.bincount(kind, minlength=len(_SIDES) ** 2).tolist()
     for number, index in enumerate(order.split(counts)):
@@ -173,11 +186,11 @@ def _draw_window(disks: _Disks, rows: int, columns: int, camera: Camera, buffer:
     dx = torch.addcmul(x * cz - cx, x, dz)
     dy = torch.addcmul(y * cz - cy, y, dz)
     squared = dx.mul_(dx).addcmul_(dy, dy).addcmul_(dz, dz)
-    hit = (squared <= disks.reach.square()) & (z > _NEAR)
+    hit = (squared <= disks.reach.square()) & (z > NEAR)
     hit &= ((row >= 0) & (row < camera.height))[:, None]
     hit &= ((column >= 0) & (column < camera.width))[None]
     window, disk = hit.flatten(end_dim=1).nonzero(as_tuple=True)
     step = (down * camera.width + right.T).flatten()
-    pixel = (disks.row * camera.width + disks.column)[disk] + step[window]
+    pixel = (disks.row * camera.width + disks.column).index_select(0, disk) + step.index_select(0, window)
     depth = z.flatten(end_dim=1)[window, disk]
-    buffer.scatter_reduce_(0, pixel, (depth.view(torch.int32).long() << 32) | disks.index[disk], "amin")
+    buffer.scatter_reduce_(0, pixel, (depth.view(torch.int32).long() << 32) | disks.index.index_select(0, disk), "amin")

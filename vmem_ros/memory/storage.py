@@ -83,7 +83,8 @@ def check_index(
     problems = {
         "surfel columns differ in length": any(len(column) != n for column in vars(cloud).values()),
         "surfels are not finite": not all(
-            bool(torch.isfinite(c).all()) for c in (cloud.position, cloud.normal, cloud.radius, cloud.provenance, origin)
+            bool(torch.isfinite(c).all())
+            for c in (cloud.position, cloud.normal, cloud.radius, cloud.provenance, origin)
         ),
         "surfel radii are not positive": not bool((cloud.radius > 0).all()),
         "view counts differ": len(offset) != views + 1 or len(born) != views + 1 or len(popularity) != views,

@@ -13,6 +13,7 @@ from torch import Tensor
 from vmem_ros.errors import InvalidImageError, NothingToUndoError, NotSeededError
 from vmem_ros.geometry import average_pose, transform
 from vmem_ros.memory import storage
+from vmem_ros.memory.growable import GrowableTensor
 from vmem_ros.memory.observations import Observations
 from vmem_ros.memory.retrieval import Choice, Selection, choose_views, nearest_views, surfel_votes
 from vmem_ros.memory.sampling import sample_surfels
@@ -66,7 +67,15 @@ class SurfelMemoryConfig:
         for name, allowed in (("selection", get_args(Selection)), ("detail", get_args(Detail))):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
-        positive = ("surfel_stride", "merge_factor", "query_fov_scale", "splat_scale", "detail_views", "max_views", "max_surfels")
+        positive = (
+            "surfel_stride",
+            "merge_factor",
+            "query_fov_scale",
+            "splat_scale",
+            "detail_views",
+            "max_views",
+            "max_surfels",
+        )
         for name in positive:
             value = getattr(self, name)
             if value is not None and not value > 0:
@@ -87,9 +96,9 @@ class SurfelMemory:
         self.device = torch.device(device)
         self._surfels = SurfelStore(self.device)
         self._observations = Observations(self.device)
-        self._hash = VoxelHash(
-            self.device, merge_factor=self.config.merge_factor, min_cosine=self.config.merge_cosine
-        )
+        self._hash = VoxelHash(self.device, merge_factor=self.config.merge_factor, min_cosine=self.config.merge_cosine)
+        #: Box around the surfels that each view saw, [V, (low, high), 3].
+        self._reach = GrowableTensor((2, 3), torch.float32, self.device)
         self._views: list[View] = []
         self._poses = torch.empty(0, 4, 4, dtype=torch.float64)
         #: Number of surfels before each view was written, and after the last.
@@ -120,7 +129,9 @@ class SurfelMemory:
     @property
     def nbytes(self) -> int:
         """Bytes held by surfels, index and views."""
-        maps = (t for v in self._views for t in (v.image, v.depth, v.confidence, v.latent, v.embedding) if t is not None)
+        maps = (
+            t for v in self._views for t in (v.image, v.depth, v.confidence, v.latent, v.embedding) if t is not None
+        )
         return self._surfels.nbytes + self._hash.nbytes + self._observations.nbytes + sum(t.nbytes for t in maps)
 
     # Reading
@@ -164,7 +175,8 @@ class SurfelMemory:
         cloud = self._surfels.cloud
         if not len(cloud):
             return self._nothing(target)
-        color, provenance = cloud.color[ids].float(), cloud.provenance[ids]
+        color = cloud.color.index_select(0, ids.flatten()).view(*ids.shape, 3).float()
+        provenance = cloud.provenance[ids]
         depth = rendered.depth
         if self.config.detail == "pixels":
             warped = self._warp(rendered, target)
@@ -263,8 +275,7 @@ class SurfelMemory:
         self._born, self._popularity, self._origin = born, popularity.clone(), origin.clone()
         self._surfels.replace(cloud)
         self._observations.replace(surfel, offset.diff())
-        self._hash.clear()
-        self._hash.insert(cloud, 0)
+        self._index_again()
 
     # Insides
 
@@ -278,11 +289,13 @@ class SurfelMemory:
         cloud = self._surfels.cloud
         eye = self._local(T_world_query[:3, 3])
         visible = self._visible(rendered)
-        direction = torch.nn.functional.normalize(cloud.position[visible] - eye, dim=-1)
+        direction = torch.nn.functional.normalize(cloud.position.index_select(0, visible) - eye, dim=-1)
         cosine = torch.zeros(len(cloud), device=self.device)
-        cosine[visible] = (direction * cloud.normal[visible]).sum(dim=-1).abs()
+        cosine[visible] = (direction * cloud.normal.index_select(0, visible)).sum(dim=-1).abs()
         weight = surfel_votes(rendered, cosine, len(cloud))
-        votes = self._observations.sum(weight, torch.arange(len(self), device=self.device))
+        candidates = self._near(cloud.position.index_select(0, visible))
+        votes = torch.zeros(len(self), dtype=torch.int64, device=self.device)
+        votes[candidates] = self._observations.sums(weight, candidates)
         choice = choose_views(
             votes, weight, self._observations, self._poses, T_world_query,
             k=k, selection=self.config.selection, suppression=self.config.suppression,
@@ -297,14 +310,23 @@ class SurfelMemory:
         views = [self._views[i] for i in chosen]
         visible = self._visible(rendered)
         saw = torch.zeros(len(views), len(self._surfels), dtype=torch.bool, device=self.device)
-        saw[self._observations.of(torch.tensor(chosen, dtype=torch.int64, device=self.device))] = True
+        saw[self._observations.of_all(torch.tensor(chosen, dtype=torch.int64, device=self.device))] = True
         T_local = self._poses[chosen].clone()
         T_local[:, :3, 3] -= self._origin
         eye = self._local(target.T_world_camera[:3, 3])
         best = torch.full((len(self._surfels),), -1, dtype=torch.int64, device=self.device)
-        best[visible] = best_views(views, saw[:, visible], self._surfels.cloud.position[visible], T_local, eye)
+        best[visible] = best_views(
+            views, saw[:, visible], self._surfels.cloud.position.index_select(0, visible), T_local, eye
+        )
         first = torch.where(rendered.ids >= 0, best[rendered.ids.clamp(min=0)], -1)
         return warp_views(views, first, target.camera, target.T_world_camera, rendered.depth)
+
+    def _near(self, points: Tensor) -> Tensor:
+        """Return the views that may have seen one of the points [n, 3]: their surfels' box meets the points' box."""
+        if not len(points):
+            return torch.empty(0, dtype=torch.int64, device=self.device)
+        low, high = self._reach.data.unbind(1)
+        return ((low <= points.amax(dim=0)) & (high >= points.amin(dim=0))).all(dim=-1).nonzero().squeeze(1)
 
     def _visible(self, rendered: Splat) -> Tensor:
         """Return the numbers of the surfels that cover a pixel, ascending: [n] int64."""
@@ -364,22 +386,37 @@ class SurfelMemory:
 
         n = len(self._surfels)
         old = self._hash.find(new, self._surfels.cloud)
-        fresh = new[old < 0]
+        fresh = new.select((old < 0).nonzero().squeeze(1))
         self._surfels.append(fresh)
         self._hash.insert(fresh, n)
         credited = torch.cat([old[old >= 0].unique(), torch.arange(n, n + len(fresh), device=self.device)])
         self._observations.append(credited)
+        self._reach.append(_box(self._surfels.cloud.position[credited])[None])
         self._views.append(view)
         self._poses = torch.cat([self._poses, view.T_world_camera[None]])
         self._born.append(len(self._surfels))
         self._popularity = torch.nn.functional.pad(self._popularity, (0, 1))
 
+    def _index_again(self) -> None:
+        """Rebuild what is derived from surfels and observations: the voxel hash, and the box of each view."""
+        cloud = self._surfels.cloud
+        self._hash.clear()
+        self._hash.insert(cloud, 0)
+        row, surfel = self._observations.of_all(torch.arange(len(self), device=self.device))
+        index = row[:, None].expand(-1, 3)
+        high = torch.full((len(self), 3), -torch.inf, device=self.device)
+        low = -high
+        low.scatter_reduce_(0, index, cloud.position[surfel], "amin")
+        high.scatter_reduce_(0, index, cloud.position[surfel], "amax")
+        self._reach.replace(torch.stack([low, high], dim=1))
+
     def _cut(self, views: int) -> None:
         """Keep the first ``views`` views and what they added."""
         n = self._born[views]
-        self._hash.remove_from(n, self._surfels.cloud[n:])
+        self._hash.remove_from(n, self._surfels.cloud.after(n))
         self._surfels.truncate(n)
         self._observations.truncate(views)
+        self._reach.truncate(views)
         self._popularity = self._popularity[:views]
         self._poses = self._poses[:views]
         del self._views[views:]
@@ -403,21 +440,27 @@ class SurfelMemory:
         A surfel then belongs to the oldest view left that saw it, so that undo stays exact.
         """
         kept = keep.nonzero().squeeze(1)
-        row, surfel = self._observations.of(kept.to(self.device))
+        row, surfel = self._observations.of_all(kept.to(self.device))
         first = torch.full((len(self._surfels),), len(kept), dtype=torch.int64, device=self.device)
         first.scatter_reduce_(0, surfel, row, "amin")
         order = torch.argsort(first, stable=True)[: int((first < len(kept)).sum())]
         number = torch.full_like(first, -1)
         number[order] = torch.arange(len(order), device=self.device)
         counts = torch.bincount(row, minlength=len(kept))
-        self._surfels.replace(self._surfels.cloud[order])
+        self._surfels.replace(self._surfels.cloud.select(order))
         self._observations.replace(number[surfel], counts)
         born = torch.bincount(first[order], minlength=len(kept)).cumsum(0)
         self._born = [0, *born.tolist()]
         self._views = [self._views[i] for i in kept.tolist()]
         self._poses, self._popularity = self._poses[kept], self._popularity[kept]
-        self._hash.clear()
-        self._hash.insert(self._surfels.cloud, 0)
+        self._index_again()
+
+
+def _box(points: Tensor) -> Tensor:
+    """Return the lowest and highest corner [2, 3] of points [n, 3]; no points make an empty box."""
+    if not len(points):
+        return torch.tensor([[torch.inf] * 3, [-torch.inf] * 3], device=points.device)
+    return torch.stack([points.amin(dim=0), points.amax(dim=0)])
 
 
 def _to_device(view: View, device: torch.device) -> View:

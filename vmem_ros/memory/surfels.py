@@ -8,10 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vmem_ros.memory.growable import GrowableTensor
-
-#: Surfels whose bounding sphere is tested as one; they were written together, so they lie together.
-BLOCK = 1024
+from vmem_ros.memory.growable import BLOCK, GrowableTensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,22 +31,40 @@ class SurfelCloud:
     def __len__(self) -> int:
         return len(self.position)
 
-    def __getitem__(self, index: Tensor | slice) -> SurfelCloud:
-        return SurfelCloud(*(getattr(self, f.name)[index] for f in fields(self)))
+    def select(self, index: Tensor) -> SurfelCloud:
+        """Return the surfels numbered ``index`` [n] int64."""
+        return SurfelCloud(*(getattr(self, f.name).index_select(0, index) for f in fields(self)))
+
+    def after(self, start: int) -> SurfelCloud:
+        """Return the surfels from number ``start``."""
+        return SurfelCloud(*(getattr(self, f.name)[start:] for f in fields(self)))
 
 
-class Spheres(NamedTuple):
-    """Bounding spheres: ``centre`` [B, 3], ``radius`` [B]."""
+class Blocks(NamedTuple):
+    """Surfels in blocks of :data:`BLOCK` that were written together, so that they lie together.
+
+    :param centre: [B, 3] and ``radius`` [B]: bounding sphere of each block.
+    :param position: [B, BLOCK, 3] and ``reach`` [B, BLOCK]: centres and radii of the surfels. Block b holds the
+        surfels ``b * BLOCK`` and up; those beyond the number of surfels have no meaning.
+    """
 
     centre: Tensor
     radius: Tensor
+    position: Tensor
+    reach: Tensor
 
 
 class SurfelStore:
     """A growing :class:`SurfelCloud` with a bounding sphere for every block of :data:`BLOCK` neighbours in time."""
 
     def __init__(self, device: torch.device) -> None:
-        shapes: dict[str, tuple[int, ...]] = {"position": (3,), "normal": (3,), "radius": (), "color": (3,), "provenance": ()}
+        shapes: dict[str, tuple[int, ...]] = {
+            "position": (3,),
+            "normal": (3,),
+            "radius": (),
+            "color": (3,),
+            "provenance": (),
+        }
         self._columns = {
             name: GrowableTensor(shape, torch.uint8 if name == "color" else torch.float32, device)
             for name, shape in shapes.items()
@@ -66,9 +81,12 @@ class SurfelStore:
         return SurfelCloud(**{name: column.data for name, column in self._columns.items()})
 
     @property
-    def blocks(self) -> Spheres:
-        """Bounding sphere of each block; block b holds surfels ``[b * BLOCK, (b + 1) * BLOCK)``."""
-        return Spheres(self._block_centre.data, self._block_radius.data)
+    def blocks(self) -> Blocks:
+        """The surfels in blocks; a view on the storage, valid until the next change."""
+        return Blocks(
+            self._block_centre.data, self._block_radius.data,
+            self._columns["position"].blocks, self._columns["radius"].blocks,
+        )  # fmt: skip
 
     @property
     def nbytes(self) -> int:
@@ -98,7 +116,7 @@ class SurfelStore:
         first = changed_from // BLOCK
         self._block_centre.truncate(first)
         self._block_radius.truncate(first)
-        cloud = self.cloud[first * BLOCK :]
+        cloud = self.cloud.after(first * BLOCK)
         if len(cloud) == 0:
             return
         missing = -len(cloud) % BLOCK

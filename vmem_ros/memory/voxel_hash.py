@@ -70,7 +70,7 @@ class VoxelHash:
             level = own_level + offset
             rows = torch.isin(level, torch.tensor(sorted(self._levels), device=self._device)).nonzero().squeeze(1)
             if len(rows):
-                self._search(new, old, rows, level[rows], best)
+                self._search(new, old, rows, level.index_select(0, rows), best)
         return torch.where(best == _NOTHING, -1, best & 0xFFFFFFFF)
 
     def insert(self, surfels: SurfelCloud, first_index: int) -> None:
@@ -127,7 +127,7 @@ class VoxelHash:
 
     def _search(self, new: SurfelCloud, old: SurfelCloud, rows: Tensor, level: Tensor, best: Tensor) -> None:
         """Lower ``best[rows]`` (packed squared distance and index) by the matches on one level of each row."""
-        position = new.position[rows]
+        position = new.position.index_select(0, rows)
         # The ball around a point is not wider than a voxel, so it meets only the eight voxels around its nearest corner.
         corner = self._key(torch.floor(position / torch.exp2(level)[:, None] - 0.5), level)
         slot = self._lookup((corner[:, None] + self._octant).flatten())
@@ -136,16 +136,18 @@ class VoxelHash:
         index = self._heads[slot[hit]].long()
         while len(index):
             alive = (index >= 0).nonzero().squeeze(1)
-            row, index = row[alive], index[alive]
-            x, y, z = (new.position[row] - old.position[index]).unbind(-1)
+            row, index = row.index_select(0, alive), index.index_select(0, alive)
+            x, y, z = (new.position.index_select(0, row) - old.position.index_select(0, index)).unbind(-1)
             squared = x * x + y * y + z * z
-            reach = self._merge_factor * torch.minimum(new.radius[row], old.radius[index])
+            reach = self._merge_factor * torch.minimum(
+                new.radius.index_select(0, row), old.radius.index_select(0, index)
+            )
             near = (squared <= reach * reach).nonzero().squeeze(1)
-            row_near, index_near = row[near], index[near]
-            cosine = (new.normal[row_near] * old.normal[index_near]).sum(dim=-1)
-            packed = (squared[near].view(torch.int32).long() << 32) | index_near
+            row_near, index_near = row.index_select(0, near), index.index_select(0, near)
+            cosine = (new.normal.index_select(0, row_near) * old.normal.index_select(0, index_near)).sum(dim=-1)
+            packed = (squared.index_select(0, near).view(torch.int32).long() << 32) | index_near
             best.scatter_reduce_(0, row_near, torch.where(cosine > self._min_cosine, packed, _NOTHING), "amin")
-            index = self._next.data[index].long()
+            index = self._next.data.index_select(0, index).long()
 
     def _hash(self, key: Tensor) -> Tensor:
         mixed = key * _GOLDEN
@@ -156,11 +158,13 @@ class VoxelHash:
         result = torch.full_like(key, _EMPTY)
         pending, probe = torch.arange(len(key), device=self._device), self._hash(key)
         while len(pending):
-            found = self._keys[probe]
-            hit = found == key[pending]
-            result[pending[hit]] = probe[hit]
-            on = ~hit & (found != _EMPTY)
-            pending, probe = pending[on], (probe[on] + 1) & (len(self._keys) - 1)
+            found = self._keys.index_select(0, probe)
+            hit = found == key.index_select(0, pending)
+            hits = hit.nonzero().squeeze(1)
+            result[pending.index_select(0, hits)] = probe.index_select(0, hits)
+            on = (~hit & (found != _EMPTY)).nonzero().squeeze(1)
+            pending = pending.index_select(0, on)
+            probe = (probe.index_select(0, on) + 1) & (len(self._keys) - 1)
         return result
 
     def _claim(self, key: Tensor) -> Tensor:

@@ -41,9 +41,7 @@ class Warped:
     refuted: Tensor
 
 
-def best_views(
-    views: Sequence[View], saw: Tensor, points: Tensor, T_frame_views: Tensor, eye: Tensor
-) -> Tensor:
+def best_views(views: Sequence[View], saw: Tensor, points: Tensor, T_frame_views: Tensor, eye: Tensor) -> Tensor:
     """Return for each surfel the number of the view that shows it best from a new place: [n] int64, -1 if none does.
 
     :param saw: [K, n] bool: the view is known to have seen the surfel. One that only might have is asked last.
@@ -67,9 +65,7 @@ def best_views(
     return best
 
 
-def warp_views(
-    views: Sequence[View], first: Tensor, camera: Camera, T_world_camera: Tensor, depth: Tensor
-) -> Warped:
+def warp_views(views: Sequence[View], first: Tensor, camera: Camera, T_world_camera: Tensor, depth: Tensor) -> Warped:
     """Fetch colours for the target pixels whose z-depth [H, W] is known (NaN elsewhere).
 
     :param views: views with depth, on the device of ``depth``. Loops run over them; there are K, not the history.
@@ -118,16 +114,18 @@ class _Answers:
         if not len(pixels):
             return
         assert view.depth is not None, "only views with depth can be warped"
-        z = self.depth[pixels]
-        x, y = self.rays[pixels, 0] * z, self.rays[pixels, 1] * z
+        z = self.depth.index_select(0, pixels)
+        x, y = (self.rays.index_select(0, pixels)[:, axis] * z for axis in (0, 1))
         px, py, pz = (r[0] * x + r[1] * y + r[2] * z + r[3] for r in T_view_target[:3])
         u, v, _ = _pixels(view.camera, (px, py, pz))
         inside = (pz > 0) & (u >= 0) & (u < view.camera.width) & (v >= 0) & (v < view.camera.height)
         u, v = torch.where(inside, u, 0.0), torch.where(inside, v, 0.0)
-        ratio = view.depth.flatten()[v.long() * view.camera.width + u.long()] / pz
+        ratio = view.depth.flatten().index_select(0, v.long() * view.camera.width + u.long()) / pz
         agrees = (inside & ((ratio - 1).abs() <= _TOLERANCE)).nonzero().squeeze(1)
-        where = pixels[agrees]
-        self.view[where], self.u[where], self.v[where] = number, u[agrees], v[agrees]
+        where = pixels.index_select(0, agrees)
+        self.view.index_fill_(0, where, number)
+        self.u.index_copy_(0, where, u.index_select(0, agrees))
+        self.v.index_copy_(0, where, v.index_select(0, agrees))
         through = (inside & (ratio > 1 + _TOLERANCE) & torch.isfinite(ratio)).nonzero().squeeze(1)
         where = pixels[through]
         # The surface that the view saw instead, as a depth in the target: z of (ratio * p - centre) turned back.
@@ -148,10 +146,13 @@ class _Answers:
         color, provenance = torch.zeros_like(self.rays), torch.zeros_like(self.depth)
         for number, view in enumerate(views):
             pixels = (self.view == number).nonzero().squeeze(1)
-            u, v = self.u[pixels], self.v[pixels]
-            color[pixels] = _bilinear(view.image, u, v)
-            seen = view.confidence
-            provenance[pixels] = 1.0 if seen is None else seen.flatten()[v.long() * view.camera.width + u.long()]
+            u, v = self.u.index_select(0, pixels), self.v.index_select(0, pixels)
+            color.index_copy_(0, pixels, _bilinear(view.image, u, v))
+            if view.confidence is None:
+                provenance.index_fill_(0, pixels, 1.0)
+            else:
+                nearest = v.long() * view.camera.width + u.long()
+                provenance.index_copy_(0, pixels, view.confidence.flatten().index_select(0, nearest))
         return color, provenance
 
 
@@ -166,4 +167,6 @@ def _bilinear(image: Tensor, u: Tensor, v: Tensor) -> Tensor:
     height, width = image.shape[:2]
     grid = torch.stack([u * (2 / width) - 1, v * (2 / height) - 1], dim=-1)[None, None]
     planes = image.permute(2, 0, 1).float()[None]
-    return torch.nn.functional.grid_sample(planes, grid, padding_mode="border", align_corners=False)[0, :, 0].T
+    return torch.nn.functional.grid_sample(planes, grid, padding_mode="border", align_corners=False)[
+        0, :, 0
+    ].T.contiguous()
