@@ -27,8 +27,9 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randint(1, 100))
     os.environ["ROS_LOG_DIR"] = config.stash[_LOG_FOLDER]
-    os.environ.setdefault("FASTRTPS_DEFAULT_PROFILES_FILE", str(ROOT / "config" / "fastdds.xml"))
-    os.environ.setdefault("FASTDDS_DEFAULT_PROFILES_FILE", os.environ["FASTRTPS_DEFAULT_PROFILES_FILE"])
+    # Humble and Jazzy read the old name, later ones warn about it.
+    library = "FASTRTPS" if os.environ.get("ROS_DISTRO", "jazzy") in ("humble", "jazzy") else "FASTDDS"
+    os.environ.setdefault(f"{library}_DEFAULT_PROFILES_FILE", str(ROOT / "config" / "fastdds.xml"))
     os.environ.setdefault("MPLBACKEND", "Agg")
 
 

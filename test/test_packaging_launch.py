@@ -58,7 +58,7 @@ def test_tags_and_attributes_are_known(launch_file: Path) -> None:
         assert element.tag in ATTRIBUTES
         assert set(element.attrib) <= ATTRIBUTES[element.tag], f"<{element.tag}> has no such attribute"
         for value in element.attrib.values():
-            assert set(SUBSTITUTION.findall(value)) <= {"var", "env", "find-pkg-share"}
+            assert set(SUBSTITUTION.findall(value)) <= {"var", "env", "eval", "find-pkg-share"}
 
 
 def test_arguments_are_declared_described_and_used(launch_file: Path) -> None:

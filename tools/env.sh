@@ -19,9 +19,12 @@ fi
 . "$_vmem_root/install$_vmem_suffix/setup.bash"
 export ROS_VERSION=2 ROS_PYTHON_VERSION=3 ROS_DISTRO=$_vmem_distro
 
-# Jazzy reads the first name only, Kilted prefers the second. A profile of the user's own wins.
-export FASTRTPS_DEFAULT_PROFILES_FILE=${FASTRTPS_DEFAULT_PROFILES_FILE:-$_vmem_root/config/fastdds.xml}
-export FASTDDS_DEFAULT_PROFILES_FILE=${FASTDDS_DEFAULT_PROFILES_FILE:-$FASTRTPS_DEFAULT_PROFILES_FILE}
+# A profile of the user's own wins. Jazzy knows the first name only; Kilted warns about it.
+if [ "$_vmem_distro" = jazzy ]; then
+  export FASTRTPS_DEFAULT_PROFILES_FILE=${FASTRTPS_DEFAULT_PROFILES_FILE:-$_vmem_root/config/fastdds.xml}
+else
+  export FASTDDS_DEFAULT_PROFILES_FILE=${FASTDDS_DEFAULT_PROFILES_FILE:-$_vmem_root/config/fastdds.xml}
+fi
 # rclpy refuses to start without a folder for its logs.
 [ -n "${HOME-}${ROS_LOG_DIR-}${ROS_HOME-}" ] || export ROS_LOG_DIR=$_vmem_root/log/ros
 unset _vmem_root _vmem_distro _vmem_suffix
