@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -81,6 +81,8 @@ class Decorator:
         white = tuple(float(x) for x in np.array([0.93, 0.92, 0.89]) * rng.uniform(0.95, 1.02))
         self.trim = self._plain(white)  # type: ignore[arg-type]
         self.ceiling = self._add("plaster", ((0.95, 0.94, 0.92),), repeat=2.6)
+        self._warm = self._jitter((0.98, 0.88, 0.70), 0.02)
+        self._stock: dict[str, list[int]] = {}
         hue = float(rng.uniform(0.85, 1.0))
         self.glass = self._add(
             "sky",
@@ -109,26 +111,32 @@ class Decorator:
 
     def wood(self) -> int:
         """Return one of the house's two furniture woods."""
-        pair = self._pick(self._wood)
-        seed = int(self._rng.integers(3))
-        return self._add("wood", pair, repeat=0.8, grain=True, detail=9, seed=seed)
+        return self._add("wood", self._pick(self._wood), repeat=0.8, grain=True, detail=9, seed=int(self._rng.integers(2)))
 
     def fabric(self) -> int:
         """Return upholstery in one of the cloth colours."""
-        colour = self._pick(_CLOTHS)
-        if self._rng.random() < 0.2:
-            return self._add("lattice", (colour, self._shade(colour, 1.35), self._shade(colour, 0.6)), repeat=0.5)
-        return self._add("fabric", (self._jitter(colour),), repeat=0.7)
+
+        def make() -> int:
+            colour = self._jitter(self._pick(_CLOTHS))
+            if self._rng.random() < 0.2:
+                return self._add("lattice", (colour, self._shade(colour, 1.35), self._shade(colour, 0.6)), repeat=0.5)
+            return self._add("fabric", (colour,), repeat=0.7)
+
+        return self._some("fabric", 5, make)
 
     def pillow(self) -> int:
         """Return a patterned cloth for cushions and blankets."""
-        a, b, c = self._colours(_CLOTHS, 3)
-        kind = self._pick(("tartan", "lattice", "motifs", "stripes"))
-        return self._add(kind, (a, self._shade(b, 1.2), c), repeat=0.55, detail=5)
+
+        def make() -> int:
+            a, b, c = self._colours(_CLOTHS, 3)
+            kind = self._pick(("tartan", "lattice", "motifs", "stripes"))
+            return self._add(kind, (a, self._shade(b, 1.2), c), repeat=0.55, detail=5)
+
+        return self._some("pillow", 5, make)
 
     def linen(self) -> int:
         """Return bed linen."""
-        return self._add("fabric", (self._jitter((0.90, 0.88, 0.84)),), repeat=0.9)
+        return self._add("fabric", ((0.90, 0.88, 0.84),), repeat=0.9, seed=0)
 
     def rug(self) -> int:
         """Return a rug for one face."""
@@ -136,7 +144,12 @@ class Decorator:
 
     def books(self) -> int:
         """Return a row of spines for one face."""
-        return self._add("books", tuple(self._colours(_INKS, 7)), repeat=None, detail=int(self._rng.integers(6, 12)))
+
+        def make() -> int:
+            count = int(self._rng.integers(6, 12))
+            return self._add("books", tuple(self._colours(_INKS, 7)), repeat=None, size=128, detail=count, fresh=True)
+
+        return self._some("books", 12, make)
 
     def panel(self, doors: int) -> int:
         """Return cupboard doors for one face."""
@@ -158,7 +171,9 @@ class Decorator:
 
     def paint(self, colour: Colour | None = None) -> int:
         """Return lacquer, by default in a strong colour."""
-        return self._plain(colour or self._jitter(self._pick(_ACCENTS)))
+        if colour is not None:
+            return self._plain(colour)
+        return self._some("paint", 8, lambda: self._plain(self._jitter(self._pick(_ACCENTS))))
 
     def metal(self) -> int:
         """Return dark or bright metal."""
@@ -166,13 +181,21 @@ class Decorator:
 
     def ceramic(self) -> int:
         """Return what pots and vases are made of."""
-        a, b, c = self._colours(_INKS, 3)
-        return self._add(self._pick(("stripes", "lattice", "stone", "paint")), (a, b, c), repeat=0.25, detail=4)
+
+        def make() -> int:
+            kind = self._pick(("stripes", "lattice", "stone", "paint"))
+            return self._add(kind, self._colours(_INKS, 3), repeat=0.25, size=128, detail=4)
+
+        return self._some("ceramic", 6, make)
 
     def foliage(self) -> int:
         """Return leaves."""
-        green = self._jitter((0.36, 0.54, 0.24))
-        return self._add("foliage", (self._shade(green, 0.35), self._shade(green, 1.15)), repeat=0.5)
+
+        def make() -> int:
+            green = self._jitter((0.36, 0.54, 0.24))
+            return self._add("foliage", (self._shade(green, 0.35), self._shade(green, 1.15)), repeat=0.5)
+
+        return self._some("foliage", 2, make)
 
     def screen(self) -> int:
         """Return what a switched-on screen shows."""
@@ -190,8 +213,7 @@ class Decorator:
 
     def lamp(self, *, emission: float) -> int:
         """Return a glowing lampshade."""
-        warm = self._jitter((0.98, 0.88, 0.70), 0.02)
-        return self._add("fabric", (warm,), repeat=0.4, glow=2.2, emission=emission)
+        return self._add("fabric", (self._warm,), repeat=0.4, glow=2.2, emission=emission, size=64, seed=0)
 
     def tiles(self) -> int:
         """Return small wall tiles."""
@@ -226,8 +248,16 @@ class Decorator:
             return self._paper(self._jitter(self._pick([*_ACCENTS, ground])))
         return self._add("plaster", (self._jitter(self._pick(_ACCENTS)),), size=512, repeat=2.9)
 
+    def _some(self, name: str, at_most: int, make: Callable[[], int]) -> int:
+        """Return a new material of a sort until there are ``at_most`` of it in the house, then one of those."""
+        stock = self._stock.setdefault(name, [])
+        if len(stock) < at_most:
+            stock.append(make())
+            return stock[-1]
+        return stock[int(self._rng.integers(at_most))]
+
     def _plain(self, colour: Colour) -> int:
-        return self._add("paint", (colour,), repeat=1.1, size=128, seed=0)
+        return self._add("paint", (colour,), repeat=1.1, size=64, seed=0)
 
     def _add(
         self,

@@ -19,7 +19,7 @@ from vmem_ros.scenes.furnishing import furnish
 from vmem_ros.scenes.layout import Door, Room, draw_plan
 from vmem_ros.scenes.lightmap import Sun, bake
 from vmem_ros.scenes.materials import Materials, TextureAtlas
-from vmem_ros.scenes.raycast import NEAR, SolidTable, cast, resolve
+from vmem_ros.scenes.raycast import NEAR, SolidTable, cast, in_table_order, resolve
 from vmem_ros.scenes.render import Portals, Rendering, Stage
 from vmem_ros.scenes.surfaces import Faces
 from vmem_ros.types import Target, View
@@ -54,7 +54,7 @@ class House:
         self.materials = Materials()
         decorator = Decorator(self.materials, rng)
         shell = build_shell(self.plan, [decorator.finish(room) for room in self.plan.rooms])
-        self.solids = shell + furnish(self.plan, shell, decorator, rng)
+        self.solids = in_table_order(shell + furnish(self.plan, decorator, rng))
         azimuth, elevation = rng.uniform(-np.pi, np.pi), rng.uniform(0.45, 0.8)
         towards = (np.cos(azimuth) * np.cos(elevation), np.sin(azimuth) * np.cos(elevation), np.sin(elevation))
         self._sun = Sun(tuple(float(x) for x in towards), (2.6, 2.25, 1.75))  # type: ignore[arg-type]
@@ -124,7 +124,7 @@ class House:
         p, q = (torch.as_tensor(x, dtype=torch.float32).reshape(-1, 3) for x in (a, b))
         p, q = torch.broadcast_tensors(p, q)
         table = SolidTable.of(self.solids, "cpu")
-        candidates = torch.arange(len(table)).expand(1, -1)
+        candidates = torch.ones(1, len(table), dtype=torch.bool)
         # Points on a surface count as seen from outside it.
         way = (q - p).T
         length = torch.linalg.vector_norm(way, dim=0)
@@ -135,11 +135,12 @@ class House:
     def _stage(self, device: torch.device | str | None) -> Stage:
         where = self.device if device is None else torch.device(device)
         if where not in self._stages:
-            textures = [m.texture for m in self.materials.items]
+            materials = self.materials.items
+            textures = list(dict.fromkeys(m.texture for m in materials))
             table = SolidTable.of(self.solids, where)
-            faces = Faces.of(self.solids, self.materials.items, where)
+            faces = Faces.of(self.solids, materials, textures, where)
             atlas = TextureAtlas.of(textures, where)
-            light = bake(self.plan, self.solids, self.materials.items, table, faces, atlas, self._sun, self.seed)
+            light = bake(self.plan, self.solids, materials, table, faces, atlas, self._sun, self.seed)
             self._stages[where] = Stage(table, faces, atlas, light, Portals.of(self.plan, where))
         return self._stages[where]
 

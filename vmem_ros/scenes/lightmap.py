@@ -63,18 +63,17 @@ def bake(
     rng = np.random.default_rng((seed, 5))
     device = table.columns.device
     texels = _lay_out(plan, table, faces)
-    emission = torch.tensor([materials[s.material].emission for s in solids] + [0.0], device=device)
+    emission = torch.tensor([materials[s.material].emission for s in solids], device=device)
     albedo = atlas.mean[faces.texture[texels.face]]
     direct = torch.zeros(faces.count, 3, device=device)
     gather = torch.full((faces.count, _GATHER_SAMPLES), faces.count, device=device)
     for room in range(len(plan.rooms)):
         here = (texels.lit & (texels.room == room)).nonzero().squeeze(1)
-        inside = (table.room[:-1] == room).nonzero().squeeze(1)
-        lights = inside[emission[inside] > 0]
-        dark = inside[emission[inside] <= 0]
-        for light in lights.tolist():
+        inside = table.room[:-1] == room
+        lights = inside & (emission > 0)
+        for light in lights.nonzero().squeeze(1).tolist():
             colour = emission[light] * atlas.mean[faces.texture[light * 6]]
-            direct[here] += _from_light(table, dark, texels, here, light, rng)[:, None] * colour
+            direct[here] += _from_light(table, inside & ~lights, texels, here, light, rng)[:, None] * colour
         direct[here] += _from_sun(table, inside, lights, texels, here, sun, rng)
         gather[here] = _gather(table, faces, inside, texels, here, rng, beyond=faces.count + room)
 
@@ -143,7 +142,7 @@ def _buried(columns: Tensor, points: Tensor, own: Tensor, solids: Tensor) -> Ten
 
 
 def _trace(table: SolidTable, candidates: Tensor, origin: Tensor, direction: Tensor) -> Tensor:
-    """Return the first of the candidates [K] that each of N rays [N, 3] hits, [N]."""
+    """Return the first of the candidates [P] (bool) that each of N rays [N, 3] hits, [N]."""
     n = len(origin)
     groups = -(-n // _RAYS_PER_GROUP)
     padded = torch.zeros(2, groups * _RAYS_PER_GROUP, 3, device=origin.device)
@@ -219,7 +218,8 @@ def _from_sun(
     spread = (_uniform(rng, len(facing), _SUN_SAMPLES, 3, device=device) - 0.5) * 0.09
     origin = texels.position[here][facing][:, None] + spread * (1 - texels.normal[here][facing].abs())[:, None]
     solid = _trace(table, inside, origin.view(-1, 3), towards.expand(len(facing) * _SUN_SAMPLES, 3))
-    is_pane = torch.isin(solid, lights[table.columns[3:6, lights].amin(dim=0) < 0.02])
+    flat = torch.cat([lights & (table.columns[3:6, :-1].amin(dim=0) < 0.02), lights.new_zeros(1)])
+    is_pane = flat[solid]
     out = torch.zeros(len(here), device=device)
     out[facing] = is_pane.view(-1, _SUN_SAMPLES).float().mean(dim=1) * cos[facing]
     return out[:, None] * torch.tensor(sun.colour, device=device)

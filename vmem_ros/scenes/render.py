@@ -162,7 +162,7 @@ class Stage:
         if not shaded:
             return torch.empty(tiles, 3, pixels, dtype=torch.uint8, device=T.device), depth.view(tiles, pixels), normals
 
-        cos = (world * flat).sum(dim=0).abs() / torch.linalg.vector_norm(flat, dim=0)
+        cos = (world * flat).sum(dim=0).abs() * flat.square().sum(dim=0).rsqrt()
         # A pixel's picture is longer than wide by 1 / cos; the geometric mean neither blurs nor flickers much.
         footprint = hits.distance / camera.fx * cos.clamp(min=0.05).rsqrt()
         albedo = self.faces.albedo(hits, self.atlas, footprint)
@@ -172,8 +172,8 @@ class Stage:
         return to_display(radiance).view(tiles, pixels, 3).transpose(1, 2), depth.view(tiles, pixels), normals
 
     def _candidates(self, planes: Tensor, origin: Tensor, hidden: Tensor | None) -> Tensor:
-        """Return the solids that each tile's frustum can meet, [T, K] padded: oriented boxes against four planes."""
-        columns = self.table.columns
+        """Return the solids that each tile's frustum can meet, [T, P] bool: oriented boxes against four planes."""
+        columns = self.table.columns[:, :-1]
         c, s = columns[6], columns[7]
         nx, ny, nz = planes[..., 0:1], planes[..., 1:2], planes[..., 2:3]
         reach = planes @ columns[:3] - (planes * origin[:, None]).sum(-1, keepdim=True)
@@ -181,16 +181,10 @@ class Stage:
         reach += (ny * (c * columns[4]) - nx * (s * columns[4])).abs_()
         reach += nz.abs() * columns[5]
         meets = reach.amin(dim=1) >= 0
-        meets &= self.portals.visible_rooms(planes, origin)[:, self.table.room]
+        meets &= self.portals.visible_rooms(planes, origin)[:, self.table.room[:-1]]
         if hidden is not None:
-            meets[:, :-1] &= ~hidden
-        counts = meets.sum(dim=1)
-        longest = int(counts.max())
-        out = torch.full((len(planes), max(longest, 1)), len(self.table), device=planes.device)
-        tile, solid = meets.nonzero(as_tuple=True)
-        place = torch.arange(len(tile), device=planes.device) - (counts.cumsum(0) - counts)[tile]
-        out[tile, place] = solid
-        return out
+            meets &= ~hidden
+        return meets
 
 
 def to_display(radiance: Tensor) -> Tensor:

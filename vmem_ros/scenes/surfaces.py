@@ -11,6 +11,7 @@ from torch import Tensor
 from vmem_ros.scenes.materials import Material, TextureAtlas
 from vmem_ros.scenes.raycast import Hits
 from vmem_ros.scenes.solids import Solid
+from vmem_ros.scenes.textures import Texture
 
 # For faces across x, y, z: the solid's axes that run along the face.
 FACE_AXES = ((1, 2), (0, 2), (0, 1))
@@ -43,8 +44,15 @@ class Faces:
     count: int
 
     @classmethod
-    def of(cls, solids: Sequence[Solid], materials: Sequence[Material], device: torch.device | str) -> Faces:
-        """Lay out textures and light map over the faces of the solids."""
+    def of(
+        cls,
+        solids: Sequence[Solid],
+        materials: Sequence[Material],
+        textures: Sequence[Texture],
+        device: torch.device | str,
+    ) -> Faces:
+        """Lay out textures (those of the atlas, in its order) and light map over the faces of the solids."""
+        number = {texture: index for index, texture in enumerate(textures)}
         mapping, texture, density, glow, half, texels = [], [], [], [], [], []
         for solid in solids:
             material = materials[solid.material]
@@ -52,7 +60,7 @@ class Faces:
                 a, b = FACE_AXES[face // 2]
                 ha, hb = solid.half[a], solid.half[b]
                 mapping.append(_mapping(solid, material, a, b))
-                texture.append(solid.material)
+                texture.append(number[material.texture])
                 density.append(1 / material.repeat if material.repeat else 0.5 / max(ha, hb))
                 glow.append(material.glow)
                 half.append((ha, hb))
@@ -68,11 +76,11 @@ class Faces:
         ends = (counts[:, 0] * counts[:, 1]).cumsum(0)
         start = torch.cat([torch.zeros(1, dtype=torch.long), ends[:-1]])
         return cls(
-            torch.tensor(mapping).T.contiguous().to(device),
+            torch.tensor(mapping, dtype=torch.float32).T.contiguous().to(device),
             torch.tensor(texture).to(device),
-            torch.tensor(density).to(device),
+            torch.tensor(density, dtype=torch.float32).to(device),
             torch.tensor(glow).to(device),
-            torch.tensor(half).T.contiguous().to(device),
+            torch.tensor(half, dtype=torch.float32).T.contiguous().to(device),
             counts.T.contiguous().to(device),
             start.to(device),
             int(ends[-1]),
