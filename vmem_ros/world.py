@@ -178,9 +178,10 @@ class World:
         :raises WorldFileError: see :func:`vmem_ros.world_file.read_world`.
         """
         tensors, metadata = read_world(Path(path))
-        scale, memory = metadata.get("scale"), metadata.get("memory")
-        if scale not in get_args(Scale) or not isinstance(memory, dict):
-            raise WorldFileError(f"{path} has no valid metadata (scale {scale!r})")
+        memory = metadata.get("memory")
+        scale: Scale | None = next((s for s in get_args(Scale) if s == metadata.get("scale")), None)
+        if scale is None or not isinstance(memory, dict):
+            raise WorldFileError(f"{path} has no valid metadata: scale is {metadata.get('scale')!r}")
         with _out_of_memory_named():
             self.memory.restore(tensors, memory)
         self.scale = scale

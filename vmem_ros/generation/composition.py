@@ -22,7 +22,7 @@ def composite_remembered(image: Tensor, projection: Projection) -> Tensor:
 
 
 def feather(seen: Tensor, width: int = _FEATHER_PX) -> Tensor:
-    """Return [H, W] float32: 0 outside ``seen``, rising linearly to 1 at ``width`` pixels inside; borders count as seen."""
+    """Return [H, W] float32: 0 outside ``seen``, rising to 1 at ``width`` pixels inside; the border is no edge."""
     inside = seen.float()[None, None]
     depth = inside.clone()
     for _ in range(width - 1):

@@ -25,7 +25,7 @@ def as_pose(T_world_camera: Tensor | ArrayLike, name: str = "pose") -> Tensor:
 
     :param T_world_camera: [..., 4, 4].
     :returns: [..., 4, 4] float64; rotations within tolerance are projected onto the nearest exact rotation.
-    :raises InvalidPoseError: wrong shape, non-finite entries, a rotation that is not one, a last row that is not 0 0 0 1.
+    :raises InvalidPoseError: wrong shape, entries that are not finite, no rotation, or a last row other than 0 0 0 1.
     """
     T = torch.as_tensor(T_world_camera, dtype=torch.float64).detach().cpu()
     if T.ndim < 2 or T.shape[-2:] != (4, 4):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-
 #: Rows are allocated in multiples of this, so that they can always be seen as whole blocks.
 BLOCK = 1024
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import torch
@@ -18,6 +19,7 @@ Selection = Literal["votes", "coverage", "nearest"]
 # Votes are counted in integers, so that the sums are the same on every device.
 _VOTE_UNIT = 1 << 16
 _RELAXATION = 1.2
+_LEAST_SUPPRESSION = 1e-5
 # With this many candidates the rest cannot win; it bounds the work of the greedy choice.
 _MAX_CANDIDATES = 256
 
@@ -63,14 +65,18 @@ def choose_views(
     order = torch.argsort(votes[candidates], descending=True, stable=True)[:_MAX_CANDIDATES]
     candidates = candidates[order]
     poses = T_world_views[candidates.cpu()]
-    if selection == "nearest":
-        score = -geodesic_distance(poses, T_world_query)
-    else:
-        score = votes[candidates].cpu().double()
-    if selection == "coverage":
-        chosen = _greedy_coverage(candidates, weight, observations, poses, k=k, suppression=suppression)
-    else:
-        chosen = _greedy(score, poses, k=k, suppression=suppression)
+    uncast = weight.clone()
+
+    def score(chosen: list[int]) -> Tensor:
+        """Return how much each candidate is wanted [C] once some are chosen."""
+        if selection == "nearest":
+            return -geodesic_distance(poses, T_world_query)
+        if selection == "coverage" and chosen:
+            uncast[observations.of(int(candidates[chosen[-1]]))] = 0
+            return observations.sums(uncast, candidates).cpu().double()
+        return votes[candidates].cpu().double()
+
+    chosen = _greedy(score, poses, k=k, suppression=suppression)
     views = candidates[chosen.to(candidates.device)]
     share = votes[views].cpu().double()
     return Choice(views.tolist(), share / share.sum() if len(share) else share)
@@ -83,39 +89,18 @@ def nearest_views(T_world_views: Tensor, T_world_query: Tensor, k: int) -> Choic
     return Choice(views.tolist(), torch.full((len(views),), 1 / max(1, len(views)), dtype=torch.float64))
 
 
-def _greedy(score: Tensor, poses: Tensor, *, k: int, suppression: float) -> Tensor:
-    """Return up to ``k`` rows by falling score [C], keeping a distance that shrinks until there are enough."""
-    taken = torch.zeros(len(score), dtype=torch.bool)
-    nearest = torch.full((len(score),), torch.inf, dtype=torch.float64)
+def _greedy(score: Callable[[list[int]], Tensor], poses: Tensor, *, k: int, suppression: float) -> Tensor:
+    """Return up to ``k`` rows by falling score, keeping a distance that shrinks until there are enough."""
+    taken = torch.zeros(len(poses), dtype=torch.bool)
+    nearest = torch.full((len(poses),), torch.inf, dtype=torch.float64)
     chosen: list[int] = []
-    while len(chosen) < min(k, len(score)):
+    while len(chosen) < min(k, len(poses)):
         allowed = ~taken & (nearest >= suppression)
         if not bool(allowed.any()):
-            suppression = suppression / _RELAXATION if suppression > 1e-5 else 0.0
+            suppression = suppression / _RELAXATION if suppression > _LEAST_SUPPRESSION else 0.0
             continue
-        best = int(torch.where(allowed, score, -torch.inf).argmax())
+        best = int(torch.where(allowed, score(chosen), -torch.inf).argmax())
         chosen.append(best)
         taken[best] = True
-        nearest = torch.minimum(nearest, geodesic_distance(poses, poses[best]))
-    return torch.tensor(chosen, dtype=torch.int64)
-
-
-def _greedy_coverage(
-    candidates: Tensor, weight: Tensor, observations: Observations, poses: Tensor, *, k: int, suppression: float
-) -> Tensor:
-    """Like :func:`_greedy`, scoring by the votes that no chosen view has cast yet."""
-    left = weight.clone()
-    taken = torch.zeros(len(candidates), dtype=torch.bool)
-    nearest = torch.full((len(candidates),), torch.inf, dtype=torch.float64)
-    chosen: list[int] = []
-    while len(chosen) < min(k, len(candidates)):
-        allowed = ~taken & (nearest >= suppression)
-        if not bool(allowed.any()):
-            suppression = suppression / _RELAXATION if suppression > 1e-5 else 0.0
-            continue
-        best = int(torch.where(allowed, observations.sums(left, candidates).cpu(), -1).argmax())
-        chosen.append(best)
-        taken[best] = True
-        left[observations.of(int(candidates[best]))] = 0
         nearest = torch.minimum(nearest, geodesic_distance(poses, poses[best]))
     return torch.tensor(chosen, dtype=torch.int64)

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from vmem_ros.geometry import Camera, invert, transform
-from vmem_ros.memory.occlusion import FAR_KEY, NEAR, OcclusionPyramid
 from vmem_ros.memory.growable import BLOCK
+from vmem_ros.memory.occlusion import FAR_KEY, NEAR, OcclusionPyramid
 from vmem_ros.memory.surfels import Blocks, SurfelCloud
 
 # Blocks drawn before the first look at what they hide.

@@ -16,14 +16,17 @@ from vmem_ros.types import View
 _MAPS = ("image", "depth", "confidence", "latent", "embedding")
 
 
+def view_maps(view: View) -> dict[str, Tensor]:
+    """Return the tensors of a view that live on the memory's device, by field name, without those that are not set."""
+    return {name: value for name in _MAPS if (value := getattr(view, name)) is not None}
+
+
 def pack_views(views: Sequence[View]) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
     """Return the tensors of all views, named ``views/<number>/<field>``, and one JSON-able entry a view."""
     tensors: dict[str, Tensor] = {}
     metadata = []
     for number, view in enumerate(views):
-        for name in _MAPS:
-            if (value := getattr(view, name)) is not None:
-                tensors[f"views/{number}/{name}"] = value
+        tensors |= {f"views/{number}/{name}": value for name, value in view_maps(view).items()}
         tensors[f"views/{number}/K"] = view.camera.K
         tensors[f"views/{number}/T_world_camera"] = view.T_world_camera
         size = {"width": view.camera.width, "height": view.camera.height}
@@ -83,8 +86,7 @@ def check_index(
     problems = {
         "surfel columns differ in length": any(len(column) != n for column in vars(cloud).values()),
         "surfels are not finite": not all(
-            bool(torch.isfinite(c).all())
-            for c in (cloud.position, cloud.normal, cloud.radius, cloud.provenance, origin)
+            bool(torch.isfinite(c.float()).all()) for c in (*vars(cloud).values(), origin)
         ),
         "surfel radii are not positive": not bool((cloud.radius > 0).all()),
         "view counts differ": len(offset) != views + 1 or len(born) != views + 1 or len(popularity) != views,

@@ -57,7 +57,7 @@ class SurfelMemoryConfig:
     query_fov_scale: float = 1.25
     selection: Selection = "votes"
     suppression: float = 0.15
-    splat_scale: float = 1.5
+    splat_scale: float = 1.8
     detail: Detail = "pixels"
     detail_views: int = 4
     max_views: int | None = None
@@ -129,10 +129,8 @@ class SurfelMemory:
     @property
     def nbytes(self) -> int:
         """Bytes held by surfels, index and views."""
-        maps = (
-            t for v in self._views for t in (v.image, v.depth, v.confidence, v.latent, v.embedding) if t is not None
-        )
-        return self._surfels.nbytes + self._hash.nbytes + self._observations.nbytes + sum(t.nbytes for t in maps)
+        index = self._surfels.nbytes + self._hash.nbytes + self._observations.nbytes
+        return index + sum(t.nbytes for v in self._views for t in storage.view_maps(v).values())
 
     # Reading
 
@@ -213,7 +211,7 @@ class SurfelMemory:
         for view, point_map in zip(views, maps, strict=True):
             if tuple(point_map.points.shape) != (*view.camera.size, 3):
                 raise InvalidImageError(
-                    f"the point map is {list(point_map.points.shape)} but the view is {view.camera.size} (height, width)"
+                    f"the point map is {list(point_map.points.shape)}, the view {view.camera.size} (height, width)"
                 )
         written = len(self)
         try:
@@ -309,15 +307,14 @@ class SurfelMemory:
         chosen = self._vote(sparse, target.T_world_camera, self.config.detail_views)[0].views
         views = [self._views[i] for i in chosen]
         visible = self._visible(rendered)
+        position = self._surfels.cloud.position.index_select(0, visible)
         saw = torch.zeros(len(views), len(self._surfels), dtype=torch.bool, device=self.device)
         saw[self._observations.of_all(torch.tensor(chosen, dtype=torch.int64, device=self.device))] = True
         T_local = self._poses[chosen].clone()
         T_local[:, :3, 3] -= self._origin
         eye = self._local(target.T_world_camera[:3, 3])
         best = torch.full((len(self._surfels),), -1, dtype=torch.int64, device=self.device)
-        best[visible] = best_views(
-            views, saw[:, visible], self._surfels.cloud.position.index_select(0, visible), T_local, eye
-        )
+        best[visible] = best_views(views, saw[:, visible], position, T_local, eye)
         first = torch.where(rendered.ids >= 0, best[rendered.ids.clamp(min=0)], -1)
         return warp_views(views, first, target.camera, target.T_world_camera, rendered.depth)
 
@@ -464,9 +461,4 @@ def _box(points: Tensor) -> Tensor:
 
 
 def _to_device(view: View, device: torch.device) -> View:
-    tensors = {
-        name: value.to(device)
-        for name in ("image", "depth", "confidence", "latent", "embedding")
-        if (value := getattr(view, name)) is not None
-    }
-    return dataclasses.replace(view, **tensors)
+    return dataclasses.replace(view, **{name: t.to(device) for name, t in storage.view_maps(view).items()})

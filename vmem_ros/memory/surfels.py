@@ -58,17 +58,9 @@ class SurfelStore:
     """A growing :class:`SurfelCloud` with a bounding sphere for every block of :data:`BLOCK` neighbours in time."""
 
     def __init__(self, device: torch.device) -> None:
-        shapes: dict[str, tuple[int, ...]] = {
-            "position": (3,),
-            "normal": (3,),
-            "radius": (),
-            "color": (3,),
-            "provenance": (),
-        }
-        self._columns = {
-            name: GrowableTensor(shape, torch.uint8 if name == "color" else torch.float32, device)
-            for name, shape in shapes.items()
-        }
+        vector, scalar, rgb = ((3,), torch.float32), ((), torch.float32), ((3,), torch.uint8)
+        kinds = {"position": vector, "normal": vector, "radius": scalar, "color": rgb, "provenance": scalar}
+        self._columns = {name: GrowableTensor(shape, dtype, device) for name, (shape, dtype) in kinds.items()}
         self._block_centre = GrowableTensor((3,), torch.float32, device)
         self._block_radius = GrowableTensor((), torch.float32, device)
 

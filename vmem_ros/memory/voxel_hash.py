@@ -128,7 +128,7 @@ class VoxelHash:
     def _search(self, new: SurfelCloud, old: SurfelCloud, rows: Tensor, level: Tensor, best: Tensor) -> None:
         """Lower ``best[rows]`` (packed squared distance and index) by the matches on one level of each row."""
         position = new.position.index_select(0, rows)
-        # The ball around a point is not wider than a voxel, so it meets only the eight voxels around its nearest corner.
+        # The ball around a point is not wider than a voxel, so it meets only the eight around the nearest corner.
         corner = self._key(torch.floor(position / torch.exp2(level)[:, None] - 0.5), level)
         slot = self._lookup((corner[:, None] + self._octant).flatten())
         hit = slot >= 0
@@ -139,9 +139,8 @@ class VoxelHash:
             row, index = row.index_select(0, alive), index.index_select(0, alive)
             x, y, z = (new.position.index_select(0, row) - old.position.index_select(0, index)).unbind(-1)
             squared = x * x + y * y + z * z
-            reach = self._merge_factor * torch.minimum(
-                new.radius.index_select(0, row), old.radius.index_select(0, index)
-            )
+            smaller = torch.minimum(new.radius.index_select(0, row), old.radius.index_select(0, index))
+            reach = self._merge_factor * smaller
             near = (squared <= reach * reach).nonzero().squeeze(1)
             row_near, index_near = row.index_select(0, near), index.index_select(0, near)
             cosine = (new.normal.index_select(0, row_near) * old.normal.index_select(0, index_near)).sum(dim=-1)

@@ -167,6 +167,5 @@ def _bilinear(image: Tensor, u: Tensor, v: Tensor) -> Tensor:
     height, width = image.shape[:2]
     grid = torch.stack([u * (2 / width) - 1, v * (2 / height) - 1], dim=-1)[None, None]
     planes = image.permute(2, 0, 1).float()[None]
-    return torch.nn.functional.grid_sample(planes, grid, padding_mode="border", align_corners=False)[
-        0, :, 0
-    ].T.contiguous()
+    sampled = torch.nn.functional.grid_sample(planes, grid, padding_mode="border", align_corners=False)
+    return sampled[0, :, 0].T.contiguous()

@@ -28,7 +28,7 @@ class SensorDepth:
         for view in views:
             if view.depth is None or not bool(torch.isfinite(view.depth).any()):
                 raise InvalidImageError(
-                    "the view has no usable depth: give metres in 32FC1 or millimetres in 16UC1, registered to the image"
+                    "the view has no usable depth: give z-depth in metres, registered to the image (NaN: unknown)"
                 )
             confidence = torch.ones_like(view.depth)
             maps.append(PointMap.from_depth(view.depth, confidence, view.camera, view.T_world_camera))
