@@ -461,4 +461,5 @@ def _box(points: Tensor) -> Tensor:
 
 
 def _to_device(view: View, device: torch.device) -> View:
-    return dataclasses.replace(view, **{name: t.to(device) for name, t in storage.view_maps(view).items()})
+    moved: dict[str, Any] = {name: tensor.to(device) for name, tensor in storage.view_maps(view).items()}
+    return dataclasses.replace(view, **moved)
