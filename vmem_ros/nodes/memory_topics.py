@@ -59,7 +59,8 @@ class MemoryTopics:
         cloud = memory.surfels
         limit = self._core.parameters["memory.max_points"]
         if len(cloud) > limit:
-            cloud = cloud[torch.linspace(0, len(cloud) - 1, limit, dtype=torch.float64).long().to(cloud.radius.device)]
+            even = torch.linspace(0, len(cloud) - 1, limit, dtype=torch.float64).long()
+            cloud = cloud.select(even.to(cloud.radius.device))
         publishers["memory/surfels"].publish(
             surfels_to_message(cloud.position, cloud.color, cloud.normal, cloud.radius, head)
         )
