@@ -1,0 +1,80 @@
+"""Engines for tests, named to the node as ``slow_engine:<factory>``: the real reprojection behind faults and delays."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from vmem_ros.errors import CancelledError
+from vmem_ros.generation import ReprojectionGenerator
+from vmem_ros.protocols import OnStep, ShouldStop
+from vmem_ros.types import Recall, Target, View
+
+STEPS = 5
+STEP_S = 0.04
+
+
+class SlowGenerator(ReprojectionGenerator):
+    """Takes steps before each chunk, as a diffusion model does."""
+
+    name = "slow"
+
+    def generate(
+        self,
+        recall: Recall,
+        targets: Sequence[Target],
+        *,
+        seed: int | None = None,
+        on_step: OnStep | None = None,
+        should_stop: ShouldStop | None = None,
+    ) -> list[View]:
+        for step in range(1, STEPS + 1):
+            if should_stop is not None and should_stop():
+                raise CancelledError(f"cancelled at step {step}")
+            time.sleep(STEP_S)
+            if on_step is not None:
+                on_step(step, STEPS)
+        return super().generate(recall, targets, seed=seed)
+
+
+def create(*, device: str) -> SlowGenerator:
+    return SlowGenerator()
+
+
+class GreedyGenerator(ReprojectionGenerator):
+    """Runs out of memory on views wider than 100 pixels."""
+
+    name = "greedy"
+
+    def generate(self, recall: Recall, targets: Sequence[Target], **options: object) -> list[View]:
+        if targets[0].camera.width > 100:
+            raise torch.OutOfMemoryError("tried to allocate 80.00 GiB")
+        return super().generate(recall, targets)
+
+
+def greedy(*, device: str) -> GreedyGenerator:
+    return GreedyGenerator()
+
+
+def with_stuck_disk(*, device: str) -> ReprojectionGenerator:
+    """A disk that never finishes the first save whose mark file exists."""
+    real = os.fsync
+
+    def fsync(file: object) -> None:
+        mark = Path(os.environ["VMEM_TEST_MARK"])
+        if mark.exists():
+            mark.unlink()
+            time.sleep(3600)
+        real(file)  # type: ignore[arg-type]
+
+    os.fsync = fsync  # type: ignore[assignment]
+    return ReprojectionGenerator()
+
+
+def missing_weights(*, device: str) -> ReprojectionGenerator:
+    time.sleep(0.5)
+    raise FileNotFoundError("weights.safetensors: fetch it with `vmem fetch`")
