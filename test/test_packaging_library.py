@@ -17,7 +17,7 @@ FLOORS = (
     {"errors", "types", "protocols", "geometry"},
     {"memory", "pointmaps", "generation", "scenes"},
     {"world", "world_file"},
-    {"nodes", "evaluation", "training", "cli"},
+    {"nodes", "evaluation", "training", "benchmarking", "cli"},
 )
 ROS = {"rclpy", "tf2_ros", "tf2_msgs", "ament_index_python", "cv_bridge", "launch", "launch_ros"}
 ROS |= {f"{name}_msgs" for name in ("std", "sensor", "geometry", "nav", "diagnostic", "visualization", "lifecycle")}

@@ -13,6 +13,7 @@ from vmem_ros.errors import VmemError
 #: Verb: what it does. ``vmem_ros.cli.<verb>`` has ``add_arguments(parser)`` and ``run(args)``.
 VERBS = {
     "explore": "draw views of a photo with depth, or of a procedural house, from poses no camera visited",
+    "bench": "measure what the camera costs on this machine",
 }
 
 _EXIT_ERROR, _EXIT_INTERRUPTED = 1, 130

@@ -1,0 +1,97 @@
+"""How long a call takes: a few repeats within a time limit, after one that does not count."""
+
+from __future__ import annotations
+
+import gc
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+
+T = TypeVar("T")
+
+# A slow call is repeated at least so often, whatever the time limit.
+_FEWEST = 3
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds of every repeat, at least one."""
+
+    seconds: tuple[float, ...]
+
+    def __str__(self) -> str:
+        return f"{figure(self.median_ms)} / {figure(self.p90_ms)}"
+
+    @property
+    def median_ms(self) -> float:
+        """The middle repeat, in milliseconds."""
+        return self.quantile_ms(0.5)
+
+    @property
+    def p90_ms(self) -> float:
+        """What nine of ten repeats do not exceed, in milliseconds."""
+        return self.quantile_ms(0.9)
+
+    def quantile_ms(self, share: float) -> float:
+        """Return the smallest repeat that a ``share`` of the repeats does not exceed, in milliseconds."""
+        ordered = sorted(self.seconds)
+        return 1e3 * ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+
+    def record(self) -> dict[str, float | int]:
+        """Return the figures for JSON."""
+        return {
+            "median_ms": self.median_ms,
+            "p90_ms": self.p90_ms,
+            "min_ms": 1e3 * min(self.seconds),
+            "repeats": len(self.seconds),
+        }
+
+
+def measure(
+    call: Callable[[T], object],
+    inputs: Iterable[T],
+    *,
+    afterwards: Callable[[], object] | None = None,
+    limit_s: float = 10.0,
+) -> Timing:
+    """Time ``call`` once for every input; the first input is a warm-up and does not count.
+
+    :param inputs: two or more. Made outside the timed part, one by one.
+    :param afterwards: called after each call, outside the timed part, e.g. to take it back.
+    :param limit_s: after at least three timed calls no more are made once this much time has passed.
+    """
+    seconds: list[float] = []
+    gc.collect()
+    end = time.perf_counter() + limit_s
+    for number, value in enumerate(inputs):
+        _wait_for_device()
+        start = time.perf_counter()
+        call(value)
+        _wait_for_device()
+        took = time.perf_counter() - start
+        if number:
+            seconds.append(took)
+        if afterwards is not None:
+            afterwards()
+        if len(seconds) >= _FEWEST and time.perf_counter() > end:
+            break
+    return Timing(tuple(seconds))
+
+
+def figure(value: float) -> str:
+    """Return a figure to three digits at most, without an exponent."""
+    if not math.isfinite(value):
+        return "-"
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+
+
+def _wait_for_device() -> None:
+    """Kernels run behind the caller's back on a GPU: wait for them."""
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        torch.cuda.synchronize()
