@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vmem_ros.scenes.layout import OUTER_WALL, WALL_HEIGHT, Door, FloorPlan, Room, Side, outer_sides
 from vmem_ros.scenes.solids import Solid, span
@@ -113,15 +113,19 @@ def build_shell(plan: FloorPlan, finishes: list[Finish]) -> list[Solid]:
 
 
 def _wall(wall: Wall, openings: list[tuple[Range, Range]], material: int, room: int) -> list[Solid]:
+    """Return a wall as boxes around its openings, lit as one."""
+    whole = wall.solid(wall.along, wall.across, (0.0, WALL_HEIGHT), material, room, grounded=True)
+
+    def piece(along: Range, z: Range) -> Solid:
+        return replace(wall.solid(along, wall.across, z, material, room, grounded=True), sheet=(whole.centre, whole.half))
+
     solids, start = [], wall.along[0]
     for along, (low, high) in openings:
-        solids.append(wall.solid((start, along[0]), wall.across, (0.0, WALL_HEIGHT), material, room, grounded=True))
-        solids.append(wall.solid(along, wall.across, (high, WALL_HEIGHT), material, room, grounded=True))
+        solids += [piece((start, along[0]), (0.0, WALL_HEIGHT)), piece(along, (high, WALL_HEIGHT))]
         if low > 0:
-            solids.append(wall.solid(along, wall.across, (0.0, low), material, room, grounded=True))
+            solids.append(piece(along, (0.0, low)))
         start = along[1]
-    solids.append(wall.solid((start, wall.along[1]), wall.across, (0.0, WALL_HEIGHT), material, room, grounded=True))
-    return solids
+    return [*solids, piece((start, wall.along[1]), (0.0, WALL_HEIGHT))]
 
 
 def _skirting(
@@ -195,7 +199,7 @@ def _curtains(
     for (a, b), (low, high) in openings:
         if low <= 0:
             continue
-        bottom = 0.06 if low < 0.5 else low - 0.25
+        bottom = 0.06 if low < 0.5 else low - 0.1
         left, right = max(a - 0.3, start + 0.02), min(b + 0.3, end - 0.02)
         solids.append(wall.solid((left, a + 0.06), cloth, (bottom, high + 0.12), material, index, grounded=False))
         solids.append(wall.solid((b - 0.06, right), cloth, (bottom, high + 0.12), material, index, grounded=False))

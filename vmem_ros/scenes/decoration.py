@@ -83,14 +83,6 @@ class Decorator:
         self.ceiling = self._add("plaster", ((0.95, 0.94, 0.92),), repeat=2.6)
         self._warm = self._jitter((0.98, 0.88, 0.70), 0.02)
         self._stock: dict[str, list[int]] = {}
-        hue = float(rng.uniform(0.85, 1.0))
-        self.glass = self._add(
-            "sky",
-            ((0.45 * hue, 0.66 * hue, 0.95), (0.90, 0.94, 0.98), (0.48, 0.60, 0.52), (0.26, 0.42, 0.20)),
-            repeat=None,
-            glow=1.9,
-            emission=3.4,
-        )
 
     def finish(self, room: Room) -> Finish:
         """Return the materials of a room's shell."""
@@ -104,7 +96,7 @@ class Decorator:
             accent=self._accent(room, wall_colour),
             accent_side=self._pick(_SIDES),
             trim=self.trim,
-            glass=self.glass,
+            glass=self._glass(),
             curtain=self._add("folds", (self._shade(c := self._pick(_CLOTHS), 0.62), c), repeat=None, detail=6),
             threshold=self._add("wood", self._floor_wood, repeat=0.9, grain=True),
         )
@@ -200,16 +192,16 @@ class Decorator:
     def screen(self) -> int:
         """Return what a switched-on screen shows."""
         kind = self._pick(("landscape", "waves", "discs"))
-        return self._add(kind, tuple(self._colours(_INKS, 6)), repeat=None, glow=0.8, fresh=True)
+        return self._add(kind, tuple(self._colours(_INKS, 6)), repeat=None, size=128, glow=0.8, fresh=True)
 
     def radiator(self) -> int:
         """Return the front of a radiator."""
         return self._add("ribs", ((0.92, 0.91, 0.88),), repeat=None, detail=16)
 
-    def picture(self) -> int:
+    def picture(self, *, large: bool = False) -> int:
         """Return a painting for one face; every call makes another one."""
         kind = self._pick(sorted(PICTURES))
-        return self._add(kind, tuple(self._colours(_INKS, 7)), repeat=None, fresh=True)
+        return self._add(kind, self._colours(_INKS, 7), repeat=None, size=256 if large else 128, fresh=True)
 
     def lamp(self, *, emission: float) -> int:
         """Return a glowing lampshade."""
@@ -231,6 +223,13 @@ class Decorator:
             colour = self._jitter(self._pick(_CLOTHS))
             return self._add("carpet", (self._shade(colour, 0.7), self._shade(colour, 1.15)), size=512, repeat=1.9)
         return self._add("planks", self._floor_wood, size=512, repeat=2.3, detail=14, fresh=True)
+
+    def _glass(self) -> int:
+        """Return the view from a room's windows."""
+        green = self._jitter((0.27, 0.42, 0.20), 0.04)
+        far = self._jitter((0.50, 0.62, 0.56), 0.04)
+        colours = ((0.40, 0.63, 0.93), (0.90, 0.94, 0.98), far, green, self._jitter((0.72, 0.42, 0.32), 0.12))
+        return self._add("sky", colours, repeat=None, glow=1.9, emission=3.4, fresh=True)
 
     def _paper(self, ground: Colour) -> int:
         second = self._shade(ground, float(self._rng.uniform(0.72, 0.9)))

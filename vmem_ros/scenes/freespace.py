@@ -99,8 +99,8 @@ class FreeSpace:
         number = np.full(free.size, -1)
         number[nodes] = np.arange(len(nodes))
         number = number.reshape(self.shape)
-        # A metre beside a wall costs three times a metre in the open.
-        price = 1 + 2 * np.clip(1 - (self.clearance - radius) / 0.5, 0, 1)
+        # A metre beside a wall costs four times a metre in the open.
+        price = 1 + 3 * np.clip(1 - (self.clearance - radius) / 0.6, 0, 1)
         tails, heads, costs = [], [], []
         for dr, dc in ((0, 1), (1, 0), (1, 1), (1, -1)):
             a = number[: self.shape[0] - dr, max(0, -dc) : self.shape[1] - max(0, dc)]

@@ -11,15 +11,18 @@ from scipy import ndimage
 from vmem_ros.scenes import furniture, storage
 from vmem_ros.scenes.architecture import Wall, openings_of, walls_of
 from vmem_ros.scenes.decoration import Decorator
+from vmem_ros.scenes.freespace import HEADROOM_M, STEP_M
 from vmem_ros.scenes.layout import WALL_HEIGHT, FloorPlan, Rectangle, Room
 from vmem_ros.scenes.solids import Solid, footprint, placed, span
 
 _YAW = {"south": 0.0, "north": np.pi, "west": -np.pi / 2, "east": np.pi / 2}
 _CELL = 0.1
 # A robot of this radius must be able to go from door to door, and to this share of the floor.
-_RADIUS, _FREE_SHARE = 0.4, 0.2
+_RADIUS, _FREE_SHARE = 0.38, 0.2
+_PASSAGE = 0.9
+# A headboard may rise this far above a window sill.
+_OVER_SILL = 0.2
 _TRIES = 14
-_ON_FLOOR = 0.05
 
 Piece = Callable[[Decorator, np.random.Generator], list[Solid]]
 
@@ -43,7 +46,8 @@ class _Furnisher:
         self.solids: list[Solid] = []
         # What stands on the floor or hangs at eye level: rectangle, lowest and highest point.
         self.taken: list[tuple[Rectangle, float, float]] = []
-        self.entrances = self._entrances()
+        self.standing: list[Rectangle] = []
+        self.entrances, self.passages = self._entrances()
 
     def furnish(self) -> list[Solid]:
         """Return all solids of the room."""
@@ -52,34 +56,32 @@ class _Furnisher:
         self.solids += placed(
             furniture.ceiling_lamp(d, rng, ceiling=WALL_HEIGHT, area=room.area), x, y, 0.0, room=self.index
         )
-        self._radiators()
-        for piece in self._wishes():
-            self._along_walls(piece)
-            if piece is furniture.sofa_set or piece is furniture.bed:
-                continue
+        for alternatives in self._wishes():
+            any(self._along_walls(piece) for piece in alternatives)
         if room.kind in ("dining", "kitchen"):
             self._in_the_middle(furniture.dining_set)
         elif room.kind in ("study", "bedroom") and rng.random() < 0.6:
             half = 0.26 * min(room.bounds[2] - room.bounds[0], room.bounds[3] - room.bounds[1])
             rug = furniture.rug(d, half_length=1.25 * half, half_depth=half)
             self.solids += placed(rug, x, y, float(rng.choice([0.0, np.pi / 2])), room=self.index)
+        self._radiators()
         self._pictures()
         return self.solids
 
-    def _wishes(self) -> list[Piece]:
-        """Return what the room should have along its walls, the most important first."""
-        length = float(self.rng.uniform(2.2, 2.9))
-        wishes: dict[str, list[Piece]] = {
-            "living": [furniture.sofa_set, storage.television, storage.bookcase, furniture.armchair_set,
-                       storage.sideboard, storage.corner_plant, storage.bookcase],
-            "bedroom": [furniture.bed, storage.wardrobe, storage.sideboard, storage.corner_plant],
-            "kitchen": [lambda d, rng: storage.kitchen(d, rng, length=length), storage.sideboard, storage.corner_plant],
-            "study": [storage.desk, storage.bookcase, storage.bookcase, furniture.armchair_set, storage.corner_plant],
-            "dining": [storage.sideboard, storage.bookcase, storage.corner_plant],
+    def _wishes(self) -> list[tuple[Piece, ...]]:
+        """Return what the room should have along its walls, the most important first; of alternatives the first."""
+        sit, read = (furniture.sofa_set, furniture.small_sofa_set), (furniture.armchair_set,)
+        shelf, board, plant = (storage.bookcase,), (storage.sideboard,), (storage.corner_plant,)
+        wishes: dict[str, list[tuple[Piece, ...]]] = {
+            "living": [sit, (storage.television,), shelf, read, board, plant, shelf],
+            "bedroom": [(furniture.bed_set, furniture.bed), (storage.wardrobe,), board, plant],
+            "kitchen": [(storage.kitchen, storage.small_kitchen), board, plant],
+            "study": [(storage.desk,), shelf, shelf, read, plant],
+            "dining": [board, shelf, plant],
         }
-        return [*wishes[self.room.kind], storage.hanging_shelf]
+        return [*wishes[self.room.kind], (storage.hanging_shelf,)]
 
-    def _along_walls(self, piece: Piece) -> None:
+    def _along_walls(self, piece: Piece) -> bool:
         """Try places along the walls until a piece fits; walls without windows and doors come first."""
         solids = piece(self.decorator, self.rng)
         x0, y0, x1, y1 = footprint(solids)
@@ -90,13 +92,13 @@ class _Furnisher:
                 continue
             for _ in range(_TRIES):
                 start = low + float(self.rng.uniform(0, high - low - (x1 - x0)))
-                start = min((low + 0.04, start, high - (x1 - x0) - 0.04), key=lambda s: abs(s - start) - 0.25 * (s != start))
                 turn = 1.0 if wall.side in ("south", "east") else -1.0
                 middle = start - x0 if turn > 0 else start + x1
                 at = wall.surface + wall.inward * 0.02
                 x, y = (middle, at) if wall.runs_along_x else (at, middle)
                 if self._put(placed(solids, x, y, _YAW[wall.side], room=self.index), wall):
-                    return
+                    return True
+        return False
 
     def _in_the_middle(self, piece: Piece) -> None:
         solids = piece(self.decorator, self.rng)
@@ -110,7 +112,7 @@ class _Furnisher:
 
     def _put(self, solids: list[Solid], wall: Wall | None) -> bool:
         """Accept solids if they overlap nothing, hide no window and leave ways through the room."""
-        blocking = [s for s in solids if s.high > _ON_FLOOR]
+        blocking = [s for s in solids if s.high > STEP_M]
         area = footprint(blocking)
         low, high = min(s.low for s in blocking), max(s.high for s in blocking)
         x0, y0, x1, y1 = self.room.bounds
@@ -120,18 +122,18 @@ class _Furnisher:
             return False
         if wall is not None and self._hides_opening(area, low, high, wall):
             return False
-        standing = [footprint([s]) for s in blocking if s.low < 1.8]
-        if not self._passable(standing):
+        standing = [footprint([s]) for s in blocking if s.low < HEADROOM_M]
+        if any(_overlap(s, strip, 0.0) for s in standing for strip in self.passages) or not self._passable(standing):
             return False
         self.taken.append((area, low, high))
-        self.standing = [*getattr(self, "standing", []), *standing]
+        self.standing += standing
         self.solids += solids
         return True
 
     def _hides_opening(self, area: Rectangle, low: float, high: float, wall: Wall) -> bool:
         a, b = (area[0], area[2]) if wall.runs_along_x else (area[1], area[3])
         return any(
-            a < along[1] + 0.32 and b > along[0] - 0.32 and high > z[0] - 0.05 and low < z[1]
+            a < along[1] + 0.32 and b > along[0] - 0.32 and high > z[0] + _OVER_SILL and low < z[1]
             for along, z in self.openings[wall.side]
         )
 
@@ -140,7 +142,7 @@ class _Furnisher:
         x0, y0, x1, y1 = self.room.bounds
         y, x = np.meshgrid(np.arange(y0, y1, _CELL), np.arange(x0, x1, _CELL), indexing="ij")
         free = (x > x0 + _RADIUS) & (x < x1 - _RADIUS) & (y > y0 + _RADIUS) & (y < y1 - _RADIUS)
-        for a0, b0, a1, b1 in [*getattr(self, "standing", []), *more]:
+        for a0, b0, a1, b1 in [*self.standing, *more]:
             gap = np.hypot(np.maximum(np.maximum(a0 - x, x - a1), 0), np.maximum(np.maximum(b0 - y, y - b1), 0))
             free &= gap > _RADIUS
         labels, _ = ndimage.label(free)
@@ -149,15 +151,19 @@ class _Furnisher:
             return False
         return bool((labels == found.pop()).sum() * _CELL**2 > _FREE_SHARE * self.room.area)
 
-    def _entrances(self) -> list[tuple[float, float]]:
-        """Return a point half a metre inside every door."""
-        points = []
+    def _entrances(self) -> tuple[list[tuple[float, float]], list[Rectangle]]:
+        """Return a point half a metre inside every door, and the strip of floor before it that stays free."""
+        points, strips = [], []
         for wall in self.walls:
             for along, z in self.openings[wall.side]:
-                if z[0] <= 0:
-                    u, v = (along[0] + along[1]) / 2, wall.surface + wall.inward * 0.55
-                    points.append((u, v) if wall.runs_along_x else (v, u))
-        return points
+                if z[0] > 0:
+                    continue
+                v, (near, far) = wall.surface + wall.inward * 0.55, wall.proud(_PASSAGE)
+                u = (along[0] + along[1]) / 2
+                points.append((u, v) if wall.runs_along_x else (v, u))
+                a, b = along
+                strips.append((a, near, b, far) if wall.runs_along_x else (near, a, far, b))
+        return points, strips
 
     def _extent(self, wall: Wall) -> tuple[float, float]:
         x0, y0, x1, y1 = self.room.bounds
@@ -193,7 +199,7 @@ class _Furnisher:
         w, h = half_width, half_height
         solids = [
             span((-w - border, w + border), (0.0, 0.022), (z - h - border, z + h + border), frame),
-            span((-w, w), (0.022, 0.026), (z - h, z + h), d.picture()),
+            span((-w, w), (0.022, 0.026), (z - h, z + h), d.picture(large=w > 0.3)),
         ]
         x, y = (middle, wall.surface) if wall.runs_along_x else (wall.surface, middle)
         hung = placed(solids, x, y, _YAW[wall.side], room=self.index)

@@ -90,7 +90,15 @@ def sofa(d: Decorator, rng: np.random.Generator, *, seats: int) -> list[Solid]:
 
 def sofa_set(d: Decorator, rng: np.random.Generator) -> list[Solid]:
     """Return a sofa with a rug and a coffee table before it."""
-    seats = int(rng.integers(2, 4))
+    return _sofa_set(d, rng, seats=3)
+
+
+def small_sofa_set(d: Decorator, rng: np.random.Generator) -> list[Solid]:
+    """Return the same with two seats."""
+    return _sofa_set(d, rng, seats=2)
+
+
+def _sofa_set(d: Decorator, rng: np.random.Generator, *, seats: int) -> list[Solid]:
     parts = sofa(d, rng, seats=seats)
     low, material = float(rng.uniform(0.36, 0.44)), d.wood()
     if rng.random() < 0.35:
@@ -118,8 +126,8 @@ def armchair_set(d: Decorator, rng: np.random.Generator) -> list[Solid]:
 
 
 def bed(d: Decorator, rng: np.random.Generator) -> list[Solid]:
-    """Return a bed, its head to the wall, with bedside tables and lamps where they fit."""
-    half = float(rng.uniform(0.65, 0.9))
+    """Return a bed, its head to the wall."""
+    half = float(rng.uniform(0.5, 0.8))
     wood, linen, blanket = d.wood(), d.linen(), d.pillow()
     parts = [
         span((-half - 0.04, half + 0.04), (0.0, 0.06), (0.0, float(rng.uniform(0.9, 1.15))), wood),
@@ -130,10 +138,16 @@ def bed(d: Decorator, rng: np.random.Generator) -> list[Solid]:
     ]
     for x in (-half, half):
         parts += [span((x - 0.04, x + 0.04), (y, y + 0.08), (0.0, 0.1), wood) for y in (0.1, 1.95)]
-    for x in (-half / 2, half / 2) if half > 0.75 else (0.0,):
+    for x in (-half / 2, half / 2) if half > 0.68 else (0.0,):
         parts.append(span((x - 0.34, x + 0.34), (0.12, 0.56), (0.48, 0.66), linen, shape="ellipsoid"))
+    return parts
+
+
+def bed_set(d: Decorator, rng: np.random.Generator) -> list[Solid]:
+    """Return a bed between two bedside tables."""
+    parts = bed(d, rng)
     for side in (-1, 1):
-        parts += placed(bedside_table(d, rng), side * (half + 0.3), 0.0, 0.0)
+        parts += placed(bedside_table(d, rng), side * (size_of(parts[:1])[0] / 2 + 0.26), 0.0, 0.0)
     return parts
 
 
@@ -228,11 +242,6 @@ def book_pile(d: Decorator, rng: np.random.Generator) -> list[Solid]:
         parts += placed(book, 0.0, 0.0, float(rng.uniform(-0.3, 0.3)), z=z)
         z += thick
     return parts
-
-
-def height_of(solids: list[Solid]) -> float:
-    """Return the height of the highest point of a piece."""
-    return max(s.high for s in solids)
 
 
 def size_of(solids: list[Solid]) -> tuple[float, float]:

@@ -182,7 +182,7 @@ class House:
         chosen = self._rooms(self.loop_rooms if rooms is None else rooms)
         stops = np.concatenate([self._round(room) for room in chosen])
         line = trajectories.connect(self.free_space, stops, closed=True)
-        angle = trajectories.headings(line, closed=True)
+        angle = trajectories.headings(self.free_space, line, closed=True)
         position, heading = trajectories.even_steps(line, angle, n, closed=True)
         out = trajectories.poses(position, heading, height=height, pitch=pitch)
         out[-1] = out[0]
@@ -228,20 +228,20 @@ class House:
         if seed < 0 or step <= 0:
             raise ValueError(f"seed must not be negative and step must be positive, got {seed} and {step:g}")
         rng = np.random.default_rng((self.seed, 7, seed))
-        places = self.free_space.centres(self.free_space.reachable(0.35))
+        places = self.free_space.centres(self.free_space.reachable(trajectories.CLEARANCE_M + 0.1))
         stops = [places[rng.integers(len(places))]]
         length = 0.0
         while length < n * step:
             stops.append(places[rng.integers(len(places))])
             length += float(np.linalg.norm(stops[-1] - stops[-2]))
         line = trajectories.connect(self.free_space, np.stack(stops), closed=False)
-        angle = trajectories.headings(line, closed=False, sweep=float(rng.uniform(0.0, 0.5)), period=3.0)
+        angle = trajectories.headings(self.free_space, line, closed=False, sweep=float(rng.uniform(0.0, 0.5)), period=3.0)
         position, heading = trajectories.limited(line, angle, n, step=step)
         return trajectories.poses(position, heading, height=height, pitch=pitch)
 
     def _open_path(self, stops: Array, n: int, *, height: float, pitch: float, sweep: float) -> Tensor:
         line = trajectories.connect(self.free_space, stops, closed=False)
-        angle = trajectories.headings(line, closed=False, sweep=sweep)
+        angle = trajectories.headings(self.free_space, line, closed=False, sweep=sweep)
         position, heading = trajectories.even_steps(line, angle, n, closed=False)
         return trajectories.poses(position, heading, height=height, pitch=pitch)
 

@@ -12,7 +12,7 @@ WALL_HEIGHT = 2.6
 INNER_HALF = 0.07
 OUTER_WALL = 0.22
 _MIN_SIDE = 2.9
-_CORNER = 0.32
+_CORNER = 0.28
 
 Side = Literal["west", "east", "south", "north"]
 RoomKind = Literal["living", "bedroom", "kitchen", "study", "dining"]
@@ -187,10 +187,10 @@ def _doors(cells: list[Rectangle], rng: np.random.Generator) -> list[Door]:
     for i, j, axis, at, low, high in sorted(edges, key=lambda e: e[5] - e[4] < 2.0):
         room_for_door = high - low - 2 * (_CORNER + OUTER_WALL)
         joins = group[i] != group[j]
-        if room_for_door < 0.85 or not (joins or rng.random() < 0.4):
+        if room_for_door < 0.95 or not (joins or rng.random() < 0.4):
             continue
         wide = room_for_door > 1.9 and rng.random() < 0.35
-        width = float(rng.uniform(1.3, 1.7) if wide else min(rng.uniform(0.9, 1.0), room_for_door))
+        width = float(rng.uniform(1.3, 1.7) if wide else min(rng.uniform(0.95, 1.05), room_for_door))
         start = float(rng.uniform(low + _CORNER + OUTER_WALL, high - _CORNER - OUTER_WALL - width))
         doors.append(Door((i, j), axis, at, (start, start + width), 2.2 if wide else 2.05))
         group = [group[i] if g == group[j] else g for g in group]

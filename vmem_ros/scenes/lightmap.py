@@ -21,13 +21,12 @@ from vmem_ros.scenes.raycast import Hits, SolidTable, cast, resolve
 from vmem_ros.scenes.solids import Solid
 from vmem_ros.scenes.surfaces import FACE_AXES, Faces
 
-_LIGHT_SAMPLES = 5
+_LIGHT_SAMPLES = 4
 _SUN_SAMPLES = 4
-_GATHER_SAMPLES = 24
+_GATHER_SAMPLES = 16
 _BOUNCES = 4
 _LIFT = 2e-3
-_RAYS_PER_GROUP = 256
-_GROUPS_AT_ONCE = {"cpu": 4, "cuda": 512}
+_RAYS_AT_ONCE = {"cpu": 2048, "cuda": 1 << 18}
 
 
 @dataclass(frozen=True)
@@ -59,23 +58,27 @@ def bake(
     sun: Sun,
     seed: int,
 ) -> Tensor:
-    """Return irradiance over pi per texel, [faces.count, 3] float32, exposed so that a house is about as bright as 1."""
+    """Return irradiance over pi per texel, [3, faces.count] float32, exposed so that a house is about as bright as 1."""
     rng = np.random.default_rng((seed, 5))
     device = table.columns.device
     texels = _lay_out(plan, table, faces)
     emission = torch.tensor([materials[s.material].emission for s in solids], device=device)
     albedo = atlas.mean[faces.texture[texels.face]]
+    # Chair legs, frames and leaves throw no shadow that texels of this size could show.
+    extents = table.bounds[3:, :-1].sort(dim=0).values
+    bulky = (extents[2] > 0.1) & (extents[1] > 0.035)
     direct = torch.zeros(faces.count, 3, device=device)
     gather = torch.full((faces.count, _GATHER_SAMPLES), faces.count, device=device)
     for room in range(len(plan.rooms)):
         here = (texels.lit & (texels.room == room)).nonzero().squeeze(1)
         inside = table.room[:-1] == room
+        large = inside & bulky
         lights = inside & (emission > 0)
         for light in lights.nonzero().squeeze(1).tolist():
             colour = emission[light] * atlas.mean[faces.texture[light * 6]]
-            direct[here] += _from_light(table, inside & ~lights, texels, here, light, rng)[:, None] * colour
+            direct[here] += _from_light(table, large & ~lights, texels, here, light, rng)[:, None] * colour
         direct[here] += _from_sun(table, inside, lights, texels, here, sun, rng)
-        gather[here] = _gather(table, faces, inside, texels, here, rng, beyond=faces.count + room)
+        gather[here] = _gather(table, faces, large, texels, here, rng, beyond=faces.count + room)
 
     direct = _smoothed(direct, texels, faces)
     adjacent = torch.eye(len(plan.rooms), device=device) * 1e-6
@@ -89,19 +92,22 @@ def bake(
         indirect = torch.cat([radiosity, adjacent @ rooms])[gather].mean(dim=1) * texels.lit[:, None]
         light = direct + indirect
     light = direct + _smoothed(indirect, texels, faces)
-    return light * (0.85 / light[texels.lit].mean())
+    # Crevices that no sample reached are dim, not black.
+    mean = torch.stack([light[texels.lit & (texels.room == r)].mean(dim=0) for r in range(len(plan.rooms))])
+    reached = _smoothed(torch.ones_like(direct), texels, faces)[:, :1] > 0.5
+    light = torch.where(reached, light, 0.3 * mean[texels.room])
+    return (light * (0.85 / light[texels.lit].mean())).T.contiguous()
 
 
 def _lay_out(plan: FloorPlan, table: SolidTable, faces: Faces) -> _Texels:
     device = table.columns.device
-    counts = faces.texels[0] * faces.texels[1]
-    face = torch.repeat_interleave(torch.arange(len(counts), device=device), counts)
+    face = faces.owner
     k = torch.arange(faces.count, device=device) - faces.start[face]
     columns = faces.texels[1][face]
     i, j = k // columns, k % columns
-    half = faces.half[:, face]
-    a = ((i + 0.5) / faces.texels[0][face] * 2 - 1) * half[0]
-    b = ((j + 0.5) / columns * 2 - 1) * half[1]
+    half, shift = faces.half[:, face], faces.shift[:, face]
+    a = ((i + 0.5) / faces.texels[0][face] * 2 - 1) * half[0] - shift[0]
+    b = ((j + 0.5) / columns * 2 - 1) * half[1] - shift[1]
     solid, axis, sign = face // 6, (face % 6) // 2, (face % 2) * 2.0 - 1
     shape = table.columns[:, solid]
     local = torch.zeros(3, faces.count, device=device)
@@ -143,18 +149,13 @@ def _buried(columns: Tensor, points: Tensor, own: Tensor, solids: Tensor) -> Ten
 
 def _trace(table: SolidTable, candidates: Tensor, origin: Tensor, direction: Tensor) -> Tensor:
     """Return the first of the candidates [P] (bool) that each of N rays [N, 3] hits, [N]."""
-    n = len(origin)
-    groups = -(-n // _RAYS_PER_GROUP)
-    padded = torch.zeros(2, groups * _RAYS_PER_GROUP, 3, device=origin.device)
-    padded[1, :, 2] = 1.0
-    padded[0, :n], padded[1, :n] = origin, direction
-    o, d = padded.view(2, groups, _RAYS_PER_GROUP, 3).transpose(2, 3).contiguous()
-    step = _GROUPS_AT_ONCE.get(origin.device.type, 64)
+    o, d = origin.T.contiguous(), direction.T.contiguous()
+    step = _RAYS_AT_ONCE.get(origin.device.type, 2048)
     hits = [
-        cast(table, candidates.expand(len(o[i : i + step]), -1), o[i : i + step], d[i : i + step])
-        for i in range(0, groups, step)
+        cast(table, candidates[None], o[None, :, i : i + step], d[None, :, i : i + step])[0]
+        for i in range(0, len(origin), step)
     ]
-    return torch.cat(hits).flatten()[:n] if hits else torch.zeros(0, dtype=torch.long, device=origin.device)
+    return torch.cat(hits) if hits else torch.zeros(0, dtype=torch.long, device=origin.device)
 
 
 def _uniform(rng: np.random.Generator, *shape: int, device: torch.device) -> Tensor:

@@ -45,7 +45,7 @@ class Materials:
 
 
 def paint(texture: Texture) -> Tensor:
-    """Return the image of a texture: [size, size, 3] float32 sRGB in [0, 1]."""
+    """Return the image of a texture: [3, size, size] float32 sRGB in [0, 1]."""
     painter = PAINTERS.get(texture.kind) or PICTURES[texture.kind]
     return painter(texture, np.random.default_rng(texture.seed)).clamp(0.0, 1.0)
 
@@ -76,7 +76,7 @@ class TextureAtlas:
         """Paint the textures and build their pyramids."""
         chunks, offsets, means, start = [], [], [], 0
         for texture in textures:
-            level = to_linear(paint(texture)).permute(2, 0, 1)
+            level = to_linear(paint(texture))
             means.append(level.mean(dim=(1, 2)))
             offsets.append(start)
             while True:
@@ -93,7 +93,7 @@ class TextureAtlas:
         )
 
     def sample(self, texture: Tensor, u: Tensor, v: Tensor, footprint: Tensor) -> Tensor:
-        """Return linear colours [N, 3], trilinearly filtered.
+        """Return linear colours [3, N], trilinearly filtered.
 
         :param texture: [N] int64.
         :param u: [N] repeats to the right; ``v`` [N] repeats downwards. Both wrap.
@@ -101,29 +101,30 @@ class TextureAtlas:
         """
         size = self.size[texture]
         top = torch.log2(size.to(u.dtype))
-        lod = torch.minimum((torch.log2(footprint.clamp(min=1e-9)) + top).clamp(min=0.0), top)
+        lod = torch.minimum((torch.log2(footprint.clamp(min=1e-9)) + top).clamp_(min=0.0), top)
         fine = lod.floor()
-        blend = (lod - fine)[:, None]
+        blend = lod - fine
         fine = fine.long()
         coarse = torch.minimum(fine + 1, top.long())
         offset = self.offset[texture]
         a, b = self._bilinear(offset, size, fine, u, v), self._bilinear(offset, size, coarse, u, v)
-        return torch.lerp(a, b, blend).square_()
+        return torch.lerp(a, b, blend).mul_(1 / 255).square_()
 
     def _bilinear(self, offset: Tensor, size: Tensor, level: Tensor, u: Tensor, v: Tensor) -> Tensor:
         side = size >> level
-        # The levels above this one hold size^2 (1 + 1/4 + ...) texels.
+        # The finer levels hold size^2 (1 + 1/4 + ...) texels.
         base = offset + ((size * size - side * side) * 4) // 3
         x, y = u * side - 0.5, v * side - 0.5
         x0, y0 = x.floor(), y.floor()
-        fx, fy = (x - x0)[:, None], (y - y0)[:, None]
+        fx, fy = x.sub_(x0), y.sub_(y0)
         mask = side - 1
         c0, r0 = x0.long() & mask, y0.long() & mask
         c1, r1 = (c0 + 1) & mask, (r0 + 1) & mask
         r0, r1 = base + r0 * side, base + r1 * side
         texels = self.texels.index_select(0, torch.cat([r0 + c0, r0 + c1, r1 + c0, r1 + c1]))
-        values = _unpack(texels).view(4, -1, 3)
-        upper, lower = torch.lerp(values[0], values[1], fx), torch.lerp(values[2], values[3], fx)
+        values = _unpack(texels).view(3, 4, -1)
+        upper = torch.lerp(values[:, 0], values[:, 1], fx)
+        lower = torch.lerp(values[:, 2], values[:, 3], fx)
         return torch.lerp(upper, lower, fy)
 
 
@@ -134,5 +135,5 @@ def _pack(level: Tensor) -> Tensor:
 
 
 def _unpack(texels: Tensor) -> Tensor:
-    """Return [N, 3] float32 in [0, 1] from packed int32."""
-    return texels.view(torch.uint8).view(-1, 4)[:, :3].to(torch.float32) * (1 / 255)
+    """Return [3, N] float32 in 0 to 255 from packed int32."""
+    return torch.stack([texels & 255, (texels >> 8) & 255, texels >> 16]).to(torch.float32)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vmem_ros.scenes.textures import Colour, Painter, Texture, fractal, grid, mix, noise, smooth
+from vmem_ros.scenes.textures import Colour, Painter, Texture, fractal, grid, mix, noise, smooth, solid_colour
 
 
 def _palette(texture: Texture, rng: np.random.Generator, count: int) -> list[Colour]:
@@ -32,7 +32,7 @@ def _discs(texture: Texture, rng: np.random.Generator) -> Tensor:
 def _blocks(texture: Texture, rng: np.random.Generator) -> Tensor:
     """A plane cut again and again into rectangles with dark lines between."""
     u, v = grid(texture.size)
-    image = torch.full((texture.size, texture.size, 3), 0.93)
+    image = torch.full((3, texture.size, texture.size), 0.93)
     cells = [(0.0, 0.0, 1.0, 1.0)]
     for _ in range(9):
         x0, y0, x1, y1 = cells.pop(int(np.argmax([(c[2] - c[0]) * (c[3] - c[1]) for c in cells])))
@@ -61,27 +61,27 @@ def _landscape(texture: Texture, rng: np.random.Generator) -> Tensor:
     for layer, colour in enumerate(colours[2:]):
         ridge = 0.35 + 0.13 * layer + 0.1 * fractal(rng, texture.size, 2 + layer, 1)[:1]
         below = smooth(v - ridge, 0.0, 0.012)
-        shaded = torch.as_tensor(colour) * (1 + 0.25 * fractal(rng, texture.size, 6, 14))[..., None]
+        shaded = solid_colour(colour) * (1 + 0.25 * fractal(rng, texture.size, 6, 14))
         image = mix(image, shaded, below)
     return image
 
 
 def _waves(texture: Texture, rng: np.random.Generator) -> Tensor:
     u, v = grid(texture.size)
-    colours = torch.tensor(_palette(texture, rng, 6))
+    colours = torch.tensor(_palette(texture, rng, 6)).T
     angle = rng.uniform(0, np.pi)
     along = u * float(np.cos(angle)) + v * float(np.sin(angle))
     field = along * float(rng.uniform(3, 6)) + 1.1 * fractal(rng, texture.size, 3, octaves=2)
-    band = torch.floor(field * 2).long() % len(colours)
+    band = torch.floor(field * 2).long() % colours.shape[1]
     edge = (field * 2) % 1
-    return colours[band] * (0.75 + 0.25 * smooth(edge, 0.0, 0.25))[..., None]
+    return colours[:, band] * (0.75 + 0.25 * smooth(edge, 0.0, 0.25))
 
 
 def _brushwork(texture: Texture, rng: np.random.Generator) -> Tensor:
     """Thick strokes over a ground."""
     u, v = grid(texture.size)
     colours = _palette(texture, rng, 26)
-    image = torch.as_tensor(colours[0]).expand(texture.size, texture.size, 3)
+    image = solid_colour(colours[0]).expand(3, texture.size, texture.size)
     bristle = noise(rng, texture.size, texture.size // 3)
     for colour in colours[1:]:
         x, y = rng.uniform(0, 1, 2)
@@ -97,7 +97,7 @@ def _still_life(texture: Texture, rng: np.random.Generator) -> Tensor:
     """Shaded balls and bottles on a table."""
     u, v = grid(texture.size)
     colours = _palette(texture, rng, 9)
-    image = mix(colours[0], colours[1], smooth(v, 0.55, 0.6)) * (1 + 0.15 * fractal(rng, texture.size, 5))[..., None]
+    image = mix(colours[0], colours[1], smooth(v, 0.55, 0.6)) * (1 + 0.15 * fractal(rng, texture.size, 5))
     for colour in colours[2:]:
         x, radius = rng.uniform(0.12, 0.88), rng.uniform(0.06, 0.14)
         height = radius if rng.random() < 0.6 else rng.uniform(0.2, 0.35)
@@ -105,7 +105,7 @@ def _still_life(texture: Texture, rng: np.random.Generator) -> Tensor:
         dx, dy = (u - x) / radius, (v - y) / height
         distance = torch.hypot(dx, dy) if height == radius else (dx**4 + dy**4) ** 0.25
         light = (0.75 - 0.45 * dx - 0.25 * dy).clamp(0.25, 1.3)
-        image = mix(image, torch.as_tensor(colour) * light[..., None], 1 - smooth(distance, 0.97, 1.03))
+        image = mix(image, solid_colour(colour) * light, 1 - smooth(distance, 0.97, 1.03))
     return image.clamp(0, 1)
 
 

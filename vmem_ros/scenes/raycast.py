@@ -7,8 +7,9 @@ surfaces of one room. Rays are the last axis, so that every operation runs over 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -24,6 +25,8 @@ _JOINT = 1e-5
 # The place of a candidate in its list is carried in the low bits of the packed distance, whose mantissa keeps 15
 # bits: of two surfaces closer together than 1e-4 of their distance, either may be taken.
 _MAX_CANDIDATES = 256
+# Ray-solid tests in one pass: on a CPU what its caches hold, on a GPU what fills it.
+_TESTS_AT_ONCE = {"cpu": 1 << 16, "cuda": 1 << 25}
 
 def in_table_order(solids: Sequence[Solid]) -> list[Solid]:
     """Return solids in the order that tables need: aligned boxes, turned boxes, curved solids."""
@@ -89,6 +92,13 @@ class Hits:
     face: Tensor
     shape: Tensor
 
+    @cached_property
+    def on_face(self) -> tuple[Tensor, Tensor]:
+        """Coordinates [N] along the face, metres from its middle: (y, z), (x, z) or (x, y)."""
+        axis = (self.face % 6) // 2
+        x, y, z = self.point
+        return torch.where(axis == 0, y, x), torch.where(axis == 2, y, z)
+
     @property
     def world_normal(self) -> Tensor:
         """[3, N] unit outward normals along the world's axes."""
@@ -110,15 +120,11 @@ def cast(table: SolidTable, meets: Tensor, origin: Tensor, direction: Tensor) ->
     solid = torch.full((groups, rays), len(table), device=direction.device)
     slices = ((0, table.aligned, _aligned), (table.aligned, table.boxes, _turned), (table.boxes, len(table), _curved))
     for first, last, entries in slices:
-        tile, candidates = _candidates(meets[:, first:last], first, len(table))
-        if candidates.numel() == 0:
-            continue
-        for some in candidates.split(_MAX_CANDIDATES, dim=1):
-            near = entries(table, some, origin[tile], direction[tile])
-            distance, found = _nearest(near, some)
-            nearer = distance < best[tile]
-            solid[tile] = torch.where(nearer, found, solid[tile])
-            best[tile] = torch.where(nearer, distance, best[tile])
+        for group, candidates in _candidate_lists(meets[:, first:last], first, len(table), rays):
+            distance, found = _nearest(entries(table, candidates, origin[group], direction[group]), candidates)
+            nearer = distance < best[group]
+            solid[group] = torch.where(nearer, found, solid[group])
+            best[group] = torch.where(nearer, distance, best[group])
     return solid
 
 
@@ -158,17 +164,28 @@ def _is_aligned(solid: Solid) -> bool:
     return abs(quarter_turns - round(quarter_turns)) < 1e-6
 
 
-def _candidates(meets: Tensor, first: int, padding: int) -> tuple[Tensor | slice, Tensor]:
-    """Return the groups that have candidates, and their lists [G', K] padded to the longest."""
-    counts = meets.sum(dim=1)
-    some = counts.nonzero().squeeze(1)
-    longest = int(counts.max()) if meets.numel() else 0
-    group, solid = meets[some].nonzero(as_tuple=True)
-    kept = counts[some]
-    place = torch.arange(len(group), device=meets.device) - (kept.cumsum(0) - kept)[group]
-    lists = torch.full((len(some), longest), padding, device=meets.device)
+def _candidate_lists(meets: Tensor, first: int, padding: int, rays: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield groups [G'] and their candidates [G', K], padded to the longest list among them.
+
+    Groups with lists of like length go together, as many as fit the caches; very long lists come in several parts.
+    """
+    counts, order = meets.sum(dim=1).sort(descending=True)
+    lengths = counts.tolist()
+    some = sum(n > 0 for n in lengths)
+    if some == 0:
+        return
+    order = order[:some]
+    group, solid = meets[order].nonzero(as_tuple=True)
+    place = torch.arange(len(group), device=meets.device) - (counts.cumsum(0) - counts)[group]
+    lists = torch.full((some, lengths[0]), padding, device=meets.device)
     lists[group, place] = solid + first
-    return slice(None) if len(some) == len(meets) else some, lists
+    budget = _TESTS_AT_ONCE.get(meets.device.type, 1 << 17)
+    start = 0
+    while start < some:
+        end = min(some, start + max(1, budget // (lengths[start] * rays)))
+        for part in lists[start:end, : lengths[start]].split(_MAX_CANDIDATES, dim=1):
+            yield order[start:end], part
+        start = end
 
 
 def _nearest(near: Tensor, candidates: Tensor) -> tuple[Tensor, Tensor]:

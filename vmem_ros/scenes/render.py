@@ -166,20 +166,16 @@ class Stage:
         # A pixel's picture is longer than wide by 1 / cos; the geometric mean neither blurs nor flickers much.
         footprint = hits.distance / camera.fx * cos.clamp(min=0.05).rsqrt()
         albedo = self.faces.albedo(hits, self.atlas, footprint)
-        glow = self.faces.glow[hits.face][:, None]
+        glow = self.faces.glow[hits.face]
         radiance = albedo * torch.where(glow > 0, glow, self.faces.light(hits, self.light))
-        radiance[missed] = torch.tensor(_SKY, device=T.device)
-        return to_display(radiance).view(tiles, pixels, 3).transpose(1, 2), depth.view(tiles, pixels), normals
+        radiance[:, missed] = torch.tensor(_SKY, device=T.device)[:, None]
+        return to_display(radiance).view(3, tiles, pixels).transpose(0, 1), depth.view(tiles, pixels), normals
 
     def _candidates(self, planes: Tensor, origin: Tensor, hidden: Tensor | None) -> Tensor:
-        """Return the solids that each tile's frustum can meet, [T, P] bool: oriented boxes against four planes."""
-        columns = self.table.columns[:, :-1]
-        c, s = columns[6], columns[7]
-        nx, ny, nz = planes[..., 0:1], planes[..., 1:2], planes[..., 2:3]
-        reach = planes @ columns[:3] - (planes * origin[:, None]).sum(-1, keepdim=True)
-        reach += (nx * (c * columns[3]) + ny * (s * columns[3])).abs_()
-        reach += (ny * (c * columns[4]) - nx * (s * columns[4])).abs_()
-        reach += nz.abs() * columns[5]
+        """Return the solids that each tile's frustum can meet, [T, P] bool: bounding boxes against four planes."""
+        bounds = self.table.bounds[:, :-1]
+        reach = torch.baddbmm(-(planes * origin[:, None]).sum(-1, keepdim=True), planes, bounds[:3].expand(len(planes), -1, -1))
+        reach = reach.add_(planes.abs() @ bounds[3:])
         meets = reach.amin(dim=1) >= 0
         meets &= self.portals.visible_rooms(planes, origin)[:, self.table.room[:-1]]
         if hidden is not None:

@@ -22,6 +22,7 @@ class Solid:
     :param yaw: rotation about +z in radians.
     :param room: index of the room it stands in.
     :param grounded: its texture runs on in world coordinates, so that neighbouring pieces of a wall match.
+    :param sheet: centre and half extents of the box it was cut from, if any: faces in one plane share their light.
     """
 
     shape: Shape
@@ -31,6 +32,7 @@ class Solid:
     yaw: float = 0.0
     room: int = -1
     grounded: bool = False
+    sheet: tuple[Vector, Vector] | None = None
 
     @property
     def low(self) -> float:

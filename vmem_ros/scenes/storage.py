@@ -130,9 +130,17 @@ def desk(d: Decorator, rng: np.random.Generator) -> list[Solid]:
     return parts + placed(seat, -0.1, 0.85, np.pi + float(rng.uniform(-0.5, 0.5)))
 
 
-def kitchen(d: Decorator, rng: np.random.Generator, *, length: float) -> list[Solid]:
-    """Return a kitchen row of the given length: units, worktop, hob, wall cupboards, tiles and a refrigerator."""
-    half = length / 2
+def kitchen(d: Decorator, rng: np.random.Generator) -> list[Solid]:
+    """Return a kitchen row: units, worktop, hob, wall cupboards, tiles and a refrigerator."""
+    return _kitchen(d, rng, half=float(rng.uniform(1.25, 1.5)))
+
+
+def small_kitchen(d: Decorator, rng: np.random.Generator) -> list[Solid]:
+    """Return the same in two metres."""
+    return _kitchen(d, rng, half=0.98)
+
+
+def _kitchen(d: Decorator, rng: np.random.Generator, *, half: float) -> list[Solid]:
     fridge, white, steel = 0.62, d.paint((0.9, 0.9, 0.89)), d.paint((0.6, 0.61, 0.62))
     left, right = -half, half - fridge
     fronts = max(2, round((right - left) / 0.45))

@@ -1,6 +1,6 @@
 """Procedural textures: seamless square images drawn once per house from a seed and a few colours.
 
-Each painter returns sRGB values in [0, 1], [size, size, 3], row 0 at the top, repeating in both directions unless it
+Each painter returns sRGB values in [0, 1], [3, size, size], row 0 at the top, repeating in both directions unless it
 is meant to be fitted to a face. Rendering samples them through a mip pyramid, so painters need no filtering.
 """
 
@@ -77,10 +77,16 @@ def fractal(rng: np.random.Generator, size: int, cells_u: int, cells_v: int | No
     return total / weight
 
 
+def solid_colour(colour: Colour) -> Tensor:
+    """Return a colour as [3, 1, 1]."""
+    return torch.tensor(colour, dtype=torch.float32).view(3, 1, 1)
+
+
 def mix(a: Tensor | Colour, b: Tensor | Colour, t: Tensor) -> Tensor:
-    """Return ``a`` where t = 0 and ``b`` where t = 1; colours broadcast over t [...] to [..., 3]."""
-    a, b = torch.as_tensor(a, dtype=torch.float32), torch.as_tensor(b, dtype=torch.float32)
-    return a + (b - a) * t[..., None]
+    """Return ``a`` where t = 0 and ``b`` where t = 1: images [3, h, w] or plain colours, t [h, w]."""
+    a = a if isinstance(a, Tensor) else solid_colour(a)
+    b = b if isinstance(b, Tensor) else solid_colour(b)
+    return a + (b - a) * t
 
 
 def smooth(x: Tensor, low: float, high: float) -> Tensor:
@@ -97,7 +103,7 @@ def per_cell(rng: np.random.Generator, rows: int, columns: int, row: Tensor, col
 
 def _plaster(texture: Texture, rng: np.random.Generator) -> Tensor:
     shade = 0.03 * fractal(rng, texture.size, 4, octaves=3) + 0.022 * noise(rng, texture.size, texture.size // 4)
-    return torch.as_tensor(texture.colours[0]) * (1 + shade[..., None])
+    return solid_colour(texture.colours[0]) * (1 + shade)
 
 
 def _planks(texture: Texture, rng: np.random.Generator) -> Tensor:
@@ -112,14 +118,14 @@ def _planks(texture: Texture, rng: np.random.Generator) -> Tensor:
     grain = fractal(rng, texture.size, 4, texture.size // 5, octaves=2) * 0.5 + 0.5 * fractal(rng, texture.size, 3, 24)
     knots = smooth(noise(rng, texture.size, 7, 31), 0.8, 1.0)
     base = mix(texture.colours[0], texture.colours[1], (0.5 + 0.42 * tint + 0.28 * grain).clamp(0, 1))
-    base = base * (1 - 0.3 * knots[..., None])
+    base = base * (1 - 0.3 * knots)
     across = (v * rows) % 1
     lengthwise = along % 1
     gap = torch.maximum(
         1 - smooth(torch.minimum(across, 1 - across), 0.0, 0.06),
         1 - smooth(torch.minimum(lengthwise, 1 - lengthwise), 0.0, 0.008),
     )
-    return base * (1 - 0.55 * gap[..., None])
+    return base * (1 - 0.55 * gap)
 
 
 def _wood(texture: Texture, rng: np.random.Generator) -> Tensor:
@@ -140,7 +146,7 @@ def _tiles(texture: Texture, rng: np.random.Generator) -> Tensor:
     tint = per_cell(rng, n, n, row, column)
     base = mix(texture.colours[0], texture.colours[1], chequer)
     cloud = fractal(rng, texture.size, n, octaves=4)
-    base = base * (1 + 0.07 * tint + 0.09 * cloud)[..., None]
+    base = base * (1 + 0.07 * tint + 0.09 * cloud)
     fu, fv = (u * n) % 1, (v * n) % 1
     edge = torch.minimum(torch.minimum(fu, 1 - fu), torch.minimum(fv, 1 - fv))
     return mix(base, texture.colours[2], 1 - smooth(edge, 0.012, 0.03))
@@ -154,7 +160,7 @@ def _bricks(texture: Texture, rng: np.random.Generator) -> Tensor:
     column = torch.floor(along) % columns
     tint = per_cell(rng, rows, columns, row, column)
     base = mix(texture.colours[0], texture.colours[1], 0.5 + 0.5 * tint)
-    base = base * (1 + 0.16 * fractal(rng, texture.size, 24, octaves=3))[..., None]
+    base = base * (1 + 0.16 * fractal(rng, texture.size, 24, octaves=3))
     fu, fv = along % 1, (v * rows) % 1
     edge = torch.minimum(torch.minimum(fu, 1 - fu) * 2, torch.minimum(fv, 1 - fv))
     return mix(base, texture.colours[2], 1 - smooth(edge, 0.05, 0.11))
@@ -167,16 +173,14 @@ def _stripes(texture: Texture, rng: np.random.Generator) -> Tensor:
     broad = smooth((phase - 0.25).abs(), 0.24, 0.26)
     line = 1 - smooth((phase - 0.75).abs(), 0.03, 0.05)
     base = mix(mix(texture.colours[0], texture.colours[1], broad), texture.colours[2], line)
-    return base * (1 + 0.02 * noise(rng, texture.size, texture.size // 3) + 0.03 * fractal(rng, texture.size, 4))[
-        ..., None
-    ]
+    return base * (1 + 0.02 * noise(rng, texture.size, texture.size // 3) + 0.03 * fractal(rng, texture.size, 4))
 
 
 def _motifs(texture: Texture, rng: np.random.Generator) -> Tensor:
     """Wallpaper of flowers on a half-drop lattice, each turned and shaded a little differently."""
     u, v = grid(texture.size)
     n = texture.detail
-    image = torch.as_tensor(texture.colours[0]).expand(texture.size, texture.size, 3)
+    image = solid_colour(texture.colours[0]).expand(3, texture.size, texture.size)
     petals = int(rng.integers(4, 8))
     for half in (0.0, 0.5):
         x, y = u * n + half, v * n + half
@@ -188,7 +192,7 @@ def _motifs(texture: Texture, rng: np.random.Generator) -> Tensor:
         outline = 0.2 + 0.09 * torch.cos(petals * angle)
         image = mix(image, texture.colours[1], 1 - smooth(radius - outline, -0.02, 0.02))
         image = mix(image, texture.colours[2], 1 - smooth(radius, 0.06, 0.09))
-    return image * (1 + 0.03 * fractal(rng, texture.size, 4))[..., None]
+    return image * (1 + 0.03 * fractal(rng, texture.size, 4))
 
 
 def _lattice(texture: Texture, rng: np.random.Generator) -> Tensor:
@@ -200,7 +204,7 @@ def _lattice(texture: Texture, rng: np.random.Generator) -> Tensor:
     dots = torch.hypot((a + 0.5) % 1 - 0.5, (b + 0.5) % 1 - 0.5)
     image = mix(texture.colours[0], texture.colours[1], 1 - smooth(line, 0.03, 0.07))
     image = mix(image, texture.colours[2], 1 - smooth(dots, 0.1, 0.15))
-    return image * (1 + 0.04 * fractal(rng, texture.size, 4))[..., None]
+    return image * (1 + 0.04 * fractal(rng, texture.size, 4))
 
 
 def _fabric(texture: Texture, rng: np.random.Generator) -> Tensor:
@@ -209,18 +213,18 @@ def _fabric(texture: Texture, rng: np.random.Generator) -> Tensor:
     threads = texture.size // 6
     weave = torch.sin(2 * torch.pi * u * threads) * torch.sin(2 * torch.pi * v * threads)
     shade = 0.05 * weave + 0.09 * fractal(rng, texture.size, 5) + 0.07 * noise(rng, texture.size, texture.size // 4)
-    return torch.as_tensor(texture.colours[0]) * (1 + shade[..., None])
+    return solid_colour(texture.colours[0]) * (1 + shade)
 
 
 def _tartan(texture: Texture, rng: np.random.Generator) -> Tensor:
     u, v = grid(texture.size)
-    image = torch.as_tensor(texture.colours[0]).expand(texture.size, texture.size, 3)
+    image = solid_colour(texture.colours[0]).expand(3, texture.size, texture.size)
     for colour, width, offset in zip(texture.colours[1:], (0.22, 0.07), (0.0, 0.37), strict=False):
         for axis in (u, v):
             phase = (axis * texture.detail + offset) % 1
             band = 1 - smooth((phase - 0.5).abs(), width, width + 0.03)
             image = mix(image, colour, 0.5 * band)
-    return image * (1 + 0.06 * noise(rng, texture.size, texture.size // 4))[..., None]
+    return image * (1 + 0.06 * noise(rng, texture.size, texture.size // 4))
 
 
 def _carpet(texture: Texture, rng: np.random.Generator) -> Tensor:
@@ -237,13 +241,13 @@ def _stone(texture: Texture, rng: np.random.Generator) -> Tensor:
     vein = 1 - smooth((fractal(rng, texture.size, 3, octaves=4) + 0.4 * cloud).abs(), 0.0, 0.12)
     speckle = smooth(noise(rng, texture.size, texture.size // 3), 0.35, 0.8)
     base = mix(texture.colours[0], texture.colours[1], (0.5 + cloud).clamp(0, 1))
-    return base * (1 - 0.3 * vein - 0.25 * speckle)[..., None]
+    return base * (1 - 0.3 * vein - 0.25 * speckle)
 
 
 def _paint(texture: Texture, rng: np.random.Generator) -> Tensor:
     """Lacquer or metal: one colour, brushed."""
     shade = 0.03 * fractal(rng, texture.size, 3) + 0.02 * noise(rng, texture.size, 8, texture.size // 2)
-    return torch.as_tensor(texture.colours[0]) * (1 + shade[..., None])
+    return solid_colour(texture.colours[0]) * (1 + shade)
 
 
 def _folds(texture: Texture, rng: np.random.Generator) -> Tensor:
@@ -252,7 +256,7 @@ def _folds(texture: Texture, rng: np.random.Generator) -> Tensor:
     sway = fractal(rng, texture.size, 3, 2) * 0.02
     fold = 0.5 + 0.5 * torch.sin(2 * torch.pi * texture.detail * (u + sway))
     return mix(texture.colours[0], texture.colours[1], fold * 0.9) * (
-        1 + 0.05 * noise(rng, texture.size, texture.size // 2, 6)[..., None]
+        1 + 0.05 * noise(rng, texture.size, texture.size // 2, 6)
     )
 
 
@@ -280,9 +284,7 @@ def _rug(texture: Texture, rng: np.random.Generator) -> Tensor:
         image = mix(image, colour, ((edge >= low) & (edge < high)).float())
     teeth = (((u + v) * 24) % 1 < 0.5) & (edge > 0.085) & (edge < 0.125)
     image = mix(image, second, teeth.float())
-    return image * (1 + 0.12 * noise(rng, texture.size, texture.size // 3) + 0.06 * fractal(rng, texture.size, 6))[
-        ..., None
-    ]
+    return image * (1 + 0.12 * noise(rng, texture.size, texture.size // 3) + 0.06 * fractal(rng, texture.size, 6))
 
 
 def _books(texture: Texture, rng: np.random.Generator) -> Tensor:
@@ -295,14 +297,14 @@ def _books(texture: Texture, rng: np.random.Generator) -> Tensor:
     palette = torch.tensor(texture.colours)
     colour = palette[torch.from_numpy(rng.integers(0, len(palette), texture.detail))]
     colour = colour * torch.from_numpy(rng.uniform(0.7, 1.15, (texture.detail, 1)).astype(np.float32))
-    image = colour[book]
+    image = colour.T[:, book]
     within = (u - starts[book]) / (edges - starts)[book]
     band = torch.from_numpy(rng.uniform(0.1, 0.8, texture.detail).astype(np.float32))[book]
     label = torch.from_numpy(rng.uniform(0.05, 0.22, texture.detail).astype(np.float32))[book]
     stripe = ((v - band).abs() < label / 2) & (within > 0.2) & (within < 0.8)
     image = mix(image, (0.92, 0.87, 0.7), 0.75 * stripe.float())
     round_spine = 1 - (2 * within - 1).abs() ** 3
-    return image * (0.45 + 0.55 * round_spine)[..., None]
+    return image * (0.45 + 0.55 * round_spine)
 
 
 def _panel(texture: Texture, rng: np.random.Generator) -> Tensor:
@@ -314,7 +316,7 @@ def _panel(texture: Texture, rng: np.random.Generator) -> Tensor:
     grain = fractal(rng, texture.size, 32, 3, octaves=2)
     image = mix(texture.colours[0], texture.colours[1], (0.5 + 0.5 * grain).clamp(0, 1))
     inset = smooth(edge, 0.13, 0.15) - smooth(edge, 0.17, 0.19)
-    image = image * (1 - 0.3 * inset - 0.55 * (1 - smooth(edge, 0.01, 0.025)))[..., None]
+    image = image * (1 - 0.3 * inset - 0.55 * (1 - smooth(edge, 0.01, 0.025)))
     side = torch.where(torch.floor(u * n) % 2 == 0, 0.92, 0.08)
     knob = torch.hypot((x - side) * 1.0, (y - 0.5) * 1.6)
     return mix(image, texture.colours[2], 1 - smooth(knob, 0.03, 0.045))
@@ -327,7 +329,7 @@ def _drawers(texture: Texture, rng: np.random.Generator) -> Tensor:
     edge = torch.minimum(torch.minimum(u, 1 - u) * 3, torch.minimum(y, 1 - y))
     grain = fractal(rng, texture.size, 3, 40, octaves=2)
     image = mix(texture.colours[0], texture.colours[1], (0.5 + 0.5 * grain).clamp(0, 1))
-    image = image * (1 - 0.6 * (1 - smooth(edge, 0.02, 0.06)))[..., None]
+    image = image * (1 - 0.6 * (1 - smooth(edge, 0.02, 0.06)))
     handle = ((u - 0.5).abs() < 0.14) & ((y - 0.45).abs() < 0.05)
     return mix(image, texture.colours[2], handle.float())
 
@@ -338,21 +340,30 @@ def _ribs(texture: Texture, rng: np.random.Generator) -> Tensor:
     rib = (u * texture.detail) % 1
     shade = 0.6 + 0.4 * torch.sin(torch.pi * rib) ** 0.7
     rail = ((v - 0.1).abs() < 0.03) | ((v - 0.9).abs() < 0.03)
-    return torch.as_tensor(texture.colours[0]) * torch.where(rail, 0.92, shade)[..., None]
+    return solid_colour(texture.colours[0]) * torch.where(rail, 0.92, shade)
 
 
 def _sky(texture: Texture, rng: np.random.Generator) -> Tensor:
-    """What a window shows, fitted to the pane: sky, hills and trees, out of focus."""
+    """What a window shows, fitted to the pane: sky, hills, houses and trees."""
     u, v = grid(texture.size)
-    top, bottom, hill, tree = texture.colours[:4]
+    top, bottom, hill, tree, roof = texture.colours[:5]
     image = mix(top, bottom, v.clamp(0, 1))
-    cloud = smooth(fractal(rng, texture.size, 3, 6, octaves=3), 0.05, 0.6)
+    cloud = smooth(fractal(rng, texture.size, 3, 6, octaves=4), 0.05, 0.6)
     image = mix(image, (1.0, 1.0, 1.0), 0.7 * cloud)
-    ridge = 0.62 + 0.08 * noise(rng, texture.size, 4, 1)[:1]
-    image = mix(image, hill, smooth(v - ridge, -0.01, 0.02))
-    crowns = 0.78 + 0.12 * fractal(rng, texture.size, 7, 1)[:1]
-    shade = 0.8 + 0.3 * fractal(rng, texture.size, 12)
-    return mix(image, torch.as_tensor(tree) * shade[..., None], smooth(v - crowns, -0.01, 0.03))
+    ridge = 0.6 + 0.09 * fractal(rng, texture.size, 3, 1, octaves=2)[:1]
+    fields = 0.85 + 0.25 * fractal(rng, texture.size, 5, 16)
+    image = mix(image, solid_colour(hill) * fields, smooth(v - ridge, -0.01, 0.015))
+    for _ in range(int(rng.integers(1, 4))):
+        x, y, w, h = rng.uniform(0.1, 0.9), rng.uniform(0.74, 0.8), rng.uniform(0.05, 0.1), rng.uniform(0.06, 0.1)
+        wall = ((u - x).abs() < w) & ((v - y).abs() < h)
+        gable = ((v - (y - h)) < 0) & ((v - (y - h)) > -0.09 + 0.09 * (u - x).abs() / (1.15 * w))
+        image = mix(image, (0.90, 0.87, 0.80), wall.float())
+        image = mix(image, roof, gable.float())
+        panes = wall & (((u - x) / w * 2.5 % 1 - 0.5).abs() < 0.2) & (((v - y) / h * 1.5 % 1 - 0.5).abs() < 0.25)
+        image = mix(image, (0.30, 0.36, 0.42), panes.float())
+    crowns = 0.8 + 0.13 * fractal(rng, texture.size, 6, 1)[:1]
+    leaves = 0.75 + 0.55 * fractal(rng, texture.size, 14, octaves=4)
+    return mix(image, solid_colour(tree) * leaves, smooth(v - crowns, -0.01, 0.02))
 
 
 PAINTERS: dict[str, Painter] = {

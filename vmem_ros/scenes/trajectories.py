@@ -14,7 +14,9 @@ from vmem_ros.scenes.layout import FloorPlan, Room
 
 #: Clearance that every path keeps, metres.
 CLEARANCE_M = 0.25
-_COMFORT_M = 0.4
+# Planned with more, so that smoothing has something to spend.
+_ROUTE_CLEARANCE_M = CLEARANCE_M + CELL_M
+_COMFORT_M = 0.8
 _SAMPLE_M = 0.02
 _SMOOTHING_M = 0.22
 _HEADING_SMOOTHING_M = 0.4
@@ -22,13 +24,13 @@ _HEADING_SMOOTHING_M = 0.4
 _METRES_PER_RADIAN = 0.9
 
 
-def viewpoints(free: FreeSpace, room: Room, count: int, *, radius: float = CLEARANCE_M) -> Array:
+def viewpoints(free: FreeSpace, room: Room, count: int) -> Array:
     """Return up to ``count`` reachable points [N, 2] of a room, far from each other and from obstacles."""
-    points = free.centres(free.reachable(radius))
+    points = free.centres(free.reachable(_ROUTE_CLEARANCE_M))
     x0, y0, x1, y1 = room.bounds
     points = points[(points[:, 0] > x0) & (points[:, 0] < x1) & (points[:, 1] > y0) & (points[:, 1] < y1)]
     if len(points) == 0:
-        raise ValueError(f"no free space with {radius:g} m clearance in {room.name}")
+        raise ValueError(f"no free space with {_ROUTE_CLEARANCE_M:g} m clearance in {room.name}")
     comfort = np.minimum(free.at(points), _COMFORT_M)
     chosen = [int(np.argmax(free.at(points)))]
     while len(chosen) < count:
@@ -61,13 +63,13 @@ def rooms_in_order(plan: FloorPlan, rooms: Sequence[int]) -> list[int]:
     return order
 
 
-def connect(free: FreeSpace, stops: Array, *, closed: bool, radius: float = CLEARANCE_M) -> Array:
+def connect(free: FreeSpace, stops: Array, *, closed: bool) -> Array:
     """Return a smooth polyline [N, 2] with samples every two centimetres through (near) the stops.
 
     Smoothing that would come too close to something is halved until it does not.
     """
     legs = list(zip(stops, np.roll(stops, -1, axis=0) if closed else stops[1:], strict=False))
-    raw = [free.path(a, b, radius=radius + CELL_M) for a, b in legs]
+    raw = [free.path(a, b, radius=_ROUTE_CLEARANCE_M) for a, b in legs]
     line = np.concatenate([raw[0][:1]] + [leg[1:] for leg in raw])
     if closed:
         line = line[:-1] if np.allclose(line[0], line[-1]) else line
@@ -78,35 +80,52 @@ def connect(free: FreeSpace, stops: Array, *, closed: bool, radius: float = CLEA
         smooth = ndimage.gaussian_filter1d(line, sigma, axis=0, mode=mode)
         if not closed:
             smooth[0], smooth[-1] = line[0], line[-1]
-        if (free.at(smooth) >= radius).all():
+        if (free.at(smooth) >= CLEARANCE_M).all():
             return _resampled(smooth, _SAMPLE_M, closed=closed)
         sigma /= 2
     return line
 
 
-def headings(line: Array, *, closed: bool, sweep: float = 0.0, period: float = 2.0) -> Array:
+def headings(free: FreeSpace, line: Array, *, closed: bool, sweep: float = 0.0, period: float = 2.0) -> Array:
     """Return unwrapped headings [N] in radians along a polyline.
 
-    The direction of motion, smoothed so that corners become gentle turns; ``sweep`` adds a look to both sides of that
-    many radians, one cycle every ``period`` metres.
+    The direction of motion, turned towards where the view is open, as a driver looks into a bend and not at the wall
+    beside it, then smoothed. ``sweep`` adds a look to both sides of that many radians, a cycle every ``period`` metres.
     """
     after = np.roll(line, -1, axis=0) if closed else np.concatenate([line[1:], line[-1:] * 2 - line[-2:-1]])
     step = after - line
     angle = np.unwrap(np.arctan2(step[:, 1], step[:, 0]))
     sigma = _HEADING_SMOOTHING_M / _SAMPLE_M
-    if closed:
-        # A closed path may turn by full circles: smooth what is left after an even turn.
-        total = np.unwrap([angle[-1], angle[0]])
-        winding = angle[-1] - angle[0] + (total[1] - total[0])
-        even = np.arange(len(angle)) / len(angle) * winding
-        angle = ndimage.gaussian_filter1d(angle - even, sigma, mode="wrap") + even
-    else:
-        angle = ndimage.gaussian_filter1d(angle, sigma, mode="nearest")
+    # Openness is judged along the smoothed direction, or it would follow every kink of the grid path.
+    angle = _smoothed_angle(angle, sigma, closed=closed)
+    angle = _smoothed_angle(angle + _glance(free, line, angle), 2 * sigma, closed=closed)
     if sweep:
-        length = len(line) * _SAMPLE_M
-        cycles = max(1, round(length / period))
+        cycles = max(1, round(len(line) * _SAMPLE_M / period))
         angle = angle + sweep * np.sin(2 * np.pi * cycles * np.arange(len(line)) / len(line))
-    return np.asarray(angle)
+    return angle
+
+
+def _glance(free: FreeSpace, line: Array, angle: Array) -> Array:
+    """Return the turns [N] towards the open, within 70 degrees of the direction of motion."""
+    turns = np.radians(np.linspace(-70, 70, 15))
+    reach = np.arange(0.2, 4.2, 0.1)
+    direction = angle[:, None] + turns
+    at = line[:, None, None] + reach[:, None] * np.stack([np.cos(direction), np.sin(direction)], axis=-1)[:, :, None]
+    clear = free.at(at.reshape(-1, 2)).reshape(at.shape[:-1]) > 0
+    distance = np.cumprod(clear, axis=-1).sum(axis=-1) * 0.1
+    score = np.minimum(distance, 4.0) - 1.2 * np.abs(turns)
+    weight = np.exp(4 * (score - score.max(axis=1, keepdims=True)))
+    return np.asarray((weight * turns).sum(axis=1) / weight.sum(axis=1))
+
+
+def _smoothed_angle(angle: Array, sigma: float, *, closed: bool) -> Array:
+    """Return unwrapped angles smoothed over ``sigma`` samples; a closed path may turn by full circles."""
+    if not closed:
+        return np.asarray(ndimage.gaussian_filter1d(angle, sigma, mode="nearest"))
+    last = np.unwrap([angle[-1], angle[0]])
+    winding = angle[-1] - angle[0] + (last[1] - last[0])
+    even = np.arange(len(angle)) / len(angle) * winding
+    return np.asarray(ndimage.gaussian_filter1d(angle - even, sigma, mode="wrap") + even)
 
 
 def even_steps(line: Array, angle: Array, n: int, *, closed: bool) -> tuple[Array, Array]:
