@@ -6,6 +6,7 @@ the order of the fragments, so the picture is the same on every device and in ev
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -49,7 +50,7 @@ def splat(surfels: SurfelCloud, blocks: Blocks, camera: Camera, T_surfels_camera
     device = surfels.position.device
     buffer = torch.full((camera.height * camera.width,), FAR_KEY, dtype=torch.int64, device=device)
     T_camera_surfels = invert(T_surfels_camera)
-    for part in _front_to_back(blocks, camera, T_camera_surfels, buffer):
+    for part in _front_to_back(blocks, camera, T_camera_surfels, scale, buffer):
         _draw(_visible(surfels, blocks, part, camera, T_camera_surfels, scale), camera, buffer)
     empty = buffer == FAR_KEY
     ids = torch.where(empty, -1, buffer & 0xFFFFFFFF)
@@ -74,12 +75,16 @@ class _Disks:
         return _Disks(*(column.index_select(0, index) for column in vars(self).values()))
 
 
-def _front_to_back(blocks: Blocks, camera: Camera, T_camera_surfels: Tensor, buffer: Tensor) -> Iterator[Tensor]:
+def _front_to_back(
+    blocks: Blocks, camera: Camera, T_camera_surfels: Tensor, scale: float, buffer: Tensor
+) -> Iterator[Tensor]:
     """Yield the numbers of the blocks that can show in the picture, nearest first, in parts that grow.
 
     What lies behind the surfaces drawn so far is left out before each part, so rooms behind walls cost nothing.
     """
-    centre, radius = transform(T_camera_surfels, blocks.centre), blocks.radius
+    centre = transform(T_camera_surfels, blocks.centre)
+    # The sphere must hold the disks as they are drawn.
+    radius = blocks.radius + _drawn_radius(blocks.largest, centre[:, 2] + blocks.radius, camera, scale)
     inside = _in_view(centre, radius, camera)
     order = inside[torch.argsort(centre[inside, 2] - radius[inside])]
     size = _FIRST_BLOCKS
@@ -90,6 +95,11 @@ def _front_to_back(blocks: Blocks, camera: Camera, T_camera_surfels: Tensor, buf
         if len(order):
             occlusion = OcclusionPyramid(buffer, camera)
             order = order[~occlusion.hides(centre[order], radius[order])]
+
+
+def _drawn_radius(radius: Tensor, z: Tensor, camera: Camera, scale: float) -> Tensor:
+    """Return the drawn radius: at least a pixel wide, for a smaller disk would fall between the pixel centres."""
+    return torch.maximum(radius * scale, z * (0.71 / max(camera.fx, camera.fy)))
 
 
 def _in_view(centre: Tensor, radius: Tensor, camera: Camera) -> Tensor:
@@ -116,13 +126,15 @@ def _visible(
         radius = blocks.reach.index_select(0, part).flatten()
         number = (part[:, None] * BLOCK + torch.arange(BLOCK, device=device)).flatten()
         x, y, z = centre.unbind(-1)
-        # A far disk smaller than a pixel would fall between the pixel centres: it is drawn a pixel wide.
-        reach = torch.maximum(radius * scale, z * (0.71 / max(camera.fx, camera.fy)))
-        # Half the image plane at z = 1, seen from its middle, and the disk's reach there.
-        x_middle, y_middle = (camera.width / 2 - camera.cx) / camera.fx, (camera.height / 2 - camera.cy) / camera.fy
+        reach = _drawn_radius(radius, z, camera, scale)
         inside = (z > NEAR) & (number < len(surfels))
-        inside &= (x - x_middle * z).abs() < camera.width / (2 * camera.fx) * z + 2 * reach
-        inside &= (y - y_middle * z).abs() < camera.height / (2 * camera.fy) * z + 2 * reach
+        for along, side, focal, principal in (
+            (x, camera.width, camera.fx, camera.cx),
+            (y, camera.height, camera.fy, camera.cy),
+        ):
+            # Half the image plane at z = 1, seen from its middle, and the disk's reach there.
+            middle, half = (side / 2 - principal) / focal, side / (2 * focal)
+            inside &= (along - middle * z).abs() < half * z + math.hypot(1, half + abs(middle)) * reach
         kept = inside.nonzero().squeeze(1)
         number, centre, reach = (t.index_select(0, kept) for t in (number, centre, reach))
         normal = surfels.normal.index_select(0, number) @ R.T

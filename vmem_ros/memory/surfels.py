@@ -43,13 +43,15 @@ class SurfelCloud:
 class Blocks(NamedTuple):
     """Surfels in blocks of :data:`BLOCK` that were written together, so that they lie together.
 
-    :param centre: [B, 3] and ``radius`` [B]: bounding sphere of each block.
+    :param centre: [B, 3] and ``radius`` [B]: bounding sphere of the surfels' centres in each block.
+    :param largest: [B] radius of the largest surfel in each block.
     :param position: [B, BLOCK, 3] and ``reach`` [B, BLOCK]: centres and radii of the surfels. Block b holds the
         surfels ``b * BLOCK`` and up; those beyond the number of surfels have no meaning.
     """
 
     centre: Tensor
     radius: Tensor
+    largest: Tensor
     position: Tensor
     reach: Tensor
 
@@ -63,6 +65,7 @@ class SurfelStore:
         self._columns = {name: GrowableTensor(shape, dtype, device) for name, (shape, dtype) in kinds.items()}
         self._block_centre = GrowableTensor((3,), torch.float32, device)
         self._block_radius = GrowableTensor((), torch.float32, device)
+        self._block_largest = GrowableTensor((), torch.float32, device)
 
     def __len__(self) -> int:
         return len(self._columns["position"])
@@ -76,7 +79,7 @@ class SurfelStore:
     def blocks(self) -> Blocks:
         """The surfels in blocks; a view on the storage, valid until the next change."""
         return Blocks(
-            self._block_centre.data, self._block_radius.data,
+            self._block_centre.data, self._block_radius.data, self._block_largest.data,
             self._columns["position"].blocks, self._columns["radius"].blocks,
         )  # fmt: skip
 
@@ -108,6 +111,7 @@ class SurfelStore:
         first = changed_from // BLOCK
         self._block_centre.truncate(first)
         self._block_radius.truncate(first)
+        self._block_largest.truncate(first)
         cloud = self.cloud.after(first * BLOCK)
         if len(cloud) == 0:
             return
@@ -116,6 +120,6 @@ class SurfelStore:
         position = torch.cat([cloud.position, cloud.position[-1:].expand(missing, 3)]).view(-1, BLOCK, 3)
         radius = torch.cat([cloud.radius, cloud.radius[-1:].expand(missing)]).view(-1, BLOCK)
         centre = (position.amin(dim=1) + position.amax(dim=1)) / 2
-        reach = torch.linalg.vector_norm(position - centre[:, None], dim=-1) + radius
         self._block_centre.append(centre)
-        self._block_radius.append(reach.amax(dim=1))
+        self._block_radius.append(torch.linalg.vector_norm(position - centre[:, None], dim=-1).amax(dim=1))
+        self._block_largest.append(radius.amax(dim=1))
