@@ -17,11 +17,15 @@ class MachineError(Exception):
     """Something is missing that only the machine's owner can install; the message says how."""
 
 
-def check_for_installation() -> None:
-    """What the virtual environment needs: a platform with ROS 2 wheels, and Python's venv module with pip.
+def check(root: Path, *, building: bool) -> None:
+    """Check for all that the environment and, with ``building``, the interfaces need.
+
+    Args:
+        root: the checkout.
+        building: interfaces will be compiled: compilers, cmake, make and Python's headers are needed too.
 
     Raises:
-        MachineError: names what is missing and the command that installs it.
+        MachineError: names everything that is missing and the one command that installs it all.
     """
     system, machine = platform.system(), platform.machine()
     if (system, machine) != ("Linux", "x86_64"):
@@ -29,16 +33,24 @@ def check_for_installation() -> None:
             f"the ROS 2 wheels exist for Linux x86_64 only, this is {system} {machine}.\n"
             "  Build in a ROS 2 workspace instead: docs/install.md"
         )
-    if importlib.util.find_spec("venv") is None or importlib.util.find_spec("ensurepip") is None:
-        raise MachineError(_report({f"Python {_version()}'s venv module": f"python{_version()}-venv"}))
+    if any(letter.isspace() for letter in str(root)):
+        raise MachineError(f"colcon's scripts do not work below a folder with a space in its name: move {str(root)!r}")
+    missing = {**_missing_for_environment(), **(_missing_for_build() if building else {})}
+    if missing:
+        command = f"sudo apt-get install {' '.join(missing.values())}"
+        raise MachineError(f"missing on this machine: {', '.join(missing)}.\n  {command}")
 
 
-def check_for_build() -> None:
-    """What the interfaces need to be compiled: a C and a C++ compiler, cmake, make and Python's headers.
+def _missing_for_environment() -> "dict[str, str]":
+    """What is missing, with the Debian/Ubuntu package that has it."""
+    modules = ("venv", "ensurepip")
+    if all(importlib.util.find_spec(module) is not None for module in modules):
+        return {}
+    return {f"Python {_version()}'s venv module": f"python{_version()}-venv"}
 
-    Raises:
-        MachineError: names everything that is missing and the one command that installs it all.
-    """
+
+def _missing_for_build() -> "dict[str, str]":
+    """What is missing, with the Debian/Ubuntu package that has it."""
     missing: dict[str, str] = {}
     if shutil.which(os.environ.get("CC", "cc").split()[0]) is None:
         missing["a C compiler (cc)"] = "gcc"
@@ -54,13 +66,7 @@ def check_for_build() -> None:
     header = Path(sysconfig.get_path("include"), "Python.h")
     if not header.is_file():
         missing[f"Python {_version()}'s headers ({header})"] = f"python{_version()}-dev"
-    if missing:
-        raise MachineError(_report(missing))
-
-
-def _report(missing: dict[str, str]) -> str:
-    """``missing`` maps what is missing to the Debian/Ubuntu package that has it."""
-    return f"missing on this machine: {', '.join(missing)}.\n  sudo apt-get install {' '.join(missing.values())}"
+    return missing
 
 
 def _cmake_version() -> "tuple[int, int] | None":

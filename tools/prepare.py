@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from machine import MachineError, check_for_build, check_for_installation
+import machine
 
 ROOT = Path(__file__).resolve().parent.parent
 OVERLAY = Path("test/overlay/tf2_msgs")
@@ -39,7 +39,7 @@ class Layout:
         self.built = self.install / ".vmem_built.json"
 
 
-def install(layout: Layout) -> None:
+def install(layout: Layout, *, building: bool) -> None:
     """Create the environment and install the pinned requirements into it, unless the stamp says so already.
 
     An environment that satisfies the requirements is adopted as it is; one of another Python, or one that was moved,
@@ -48,7 +48,7 @@ def install(layout: Layout) -> None:
     wanted = {"prefix": str(layout.venv), "python": _minor_version(), "requirements": _digest(layout.requirements)}
     if _read(layout.installed) == wanted:
         return
-    check_for_installation()
+    machine.check(ROOT, building=building)  # also for the build, which comes minutes later
     if layout.venv.exists() and _environment(layout.python) != (wanted["prefix"], wanted["python"]):
         print(f"{layout.venv} belongs to another Python or place: making it anew", flush=True)
         shutil.rmtree(layout.venv)
@@ -74,7 +74,7 @@ def build(layout: Layout) -> None:
     built = _read(layout.built)
     if built == wanted:
         return
-    check_for_build()
+    machine.check(ROOT, building=True)
     if built is not None and (built["root"], built["environment"]) != (wanted["root"], wanted["environment"]):
         for folder in (layout.build, layout.install):  # their files name the old root or the old environment
             shutil.rmtree(folder, ignore_errors=True)
@@ -95,9 +95,8 @@ def build(layout: Layout) -> None:
 
 
 def _shebang(python: Path) -> str:
-    """The environment's interpreter, or a search on the PATH where the kernel would not take its path."""
-    usable = len(str(python)) < 120 and not any(letter.isspace() for letter in str(python))
-    return str(python) if usable else "/usr/bin/env python3"
+    """The environment's interpreter, or a search on the PATH where its own path is longer than kernels take."""
+    return str(python) if len(str(python)) < 120 else "/usr/bin/env python3"
 
 
 def _environment(python: Path) -> "tuple[str, str] | None":
@@ -143,8 +142,8 @@ def _write(stamp: Path, content: dict) -> None:
     stamp.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def _run(command: "list[str]", **options: object) -> None:
-    subprocess.run(command, check=True, cwd=ROOT, **options)
+def _run(command: "list[str]", *, env: "dict[str, str] | None" = None) -> None:
+    subprocess.run(command, check=True, cwd=ROOT, env=env)
 
 
 def main() -> int:
@@ -156,10 +155,10 @@ def main() -> int:
     lock = os.open(ROOT, os.O_RDONLY)  # one at a time; the lock goes with the process
     fcntl.flock(lock, fcntl.LOCK_EX)
     try:
-        install(layout)
+        install(layout, building=not arguments.install_only)
         if not arguments.install_only:
             build(layout)
-    except MachineError as error:
+    except machine.MachineError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except subprocess.CalledProcessError as error:
