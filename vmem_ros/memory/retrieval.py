@@ -10,14 +10,11 @@ from torch import Tensor
 
 from vmem_ros.geometry import geodesic_distance
 from vmem_ros.memory.observations import Observations
-from vmem_ros.memory.splatting import Splat
 
 #: How the K views are chosen among those with votes. ``votes``: most votes first; ``coverage``: most votes that no
 #: chosen view has cast yet; ``nearest``: nearest pose first (what the published implementation does).
 Selection = Literal["votes", "coverage", "nearest"]
 
-# Votes are counted in integers, so that the sums are the same on every device.
-_VOTE_UNIT = 1 << 16
 _RELAXATION = 1.2
 _LEAST_SUPPRESSION = 1e-5
 # With this many candidates the rest cannot win; it bounds the work of the greedy choice.
@@ -29,17 +26,6 @@ class Choice(NamedTuple):
 
     views: list[int]
     weights: Tensor
-
-
-def surfel_votes(splat: Splat, cosine: Tensor, n_surfels: int) -> Tensor:
-    """Return the weight of every surfel [N] int64: its pixels' ``cos / (1 + depth)``, in fixed-point units.
-
-    :param cosine: [N] ``|n . v|`` of each surfel towards the query camera.
-    """
-    seen = splat.ids >= 0
-    ids = splat.ids[seen]
-    pixel_weight = (cosine[ids] / (1 + splat.depth[seen]) * _VOTE_UNIT).round().long()
-    return torch.zeros(n_surfels, dtype=torch.int64, device=ids.device).index_add_(0, ids, pixel_weight)
 
 
 def choose_views(
@@ -87,6 +73,17 @@ def nearest_views(T_world_views: Tensor, T_world_query: Tensor, k: int) -> Choic
     distance = geodesic_distance(T_world_views, T_world_query)
     views = torch.argsort(distance, stable=True)[:k]
     return Choice(views.tolist(), torch.full((len(views),), 1 / max(1, len(views)), dtype=torch.float64))
+
+
+def fill_up(choice: Choice, T_world_views: Tensor, T_world_query: Tensor, k: int) -> Choice:
+    """Return ``choice`` with the nearest other poses added up to ``k``: with weight 0, or equally if none has votes."""
+    if not choice.views:
+        return nearest_views(T_world_views, T_world_query, k)
+    others = torch.ones(len(T_world_views), dtype=torch.bool)
+    others[choice.views] = False
+    index = others.nonzero().squeeze(1)
+    near = nearest_views(T_world_views[index], T_world_query, k - len(choice.views)).views
+    return Choice(choice.views + index[near].tolist(), torch.nn.functional.pad(choice.weights, (0, len(near))))
 
 
 def _greedy(score: Callable[[list[int]], Tensor], poses: Tensor, *, k: int, suppression: float) -> Tensor:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -11,14 +12,22 @@ from torch import Tensor
 from vmem_ros.errors import VmemError, WorldFileError
 from vmem_ros.geometry import Camera
 from vmem_ros.memory.surfels import SurfelCloud
-from vmem_ros.types import View
+from vmem_ros.types import PointMap, View
 
+_Item = TypeVar("_Item", View, PointMap)
 _MAPS = ("image", "depth", "confidence", "latent", "embedding")
 
 
 def view_maps(view: View) -> dict[str, Tensor]:
     """Return the tensors of a view that live on the memory's device, by field name, without those that are not set."""
     return {name: value for name in _MAPS if (value := getattr(view, name)) is not None}
+
+
+def to_device(item: _Item, device: torch.device) -> _Item:
+    """Return a view or a point map with its pixels on ``device``; camera and pose stay on the CPU."""
+    names = _MAPS if isinstance(item, View) else ("points", "confidence")
+    tensors: dict[str, Any] = {n: t.to(device) for n in names if (t := getattr(item, n)) is not None}
+    return replace(item, **tensors)
 
 
 def pack_views(views: Sequence[View]) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
@@ -79,7 +88,7 @@ def take(tensors: Mapping[str, Tensor], name: str, *, like: Tensor, device: torc
 
 
 def check_index(
-    cloud: SurfelCloud, surfel: Tensor, offset: Tensor, born: list[int], popularity: Tensor, origin: Tensor, views: int
+    cloud: SurfelCloud, surfel: Tensor, offset: Tensor, born: list[int], origin: Tensor, views: int
 ) -> None:
     """Raise :class:`WorldFileError` unless surfels, pairs and views fit together."""
     n = len(cloud)
@@ -89,7 +98,7 @@ def check_index(
             bool(torch.isfinite(c.float()).all()) for c in (*vars(cloud).values(), origin)
         ),
         "surfel radii are not positive": not bool((cloud.radius > 0).all()),
-        "view counts differ": len(offset) != views + 1 or len(born) != views + 1 or len(popularity) != views,
+        "view counts differ": len(offset) != views + 1 or len(born) != views + 1,
         "pairs are not grouped by view": not offset.numel()
         or int(offset[0]) != 0
         or int(offset[-1]) != len(surfel)
