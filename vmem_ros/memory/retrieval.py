@@ -10,11 +10,14 @@ from torch import Tensor
 
 from vmem_ros.geometry import geodesic_distance
 from vmem_ros.memory.observations import Observations
+from vmem_ros.memory.splatting import Splat
 
 #: How the K views are chosen among those with votes. ``votes``: most votes first; ``coverage``: most votes that no
 #: chosen view has cast yet; ``nearest``: nearest pose first (what the published implementation does).
 Selection = Literal["votes", "coverage", "nearest"]
 
+# Votes are counted in integers, so that the sums are the same on every device.
+_VOTE_UNIT = 1 << 16
 _RELAXATION = 1.2
 _LEAST_SUPPRESSION = 1e-5
 # With this many candidates the rest cannot win; it bounds the work of the greedy choice.
@@ -26,6 +29,17 @@ class Choice(NamedTuple):
 
     views: list[int]
     weights: Tensor
+
+
+def surfel_votes(splat: Splat, cosine: Tensor, n_surfels: int) -> Tensor:
+    """Return the weight of every surfel [N] int64: its pixels' ``cos / (1 + depth)``, in fixed-point units.
+
+    :param cosine: [N] ``|n . v|`` of each surfel towards the query camera.
+    """
+    seen = splat.ids >= 0
+    ids = splat.ids[seen]
+    pixel_weight = (cosine[ids] / (1 + splat.depth[seen]) * _VOTE_UNIT).round().long()
+    return torch.zeros(n_surfels, dtype=torch.int64, device=ids.device).index_add_(0, ids, pixel_weight)
 
 
 def choose_views(

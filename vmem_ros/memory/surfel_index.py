@@ -12,13 +12,11 @@ from vmem_ros.geometry import transform
 from vmem_ros.memory import storage
 from vmem_ros.memory.growable import GrowableTensor
 from vmem_ros.memory.observations import Observations
+from vmem_ros.memory.retrieval import surfel_votes
 from vmem_ros.memory.splatting import Splat, splat
 from vmem_ros.memory.surfels import SurfelCloud, SurfelStore
 from vmem_ros.memory.voxel_hash import VoxelHash
 from vmem_ros.types import Target
-
-# Votes are counted in integers, so that the sums are the same on every device.
-_VOTE_UNIT = 1 << 16
 
 
 class SurfelIndex:
@@ -128,21 +126,14 @@ class SurfelIndex:
         return mark[:-1].nonzero().squeeze(1)
 
     def votes(self, rendered: Splat, T_world_query: Tensor) -> tuple[Tensor, Tensor]:
-        """Return (votes of each view [V], weight of each surfel [N]), int64 in fixed-point units.
-
-        A surfel weighs ``cos / (1 + depth)`` for every pixel it covers, and each view collects what it saw.
-        """
+        """Return (votes of each view [V], weight of each surfel [N]): each view collects what it saw."""
         visible = self.visible(rendered)
         position = self.cloud.position.index_select(0, visible)
         eye = self.local(T_world_query)[:3, 3].to(position)
         direction = torch.nn.functional.normalize(position - eye, dim=-1)
         cosine = torch.zeros(len(self._surfels), device=self._device)
         cosine[visible] = (direction * self.cloud.normal.index_select(0, visible)).sum(dim=-1).abs()
-        covered = rendered.ids >= 0
-        ids = rendered.ids[covered]
-        pixel_weight = (cosine[ids] / (1 + rendered.depth[covered]) * _VOTE_UNIT).round().long()
-        weight = torch.zeros(len(self._surfels), dtype=torch.int64, device=self._device)
-        weight.index_add_(0, ids, pixel_weight)
+        weight = surfel_votes(rendered, cosine, len(self._surfels))
         votes = torch.zeros(len(self), dtype=torch.int64, device=self._device)
         near = self._views_near(position)
         votes[near] = self._observations.sums(weight, near)
