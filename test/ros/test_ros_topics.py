@@ -199,8 +199,8 @@ def test_surfels_lie_on_the_walls_and_come_late(setup: Setup) -> None:
     cloud = c.cloud_from_message(late)
     world = np.stack([cloud[axis] for axis in "xyz"], axis=1)
     assert len(world) > 200
-    on_wall = np.abs((np.abs(world) / HALF.numpy()).max(axis=1) - 1) < 0.05
-    assert on_wall.mean() > 0.9
+    # The first ones come from the seeds; imagined views may put theirs elsewhere.
+    np.testing.assert_allclose((np.abs(world[:500]) / HALF.numpy()).max(axis=1), 1.0, atol=1e-4)
     normals = np.stack([cloud[f"normal_{axis}"] for axis in "xyz"], axis=1)
     np.testing.assert_allclose(np.linalg.norm(normals, axis=1), 1.0, atol=1e-3)
     assert (cloud["radius"] > 0).all()
@@ -345,12 +345,14 @@ class TestCommands:
         else:
             message.header.frame_id = "nowhere"
         publisher = setup.probe.publisher("pose", SUBSCRIBED["pose"].type, qos_profile("command"))
-        logged = setup.node.log.count("INVALID_POSE") + setup.node.log.count("TF_ERROR")
-        publisher.publish(message)
-        until(
-            lambda: setup.node.log.count("INVALID_POSE") + setup.node.log.count("TF_ERROR") > logged,
-            "a line in the log",
-        )
+        refusal = "pose: TF_ERROR" if bad == "frame" else "pose: INVALID_POSE"
+        logged = setup.node.log.count(refusal)
+
+        def refused() -> bool:
+            publisher.publish(message)  # again, because equal complaints are logged once a second
+            return setup.node.log.count(refusal) > logged
+
+        until(refused, "a line in the log")
         torch.testing.assert_close(setup.client.capture().T_world_camera, NEW)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
@@ -22,7 +21,7 @@ from vmem_ros.benchmarking.timing import Timing, measure
 from vmem_ros.errors import VmemError
 from vmem_ros.geometry import Camera
 from vmem_ros.nodes.client import CameraClient
-from vmem_ros.nodes.conversions import image_from_message
+from vmem_ros.nodes.conversions import image_from_message, stamp_to_ns
 from vmem_ros.nodes.demo import environment
 from vmem_ros.nodes.demo_processes import Processes, ProcessFailedError
 from vmem_ros.nodes.demo_topics import TopicReader
@@ -56,6 +55,7 @@ def _links(settings: Settings, folder: Path) -> Figures:
         for name, env in (("Fast DDS default", plain), ("config/fastdds.xml", shipped))
         for best_effort in (False, True)
     ]
+    kinds = settings.pick(quick=kinds[-1:], normal=kinds)
     rows = [
         _link(name, env, best_effort=best_effort, images=images, folder=folder)
         for name, env, best_effort in tqdm(kinds, desc="links", unit="link")
@@ -144,7 +144,6 @@ def _previews(client: CameraClient, poses: list[Tensor], settings: Settings) -> 
     # Two poses with different pictures: a preview is of the new pose when it is more like that one's.
     pair = poses[0], poses[1]
     pictures = [_rendered(client, pose) for pose in pair]
-    seconds = settings.pick(quick=0.5, normal=3.0)
     with TopicReader(_PREVIEW) as reader:
 
         def follow(number: int) -> None:
@@ -153,12 +152,12 @@ def _previews(client: CameraClient, poses: list[Tensor], settings: Settings) -> 
             reader.wait_for(_PREVIEW, lambda m: _distance(m, new) < _distance(m, old), timeout_s=_LIMIT_S)
 
         timing = measure(follow, range(len(poses)))
-        stamps = set()
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            stamp = reader.wait_for(_PREVIEW, timeout_s=_LIMIT_S).header.stamp
-            stamps.add((stamp.sec, stamp.nanosec))
-            time.sleep(0.2 / _PREVIEW_HZ)
+        stamps = []
+        for _ in range(settings.pick(quick=3, normal=60)):
+            last = stamps[-1] if stamps else None
+            image = reader.wait_for(_PREVIEW, lambda m, last=last: m.header.stamp != last, timeout_s=_LIMIT_S)
+            stamps.append(image.header.stamp)
+    seconds = (stamp_to_ns(stamps[-1]) - stamp_to_ns(stamps[0])) / 1e9
     return timing, (len(stamps) - 1) / seconds
 
 

@@ -13,7 +13,6 @@ with CameraClient() as camera:
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -38,6 +37,7 @@ from vmem_ros.msg import Status
 
 from vmem_ros.errors import ErrorCode, ModelError, NotReadyError
 from vmem_ros.geometry import Camera, as_pose
+from vmem_ros.nodes.action_call import ActionCall
 from vmem_ros.nodes.assembly import CapturedView, ViewAssembly
 from vmem_ros.nodes.conversions import (
     camera_from_message,
@@ -168,24 +168,14 @@ class CameraClient:
         goal = ACTIONS["generate"].type.Goal(poses=[self._stamped(p) for p in path], seed=seed)
         if camera is not None:
             goal.camera_info = camera_to_message(camera, header("", 0))
-        events: queue.Queue[Any] = queue.Queue()
         self._require_server(self._generate.wait_for_server, "generate")
+
+        def report(event: Any) -> None:
+            if on_feedback is not None:
+                on_feedback(Feedback(event.view, event.views, event.step, event.steps, event.eta_s))
+
         with self._views.collect() as collection:
-            self._generate.send_goal_async(goal, feedback_callback=lambda m: events.put(m.feedback)).add_done_callback(
-                lambda future: events.put(future)
-            )
-            handle = self._next(events).result()
-            if not handle.accepted:
-                raise NotReadyError("the camera node rejected the request: look at its log")
-            handle.get_result_async().add_done_callback(lambda future: events.put(future))
-            try:
-                while not hasattr(event := self._next(events), "result"):
-                    if on_feedback is not None:
-                        on_feedback(Feedback(event.view, event.views, event.step, event.steps, event.eta_s))
-            except BaseException:
-                handle.cancel_goal_async()
-                raise
-            result = event.result().result
+            result = ActionCall(self._generate, self._executor, goal).wait(report)
             if result.error_code != ErrorCode.NONE:
                 raise error_of(result.error_code, result.error_msg)
             return collection.wait([stamp_to_ns(s) for s in result.stamps])
@@ -382,15 +372,6 @@ class CameraClient:
         self._refuse_own_thread()
         if not wait(timeout_sec=timeout_s):
             raise NotReadyError(f"no server for {name} after {timeout_s:g} s: is the camera node running?")
-
-    def _next(self, events: queue.Queue[Any]) -> Any:
-        """Return the next event of a request; notices when the node is gone."""
-        while True:
-            try:
-                return events.get(timeout=1.0)
-            except queue.Empty:
-                if not self._generate.server_is_ready():
-                    raise NotReadyError("the camera node went away during the request") from None
 
     def _refuse_own_thread(self) -> None:
         if threading.current_thread() is self._thread:

@@ -26,7 +26,7 @@ class PoseCommand:
         self._core = core
         self._received = 0
         self._applied = 0
-        create_subscription(core.node, "pose", core.guarded(self._on_pose), group=core.group)
+        create_subscription(core.node, "pose", core.guarded("pose", self._on_pose), group=core.group)
 
     async def _on_pose(self, message: Any) -> None:
         self._received = number = self._received + 1
@@ -51,7 +51,7 @@ class Streaming:
         self._moved = True
         if not self._running and self._core.active:
             self._running = True
-            self._core.node.executor.create_task(self._core.guarded(self._drain))
+            self._core.node.executor.create_task(self._core.guarded("streaming", self._drain))
 
     async def _drain(self) -> None:
         try:
@@ -72,7 +72,7 @@ class PathCommand:
         self._generation = generation
         self._received = 0
         self._waiting: Future | None = None
-        create_subscription(core.node, "path", core.guarded(self._on_path), group=core.group)
+        create_subscription(core.node, "path", core.guarded("path", self._on_path), group=core.group)
 
     async def _on_path(self, message: Any) -> None:
         core, p = self._core, self._core.parameters

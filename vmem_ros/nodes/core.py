@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import math
 import threading
+import time
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -16,18 +18,20 @@ from rclpy.publisher import Publisher
 from rclpy.timer import Timer
 from torch import Tensor
 
-from vmem_ros.errors import NotReadyError
+from vmem_ros.errors import ErrorCode, NotReadyError, VmemError
 from vmem_ros.nodes.commits import CommitLog
 from vmem_ros.nodes.conversions import camera_from_link, pose_from_message, stamp_to_ns
 from vmem_ros.nodes.frames import FrameBroadcaster, FrameListener, FrameNames
 from vmem_ros.nodes.interface import PUBLISHED, create_publisher
 from vmem_ros.nodes.parameters import Parameters
-from vmem_ros.nodes.results import as_vmem_error
+from vmem_ros.nodes.results import as_text, as_vmem_error
 from vmem_ros.nodes.rig import Rig
 from vmem_ros.nodes.worker import Worker
 from vmem_ros.world import World
 
 Listener = Callable[[World], None]
+
+_REPORT_PERIOD_S = 1.0
 
 
 class Core:
@@ -52,6 +56,7 @@ class Core:
         self.active = False
         self._last_stamp_ns = 0
         self._stamp_lock = threading.Lock()
+        self._reported: dict[tuple[str, ErrorCode], float] = {}
         self._on_world: list[Listener] = []
         self._on_state: list[Callable[[], None]] = []
         self.worker = Worker(
@@ -97,10 +102,10 @@ class Core:
         with self._stamp_lock:
             self._last_stamp_ns = 0
 
-    def create_timer(self, period_s: float, callback: Callable[[], Any]) -> Timer:
+    def create_timer(self, what: str, period_s: float, callback: Callable[[], Any]) -> Timer:
         """Return a timer on the wall clock, so that it also runs while simulated time stands still."""
         return self.node.create_timer(
-            period_s, self.guarded(callback), self.group, clock=Clock(clock_type=ClockType.STEADY_TIME)
+            period_s, self.guarded(what, callback), self.group, clock=Clock(clock_type=ClockType.STEADY_TIME)
         )
 
     # -- requests ----------------------------------------------------------------------------------------------------
@@ -134,32 +139,37 @@ class Core:
         T_world_link, stamp_ns = await self.link_pose(stamped)
         return camera_from_link(T_world_link), stamp_ns
 
+    def report(self, what: str, error: BaseException) -> VmemError:
+        """Log an error, each kind once a second at most, and return it as a named one."""
+        named = as_vmem_error(error)
+        now = time.monotonic()
+        if now - self._reported.get((what, named.code), -math.inf) >= _REPORT_PERIOD_S:
+            self._reported[what, named.code] = now
+            self.node.get_logger().warning(f"{what}: {as_text(named)}")
+        return named
+
     def raised(self, T_world_link: Tensor) -> Tensor:
         """Return a commanded pose raised by ``pose_height_m``."""
         T = T_world_link.clone()
         T[2, 3] += self.parameters["pose_height_m"]
         return T
 
-    def guarded(self, callback: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a callback whose errors are logged instead of ending the node; a coroutine function stays one."""
-        log = self.node.get_logger()
-
-        def report(error: Exception) -> None:
-            log.warning(f"{as_vmem_error(error).code.name}: {error}", throttle_duration_sec=1.0)
+    def guarded(self, what: str, callback: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a callback whose errors are reported instead of ending the node; a coroutine function stays one."""
 
         @wraps(callback)
         async def attend(*args: Any) -> None:
             try:
                 await callback(*args)
             except Exception as error:
-                report(error)
+                self.report(what, error)
 
         @wraps(callback)
         def call(*args: Any) -> None:
             try:
                 callback(*args)
             except Exception as error:
-                report(error)
+                self.report(what, error)
 
         return attend if inspect.iscoroutinefunction(callback) else call
 

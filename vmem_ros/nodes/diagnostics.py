@@ -40,7 +40,7 @@ class Diagnostics:
         self._follow = follow
         self._status = status
         self._last = (time.monotonic(), 0, 0, 0)
-        core.create_timer(core.parameters["diagnostics.period_s"], self._tick)
+        core.create_timer("diagnostics", core.parameters["diagnostics.period_s"], self._tick)
 
     def _tick(self) -> None:
         now = (

@@ -7,12 +7,12 @@ from rclpy.action.server import ServerGoalHandle
 from rclpy.task import Future
 from vmem_ros.action import GenerateViews
 
-from vmem_ros.errors import ErrorCode, VmemError
+from vmem_ros.errors import VmemError
 from vmem_ros.nodes.conversions import camera_from_message, ns_to_stamp
 from vmem_ros.nodes.core import Core
 from vmem_ros.nodes.generation import Generation, Request
 from vmem_ros.nodes.interface import ACTIONS
-from vmem_ros.nodes.results import as_vmem_error, refuse
+from vmem_ros.nodes.results import refuse
 from vmem_ros.types import Target
 from vmem_ros.world import Progress
 
@@ -59,7 +59,11 @@ class GenerateAction:
             await self._futures[key]
             handle.succeed()
         except Exception as error:
-            self._end(handle, refuse(result, as_vmem_error(error)))
+            refuse(result, self._core.report("~/generate", error))
+            if handle.is_cancel_requested:
+                handle.canceled()
+            else:
+                handle.abort()
         finally:
             self._futures.pop(key, None)
         result.generated = len(request.stamps_ns)
@@ -67,14 +71,6 @@ class GenerateAction:
         result.remembered = request.remembered
         result.seconds = request.seconds
         return result
-
-    def _end(self, handle: ServerGoalHandle, result: GenerateViews.Result) -> None:
-        if handle.is_cancel_requested:
-            handle.canceled()
-        else:
-            handle.abort()
-        if result.error_code != ErrorCode.CANCELLED:
-            self._core.node.get_logger().warning(f"~/generate: {result.error_msg}", throttle_duration_sec=1.0)
 
     async def _targets(self, goal: GenerateViews.Goal) -> list[Target]:
         """Return the targets of a goal; poses without a stamp get one of their own."""

@@ -27,7 +27,7 @@ class MemoryTopics:
         self._views: list[View] = []
         self._poses: list[PoseStamped] = []
         core.on_world_change(self._on_world_change)
-        self._timer = core.create_timer(1.0 / core.parameters["memory.publish_rate_hz"], self._tick)
+        self._timer = core.create_timer("memory", 1.0 / core.parameters["memory.publish_rate_hz"], self._tick)
         core.parameters.on_change(self._on_parameters)
 
     def _on_parameters(self, names: set[str]) -> None:

@@ -32,7 +32,7 @@ class PreviewStream:
         self._pending: Future | None = None
         #: Previews published so far.
         self.published = 0
-        self._timer = core.create_timer(1.0 / core.parameters["preview.rate_hz"], self._tick)
+        self._timer = core.create_timer("preview", 1.0 / core.parameters["preview.rate_hz"], self._tick)
         core.parameters.on_change(self._on_parameters)
 
     def _on_parameters(self, names: set[str]) -> None:

@@ -17,7 +17,7 @@ from vmem_ros.nodes.conversions import (
 )
 from vmem_ros.nodes.core import Core
 from vmem_ros.nodes.interface import create_subscription
-from vmem_ros.nodes.results import as_vmem_error
+from vmem_ros.nodes.results import as_text
 from vmem_ros.nodes.synchroniser import Synchroniser
 from vmem_ros.types import View
 from vmem_ros.world import World
@@ -70,7 +70,7 @@ class Seeding:
             if self._core.active and self._core.worker.state == "ready":
                 self._synchroniser.add(topic, message)
 
-        return self._core.guarded(receive)
+        return self._core.guarded(topic, receive)
 
     def _on_set(self, messages: dict[str, Any]) -> None:
         if self._busy:
@@ -104,10 +104,8 @@ class Seeding:
                 return
             await core.run(lambda world: observe(core, world, self._view(messages, T_world_camera, stamp_ns)))
         except Exception as error:
-            named = as_vmem_error(error)
             self.rejected += 1
-            self.last_rejection = f"{named.code.name}: {named}"
-            core.node.get_logger().warning(f"seed rejected, {self.last_rejection}", throttle_duration_sec=1.0)
+            self.last_rejection = as_text(core.report("seed/image", error))
             return
         self.accepted += 1
         self._T_last = T_world_camera

@@ -24,7 +24,7 @@ from vmem_ros.nodes.conversions import (
 from vmem_ros.nodes.core import Core
 from vmem_ros.nodes.generation import Generation, Request
 from vmem_ros.nodes.interface import SERVICES
-from vmem_ros.nodes.results import as_text, as_vmem_error, refuse
+from vmem_ros.nodes.results import as_text, refuse
 from vmem_ros.nodes.seeding import observe
 from vmem_ros.nodes.world_paths import world_path
 from vmem_ros.types import Projection, Target, View
@@ -62,8 +62,7 @@ class Services:
                 if hasattr(response, "success"):
                     response.success = True
             except Exception as error:
-                named = as_vmem_error(error)
-                self._core.node.get_logger().warning(f"~/{name}: {as_text(named)}", throttle_duration_sec=1.0)
+                named = self._core.report(f"~/{name}", error)
                 if hasattr(response, "error_code"):
                     return refuse(response, named)
                 response.success = False

@@ -39,11 +39,11 @@ class WorldSummary:
         return cls(
             engine=world.generator.name,
             estimator=world.estimator.name,
-            device=str(surfels.device) if surfels else "",
+            device=str(surfels.device) if surfels is not None else "",
             metric=world.scale == "metric",
             views=len(world),
-            surfels=surfels.n_surfels if surfels else 0,
-            nbytes=surfels.nbytes if surfels else 0,
+            surfels=surfels.n_surfels if surfels is not None else 0,
+            nbytes=surfels.nbytes if surfels is not None else 0,
         )
 
 

@@ -28,11 +28,11 @@ class Teleop:
         create_subscription(
             core.node,
             "cmd_vel",
-            core.guarded(self._on_twist),
+            core.guarded("cmd_vel", self._on_twist),
             group=core.group,
             alternative=not core.parameters["teleop.stamped"],
         )
-        self._timer = core.create_timer(_PERIOD_S, self._tick)
+        self._timer = core.create_timer("teleop", _PERIOD_S, self._tick)
         self._timer.cancel()
 
     def stop(self) -> None:
@@ -81,7 +81,7 @@ class Follow:
         self._core = core
         #: Why the frame cannot be followed at the moment; empty: it is, or none is set.
         self.problem = ""
-        self._timer = core.create_timer(1.0 / core.parameters["preview.rate_hz"], self._tick)
+        self._timer = core.create_timer("follow_frame", 1.0 / core.parameters["preview.rate_hz"], self._tick)
         core.parameters.on_change(self._on_parameters)
 
     def _on_parameters(self, names: set[str]) -> None:
@@ -97,8 +97,7 @@ class Follow:
         try:
             T_world_link = core.frames.lookup(frame, 0)
         except FrameError as error:
-            self.problem = str(error)
-            core.node.get_logger().warning(f"follow_frame: {error}", throttle_duration_sec=5.0)
+            self.problem = str(core.report("follow_frame", error))
             return
         if not torch.equal(T_world_link, core.rig.T_world_link):
             core.rig.move(T_world_link, core.unique_stamp_ns())
