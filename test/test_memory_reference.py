@@ -9,10 +9,9 @@ import pytest
 import torch
 
 from vmem_ros.geometry import Camera, invert, normals_from_points, pixel_rays, transform
-from vmem_ros.memory.observations import Observations
-from vmem_ros.memory.retrieval import surfel_votes
 from vmem_ros.memory.sampling import surfel_radius
 from vmem_ros.memory.splatting import Splat, splat
+from vmem_ros.memory.surfel_index import SurfelIndex
 from vmem_ros.memory.surfels import SurfelCloud, SurfelStore
 from vmem_ros.memory.voxel_hash import VoxelHash
 
@@ -187,33 +186,38 @@ class TestDrawing:
 
 
 class TestVotes:
-    def weights(self, renders, name: str):
-        """Return (ours, theirs) weight of each view, from their picture."""
-        shown, proc = Arrays(renders, f"{name}.camA"), Arrays(renders, f"proc.{name}.camA")
-        ids, offsets, view = shown("index").long(), proc("s2t_offsets"), proc("s2t_flat")
-        n, seen = len(offsets) - 1, ids >= 0
-        cosine = torch.zeros(n)
-        cosine[ids[seen]] = shown("cos")[seen]
-        weight = surfel_votes(Splat(ids, shown("depth")), cosine, n)
-        surfel = torch.repeat_interleave(torch.arange(n), offsets.diff())
-        order = torch.argsort(view, stable=True)
-        observations = Observations(CPU)
-        observations.replace(surfel[order], torch.bincount(view))
-        row, surfel = observations.of_all(proc("timesteps"))
-        exact = torch.zeros(len(proc("timesteps")), dtype=torch.int64).index_add_(0, row, weight[surfel]).double()
-        sampled = observations.sums(weight, proc("timesteps")).double()
-        return exact / exact.sum(), sampled / sampled.sum(), proc("weights")
+    """Votes of their picture, their normals and their lists of views."""
+
+    def votes(self, renders, name: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return each view's share of the votes: as sampled, summed over all its surfels, and the published weight."""
+        drawn, lists = Drawn(renders, name, "camA"), Arrays(renders, f"proc.{name}.camA")
+        surfel = torch.repeat_interleave(torch.arange(len(drawn.cloud)), lists("s2t_offsets").diff())
+        order = torch.argsort(lists("s2t_flat"), stable=True)
+        counts = torch.bincount(lists("s2t_flat"))
+        index = SurfelIndex(CPU, merge_factor=1.5, min_cosine=0.6)
+        tensors = {f"surfels/{column}": value for column, value in vars(drawn.cloud).items()} | {
+            "observations/surfel": surfel[order].int(),
+            "observations/offset": torch.nn.functional.pad(counts.cumsum(0), (1, 0)),
+            "views/born": torch.tensor([0] + [len(drawn.cloud)] * len(counts)),
+            "origin": torch.zeros(3, dtype=torch.float64),
+        }
+        index.restore(tensors, len(counts))
+        sampled, weight = index.votes(Splat(drawn.ids, drawn.depth), drawn.T)
+        row, seen = index.observations.of_all(lists("timesteps"))
+        summed = torch.zeros(len(lists("timesteps")), dtype=torch.int64).index_add_(0, row, weight[seen])
+        sampled = sampled[lists("timesteps")]
+        return sampled / sampled.sum(), summed / summed.sum(), lists("weights")
 
     @pytest.mark.parametrize(("name", "tolerance"), [("room2000", 2e-3), ("room20000", 1e-2)])
     def test_shares(self, renders, name, tolerance):
         """Theirs counts the first pixel of every view twice, which matters least where views cover many pixels."""
-        exact, _, theirs = self.weights(renders, name)
-        np.testing.assert_allclose(exact.numpy(), theirs.numpy(), rtol=tolerance)
+        _, summed, theirs = self.votes(renders, name)
+        np.testing.assert_allclose(summed.numpy(), theirs.numpy(), rtol=tolerance)
 
     @pytest.mark.parametrize("name", ["room2000", "room20000"])
-    def test_sampling_the_pairs_keeps_the_shares(self, renders, name):
-        exact, sampled, _ = self.weights(renders, name)
-        assert (sampled - exact).abs().max() < 0.05
+    def test_sampling_keeps_the_shares(self, renders, name):
+        sampled, summed, _ = self.votes(renders, name)
+        assert (sampled - summed).abs().max() < 0.05
 
     @pytest.mark.parametrize("name", ["room2000", "room20000"])
     def test_cosine_at_the_centre(self, renders, name):

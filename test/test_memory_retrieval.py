@@ -7,8 +7,10 @@ import torch
 
 from vmem_ros.geometry import look_at
 from vmem_ros.memory.observations import Observations
-from vmem_ros.memory.retrieval import choose_views, nearest_views, surfel_votes
+from vmem_ros.memory.retrieval import Choice, choose_views, fill_up, nearest_views
 from vmem_ros.memory.splatting import Splat
+from vmem_ros.memory.surfel_index import SurfelIndex
+from vmem_ros.memory.surfels import SurfelCloud
 
 QUERY = look_at((0, 0, 0), (1, 0, 0))
 
@@ -31,16 +33,32 @@ def choose(weight, seen: Observations, at: torch.Tensor, *, k=2, selection="vote
     return choose_views(votes, weight, seen, at, QUERY, k=k, selection=selection, suppression=suppression)
 
 
-class TestSurfelVotes:
+class TestVotes:
+    def index(self) -> SurfelIndex:
+        """Return an index of three surfels 1, 2 and 3 m ahead; view 0 saw the first two, view 1 the last."""
+        index = SurfelIndex(torch.device("cpu"), merge_factor=1.5, min_cosine=0.6)
+        normal = torch.tensor([[0.0, 0, -1], [0, -0.8, -0.6], [0, 0, -1]])
+        position = torch.tensor([[0.0, 0, 1], [0, 0, 2], [0, 0, 3]])
+        for view in (slice(0, 2), slice(2, 3)):
+            rows = len(position[view])
+            color, ones = torch.zeros(rows, 3, dtype=torch.uint8), torch.ones(rows)
+            index.add(SurfelCloud(position[view], normal[view], ones / 100, color, ones), torch.eye(4).double())
+        return index
+
     def test_formula(self):
-        ids = torch.tensor([[0, 0, -1], [2, 2, 2]])
-        depth = torch.tensor([[1.0, 3.0, torch.nan], [4.0, 4.0, 4.0]])
-        weight = surfel_votes(Splat(ids, depth), torch.tensor([0.5, 1.0, 1.0]), 3) / 65536
-        assert weight.tolist() == pytest.approx([0.5 / 2 + 0.5 / 4, 0, 3 / 5], abs=1e-4)
+        """Every pixel gives its surfel |cos| / (1 + depth), with the depth of the pixel."""
+        ids = torch.tensor([[0, 0, -1], [1, 2, 2]])
+        depth = torch.tensor([[1.0, 1.5, torch.nan], [2.0, 3.0, 3.0]])
+        votes, weight = self.index().votes(Splat(ids, depth), torch.eye(4).double())
+        expected = [1 / 2 + 1 / 2.5, 0.6 / 3, 2 / 4]
+        assert (weight / 65536).tolist() == pytest.approx(expected, abs=1e-4)
+        assert (votes / 65536).tolist() == pytest.approx([expected[0] + expected[1], expected[2]], abs=1e-4)
 
     def test_nothing_seen(self):
-        splat = Splat(torch.full((2, 3), -1), torch.full((2, 3), torch.nan))
-        assert surfel_votes(splat, torch.ones(4), 4).tolist() == [0, 0, 0, 0]
+        nothing = Splat(torch.full((2, 3), -1), torch.full((2, 3), torch.nan))
+        votes, weight = self.index().votes(nothing, torch.eye(4).double())
+        assert votes.tolist() == [0, 0]
+        assert weight.tolist() == [0, 0, 0]
 
 
 class TestObservations:
@@ -145,3 +163,15 @@ class TestNearestViews:
 
     def test_fewer_than_k(self):
         assert nearest_views(poses(3, 1), QUERY, 4).views == [1, 0]
+
+
+class TestFillUp:
+    def test_with_weight_zero(self):
+        found = fill_up(Choice([2], torch.tensor([1.0])), poses(3, 1, 2, 0), QUERY, 3)
+        assert found.views == [2, 3, 1]
+        assert found.weights.tolist() == [1, 0, 0]
+
+    def test_nothing_chosen(self):
+        found = fill_up(Choice([], torch.empty(0)), poses(3, 1, 2, 0), QUERY, 2)
+        assert found.views == [3, 1]
+        assert found.weights.tolist() == [0.5, 0.5]
