@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -33,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("verb", metavar="VERB", choices=VERBS, help=f"one of: {', '.join(VERBS)}")
     parser.add_argument("rest", metavar="...", nargs=argparse.REMAINDER, help="arguments of the verb")
     given = parser.parse_args(arguments)
+    # Read when torch is imported. Threads that wait in a loop for each other starve whatever else the machine does.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     verb = importlib.import_module(f"vmem_ros.cli.{given.verb}")
     verb_parser = argparse.ArgumentParser(prog=f"vmem {given.verb}", description=verb.__doc__)
     verb.add_arguments(verb_parser)

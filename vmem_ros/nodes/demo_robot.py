@@ -67,23 +67,21 @@ def drive(robot: RobotCamera, camera: CameraClient, views: Sequence[View]) -> No
 
     :raises NotReadyError: the camera node does not take them.
     """
-    stored = camera.wait_until_ready().stored_views
+    camera.wait_until_ready()
     for view in tqdm(views, desc="robot drives", unit="view"):
-        for _ in range(_TRIES):
-            robot.publish(view)
-            try:
-                stored = camera.wait_for(
-                    lambda s, before=stored: s.stored_views > before, timeout_s=_TRY_S
-                ).stored_views
-                break
-            except NotReadyError:
-                continue  # sent before the two had found each other: a camera sends again anyway
-        else:
-            status = camera.status
-            raise NotReadyError(
-                f"the camera node did not take a view in {_TRIES * _TRY_S:g} s; its last error: "
-                f"{status.error_msg if status is not None and status.error_msg else 'none'}"
-            )
+        _publish_until_stored(robot, camera, view)
+
+
+def _publish_until_stored(robot: RobotCamera, camera: CameraClient, view: View) -> None:
+    before = camera.wait_for(lambda status: True).stored_views
+    for _ in range(_TRIES):
+        robot.publish(view)
+        try:
+            camera.wait_for(lambda status: status.stored_views > before, timeout_s=_TRY_S)
+        except NotReadyError:
+            continue  # sent before the two had found each other: a real camera sends again anyway
+        return
+    raise NotReadyError(f"the camera node did not take a view within {_TRIES * _TRY_S:g} s: look at its log")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
