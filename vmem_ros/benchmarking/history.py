@@ -29,7 +29,7 @@ _OPERATIONS = ("read", "write", "glimpse", "step")
 
 def run(settings: Settings) -> Outcome:
     """Take both walks and stop at every number of views to measure."""
-    stops = settings.pick(quick=[4, 8], normal=[10, 30, 100, 300, 1000], full=[10, 30, 100, 300, 1000, 3000, 10_000])
+    stops = settings.pick(quick=[2, 4], normal=[10, 30, 100, 300, 1000], full=[10, 30, 100, 300, 1000, 3000, 10_000])
     camera = Camera.from_fov(*settings.pick(quick=(128, 72), normal=(256, 144)), _FOV_DEG)
     repeats = settings.pick(quick=2, normal=12)
     walks = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import math
 import time
 from collections.abc import Callable, Iterable
@@ -65,7 +64,6 @@ def measure(
     :param limit_s: after at least three timed calls no more are made once this much time has passed.
     """
     seconds: list[float] = []
-    gc.collect()
     end = time.perf_counter() + limit_s
     for number, value in enumerate(inputs):
         _wait_for_device()
