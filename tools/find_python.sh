@@ -5,7 +5,12 @@
 # looked up: version managers leave commands on the PATH that refuse to start. Virtual environments count as their base.
 set -u
 
-probe='import sys; print("%d.%d" % sys.version_info[:2], getattr(sys, "_base_executable", None) or sys.executable)'
+probe='
+import sys
+version = "%d.%d" % sys.version_info[:2]
+in_environment = sys.prefix != sys.base_prefix
+print(version, sys.base_prefix + "/bin/python" + version if in_environment else sys.executable)
+'
 wanted=${1-}
 [ -n "$wanted" ] || set -- python3 python3.12 python3.11 python3.10 /usr/bin/python3
 found=
