@@ -16,6 +16,8 @@ from vmem_ros.geometry import geodesic_distance, invert, pose_from
 from vmem_ros.nodes import docs, results
 from vmem_ros.nodes.commands import sample_path
 from vmem_ros.nodes.commits import CommitLog
+from vmem_ros.nodes.engines import build_world
+from vmem_ros.nodes.parameters import PARAMETERS
 from vmem_ros.nodes.synchroniser import Synchroniser
 from vmem_ros.nodes.teleop import motion
 from vmem_ros.nodes.transforms import TransformTree
@@ -251,6 +253,31 @@ class TestCommitLog:
         log.pop()
         log.add(request, 2)
         assert log.last == 2
+
+
+class TestEngines:
+    def parameters(self, **changes: object) -> dict[str, object]:
+        return {**{name: p.default for name, p in PARAMETERS.items()}, **changes}
+
+    def test_defaults_build_a_world(self) -> None:
+        world = build_world(self.parameters(**{"memory.max_views": 7, "camera.chunk": 3}))
+        assert (world.generator.name, world.estimator.name, world.chunk, len(world)) == ("reprojection", "memory", 3, 0)
+        assert world.memory.config.max_views == 7
+        assert world.memory.config.max_surfels is None
+
+    @pytest.mark.parametrize(
+        ("name", "value", "text"),
+        [
+            ("engine", "unheard_of", "use reprojection, or 'module:factory' of your own"),
+            ("engine", "no_such_module:make", "cannot be imported: No module named 'no_such_module'"),
+            ("engine", "math:make", "cannot be imported: module 'math' has no attribute 'make'"),
+            ("model.device", "cuda:77", "available are cpu"),
+            ("model.device", "abacus", "available are cpu"),
+        ],
+    )
+    def test_unknown_names_are_told_what_exists(self, name: str, value: str, text: str) -> None:
+        with pytest.raises(ModelError, match=text):
+            build_world(self.parameters(**{name: value}))
 
 
 def test_documentation_is_current() -> None:

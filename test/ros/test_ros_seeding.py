@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from geometry_msgs.msg import PoseStamped, Twist
-from harness import CAMERA, CameraProcess, Inbox, Probe, pose_at, seen_from, stamped, until
+from geometry_msgs.msg import Twist
+from harness import CAMERA, CameraProcess, Inbox, Probe, pose_at, psnr, seen_from, stamped, until
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy
@@ -139,11 +138,10 @@ def test_first_image_seeds_the_world(empty: Setup) -> None:
     stamp_ns = empty.robot.look(T)
     empty.client.wait_for(lambda s: s.stored_views == 1)
     view = empty.client.capture(T)
-    assert view.reused
-    np.testing.assert_array_equal(view.image, seen_from(T).image)
+    assert psnr(view.image, seen_from(T).image) > 30
     path = PUBLISHED["memory/path"]
-    stored = empty.probe.listen("memory/path", path.type, qos_profile(path.qos)).wait(lambda m: len(m.poses) == 1)
-    assert c.stamp_to_ns(stored.poses[0].header.stamp) == stamp_ns
+    stored = empty.probe.listen("memory/path", path.type, qos_profile(path.qos))
+    stored.wait(lambda m: m.poses and c.stamp_to_ns(m.poses[0].header.stamp) == stamp_ns, what="the stamp of the seed")
 
 
 def test_late_transforms_are_waited_for(empty: Setup) -> None:
@@ -281,20 +279,3 @@ def test_plain_twist_turns(seeded: Setup) -> None:
         return c.stamp_to_ns(message.header.stamp) > stamp_ns and q.z > 0.01 and abs(q.x) + abs(q.y) < 1e-9
 
     views.wait(turned, what="a view to the left")
-
-
-def test_poses_from_a_topic(tmp_path: Path) -> None:
-    """For robots without TF: the pose of the camera's link comes beside its images."""
-    node = CameraProcess(tmp_path / "log", {"seed.pose_source": "topic"}, ros_args=["-r", "__ns:=/other"])
-    with node, CameraClient("other") as client:
-        client.wait_until_ready()
-        probe = Probe("other", name="robot")
-        poses = probe.publisher("seed/pose", PoseStamped, STREAM)
-        robot, T = Robot(probe), pose_at(-1.0)
-        stamp_ns = robot.look(T)
-        poses.publish(stamped(T, stamp_ns=stamp_ns))
-        client.wait_for(lambda s: s.stored_views == 1)
-        assert client.capture(T).reused
-        # Nobody moved the camera: it looks from where the first view was taken.
-        torch.testing.assert_close(client.capture().T_world_camera, T, rtol=0, atol=1e-9)
-        probe.close()

@@ -12,7 +12,7 @@ import torch
 from geometry_msgs.msg import TwistStamped
 from harness import CAMERA, SLOW, CameraProcess, Inbox, Probe, add_truth, pose_at, psnr, seen_from, stamped, until
 from nav_msgs.msg import Path as PathMessage
-from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Header
 from vmem_ros.msg import Status
 
@@ -248,16 +248,18 @@ def test_diagnostics_name_every_part(setup: Setup) -> None:
     assert all(s.message for s in message.status)
 
 
+@pytest.fixture(scope="module")
+def tf(setup: Setup) -> tuple[Inbox, Inbox]:
+    """What comes on /tf and /tf_static."""
+    tf2_msgs = pytest.importorskip("tf2_msgs.msg", reason="tf2_msgs is not installed")
+    return (
+        setup.probe.listen("/tf", tf2_msgs.TFMessage, QoSProfile(depth=1000)),
+        setup.probe.listen("/tf_static", tf2_msgs.TFMessage, qos_profile("latched")),
+    )
+
+
 class TestTransforms:
     """The frames, by the messages of a test overlay where tf2_msgs is not installed."""
-
-    @pytest.fixture(scope="class")
-    def tf(self, setup: Setup) -> tuple[Inbox, Inbox]:
-        tf2_msgs = pytest.importorskip("tf2_msgs.msg", reason="tf2_msgs is not installed")
-        from vmem_ros.nodes.frames import _DYNAMIC_QOS, _STATIC_QOS
-
-        message = tf2_msgs.TFMessage
-        return setup.probe.listen("/tf", message, _DYNAMIC_QOS), setup.probe.listen("/tf_static", message, _STATIC_QOS)
 
     def find(self, inbox: Inbox, child: str, stamp_ns: int | None = None) -> object:
         def matches(message: object) -> bool:
@@ -292,6 +294,24 @@ class TestTransforms:
         until(lambda: len(setup.inboxes["preview/image_raw"].messages) > seen, "a new preview")
         stamp_ns = c.stamp_to_ns(setup.inboxes["preview/image_raw"].messages[seen].header.stamp)
         self.find(tf[0], PREVIEW, stamp_ns)
+
+
+def test_robot_without_tf_sends_its_pose_beside_its_images(setup: Setup) -> None:
+    publishers = {
+        n: setup.probe.publisher(n, SUBSCRIBED[n].type, qos_profile("sensor")) for n in SUBSCRIBED if "seed/" in n
+    }
+    T = pose_at(-0.3, -0.4)
+    view, stamp_ns = seen_from(T), setup.probe.node.get_clock().now().nanoseconds
+    head = c.header("robot_camera", stamp_ns)
+    stored = setup.client.wait_for(lambda s: s.stored_views > 0).stored_views
+    publishers["seed/image"].publish(c.image_to_message(view.image, head))
+    publishers["seed/camera_info"].publish(c.camera_to_message(CAMERA, head))
+    publishers["seed/depth"].publish(c.map_to_message(view.depth, head))
+    publishers["seed/pose"].publish(stamped(T, stamp_ns=stamp_ns))
+    setup.client.wait_for(lambda s: s.stored_views == stored + 1)
+    again = setup.client.capture(T)
+    assert again.reused
+    np.testing.assert_array_equal(again.image, view.image)
 
 
 class TestCommands:

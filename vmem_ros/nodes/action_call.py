@@ -23,8 +23,8 @@ class _Result:
 class ActionCall:
     """Sends a goal and hands its feedback and result to the thread that waits for them.
 
-    The executor's thread sends it, because ``rclpy`` loses a response that comes before ``send_goal_async`` has returned
-    in another thread.
+    The executor's thread sends it, because ``rclpy`` loses a response that comes before ``send_goal_async`` has
+    returned in another thread.
     """
 
     def __init__(self, client: ActionClient, executor: Executor, goal: Any) -> None:

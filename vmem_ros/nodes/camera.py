@@ -111,7 +111,7 @@ class CameraNode(LifecycleNode):
     def _build_world(self) -> World:
         """Return the world; in the worker's thread."""
         p = self.core.parameters
-        world = build_world(p)
+        world = build_world(p.values)
         if p["world.autoload"]:
             world.load(world_path(p["world.root"], p["world.path"]))
         self.core.commits.clear()

@@ -8,14 +8,14 @@ which is where models are loaded.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 
 from vmem_ros.errors import ModelError
 from vmem_ros.generation import ReprojectionGenerator
 from vmem_ros.memory import SurfelMemory, SurfelMemoryConfig
-from vmem_ros.nodes.parameters import Parameters
 from vmem_ros.pointmaps import MemoryDepth
 from vmem_ros.protocols import Generator, PointMapEstimator
 from vmem_ros.world import World
@@ -28,7 +28,7 @@ ENGINES: dict[str, EngineFactory] = {"reprojection": lambda device: Reprojection
 ESTIMATORS: dict[str, Callable[[], PointMapEstimator]] = {"memory": MemoryDepth}
 
 
-def build_world(parameters: Parameters) -> World:
+def build_world(parameters: Mapping[str, Any]) -> World:
     """Return an empty world as the parameters describe it; loads the model.
 
     :raises ModelError: unknown engine or device, or the model cannot be loaded.

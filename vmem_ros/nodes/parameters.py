@@ -198,6 +198,11 @@ class Parameters:
     def __getitem__(self, name: str) -> Any:
         return self._values[name]
 
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """All values by name."""
+        return self._values
+
     def on_change(self, listener: Callable[[set[str]], None]) -> None:
         """Call ``listener(names)`` after accepted changes."""
         self._listeners.append(listener)
