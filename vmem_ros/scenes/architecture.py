@@ -117,7 +117,8 @@ def _wall(wall: Wall, openings: list[tuple[Range, Range]], material: int, room: 
     whole = wall.solid(wall.along, wall.across, (0.0, WALL_HEIGHT), material, room, grounded=True)
 
     def piece(along: Range, z: Range) -> Solid:
-        return replace(wall.solid(along, wall.across, z, material, room, grounded=True), sheet=(whole.centre, whole.half))
+        cut = wall.solid(along, wall.across, z, material, room, grounded=True)
+        return replace(cut, sheet=(whole.centre, whole.half))
 
     solids, start = [], wall.along[0]
     for along, (low, high) in openings:

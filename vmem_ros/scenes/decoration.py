@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 
@@ -67,6 +68,7 @@ _INKS: list[Colour] = [
     (0.84, 0.70, 0.56),
     (0.36, 0.24, 0.44),
 ]
+T = TypeVar("T")
 _SIDES: tuple[Side, ...] = ("west", "east", "south", "north")
 
 
@@ -103,7 +105,8 @@ class Decorator:
 
     def wood(self) -> int:
         """Return one of the house's two furniture woods."""
-        return self._add("wood", self._pick(self._wood), repeat=0.8, grain=True, detail=9, seed=int(self._rng.integers(2)))
+        seed = int(self._rng.integers(2))
+        return self._add("wood", self._pick(self._wood), repeat=0.8, grain=True, detail=9, seed=seed)
 
     def fabric(self) -> int:
         """Return upholstery in one of the cloth colours."""
@@ -279,7 +282,7 @@ class Decorator:
         texture = Texture(kind, seed, clipped, size, detail)  # type: ignore[arg-type]
         return self._materials.add(Material(texture, repeat, grain, glow, emission))
 
-    def _pick(self, options):  # type: ignore[no-untyped-def]
+    def _pick(self, options: Sequence[T]) -> T:
         return options[int(self._rng.integers(len(options)))]
 
     def _colours(self, options: Sequence[Colour], count: int) -> list[Colour]:

@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from vmem_ros.scenes import furniture, storage
 from vmem_ros.scenes.architecture import Wall, openings_of, walls_of
 from vmem_ros.scenes.decoration import Decorator
 from vmem_ros.scenes.freespace import HEADROOM_M, STEP_M
-from vmem_ros.scenes.layout import WALL_HEIGHT, FloorPlan, Rectangle, Room
+from vmem_ros.scenes.layout import WALL_HEIGHT, FloorPlan, Rectangle
 from vmem_ros.scenes.solids import Solid, footprint, placed, span
 
 _YAW = {"south": 0.0, "north": np.pi, "west": -np.pi / 2, "east": np.pi / 2}
 _CELL = 0.1
 # A robot of this radius must be able to go from door to door, and to this share of the floor.
-_RADIUS, _FREE_SHARE = 0.38, 0.2
+_RADIUS, _FREE_SHARE = 0.43, 0.18
 _PASSAGE = 0.9
 # A headboard may rise this far above a window sill.
 _OVER_SILL = 0.2
@@ -84,7 +83,7 @@ class _Furnisher:
     def _along_walls(self, piece: Piece) -> bool:
         """Try places along the walls until a piece fits; walls without windows and doors come first."""
         solids = piece(self.decorator, self.rng)
-        x0, y0, x1, y1 = footprint(solids)
+        x0, _, x1, _ = footprint(solids)
         order = sorted(self.walls, key=lambda w: len(self.openings[w.side]) + self.rng.uniform(0, 1.5))
         for wall in order:
             low, high = self._extent(wall)
@@ -183,7 +182,7 @@ class _Furnisher:
         """Hang pictures where a wall is free at eye level."""
         for wall in self.walls:
             low, high = self._extent(wall)
-            for _ in range(int(self.rng.integers(2, 5))):
+            for _ in range(int(self.rng.integers(4, 9))):
                 width, height = (float(v) for v in self.rng.uniform(0.32, 0.9, 2))
                 height = float(np.clip(height, 0.6 * width, 1.4 * width))
                 if high - low < width + 0.3:
@@ -205,9 +204,8 @@ class _Furnisher:
         hung = placed(solids, x, y, _YAW[wall.side], room=self.index)
         area = footprint(hung)
         clear = not self._hides_opening(area, z - h - border, z + h + border, wall)
-        clear &= not any(
-            _overlap(area, other, 0.08) and z - h - 0.1 < top and z + h + 0.1 > bottom for other, bottom, top in self.taken
-        )
+        low, high = z - h - 0.1, z + h + 0.1
+        clear &= not any(_overlap(area, other, 0.08) and low < t and high > b for other, b, t in self.taken)
         if clear:
             self.taken.append((area, z - h, z + h))
             self.solids += hung

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from vmem_ros.scenes.decoration import Decorator
-from vmem_ros.scenes.solids import Solid, footprint, placed, span
+from vmem_ros.scenes.solids import Shape, Solid, footprint, placed, span
 
 
 def chair(d: Decorator, *, wood: int, seat: int) -> list[Solid]:
@@ -34,7 +34,8 @@ def dining_set(d: Decorator, rng: np.random.Generator) -> list[Solid]:
             span((-0.05, 0.05), (-0.05, 0.05), (0.03, 0.71), wood, shape="cylinder"),
             span((-0.28, 0.28), (-0.28, 0.28), (0.0, 0.03), wood, shape="cylinder"),
         ]
-        places = [(0.0, -r - 0.12, 0.0), (0.0, r + 0.12, np.pi), (-r - 0.12, 0.0, -np.pi / 2), (r + 0.12, 0.0, np.pi / 2)]
+        turns = (0.0, np.pi / 2, np.pi, -np.pi / 2)
+        places = [((r + 0.12) * np.sin(turn), -(r + 0.12) * np.cos(turn), turn) for turn in turns]
     else:
         length, depth = float(rng.uniform(0.6, 0.85)), 0.42
         parts += table(wood, length, depth, 0.75)
@@ -220,14 +221,14 @@ def plant(d: Decorator, rng: np.random.Generator) -> list[Solid]:
 def vase(d: Decorator, rng: np.random.Generator) -> list[Solid]:
     """Return a vase, sometimes with a bunch of green."""
     r, h = float(rng.uniform(0.05, 0.08)), float(rng.uniform(0.14, 0.26))
-    shape = "ellipsoid" if rng.random() < 0.5 else "cylinder"
+    shape: Shape = "ellipsoid" if rng.random() < 0.5 else "cylinder"
     parts = [span((-r, r), (-r, r), (0.0, h), d.ceramic(), shape=shape)]
     if rng.random() < 0.6:
         leaves = d.foliage()
         for _ in range(3):
+            leaf = [span((-0.06, 0.06), (-0.06, 0.06), (-0.08, 0.09), leaves, shape="ellipsoid")]
             x, y = (float(v) for v in rng.uniform(-0.07, 0.07, 2))
-            z = h + float(rng.uniform(0.03, 0.13))
-            parts.append(span((x - 0.06, x + 0.06), (y - 0.06, y + 0.06), (z - 0.08, z + 0.09), leaves, shape="ellipsoid"))
+            parts += placed(leaf, x, y, 0.0, z=h + float(rng.uniform(0.03, 0.13)))
     return parts
 
 

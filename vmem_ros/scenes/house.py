@@ -10,13 +10,13 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from vmem_ros.geometry import Camera, as_pose
+from vmem_ros.geometry import Camera, as_pose, look_at
 from vmem_ros.scenes import trajectories
 from vmem_ros.scenes.architecture import build_shell
 from vmem_ros.scenes.decoration import Decorator
 from vmem_ros.scenes.freespace import Array, FreeSpace, distance_to_solids, inside_rooms
 from vmem_ros.scenes.furnishing import furnish
-from vmem_ros.scenes.layout import Door, Room, draw_plan
+from vmem_ros.scenes.layout import WALL_HEIGHT, Door, Room, draw_plan
 from vmem_ros.scenes.lightmap import Sun, bake
 from vmem_ros.scenes.materials import Materials, TextureAtlas
 from vmem_ros.scenes.raycast import NEAR, SolidTable, cast, in_table_order, resolve
@@ -30,6 +30,10 @@ EVALUATION_SEEDS = range(1_000_000, 1_001_000)
 
 _EYE_HEIGHT_M = 1.3
 _PITCH_RAD = -0.05
+# A cutaway shows what stands below this height.
+_CUT_HEIGHT_M = 1.95
+# A robot that looks about looks to both sides once in this distance.
+_SWEEP_M = 3.0
 
 
 class House:
@@ -73,16 +77,24 @@ class House:
     # Pictures
 
     def render(
-        self, target: Target | tuple[Camera, Tensor], *, supersample: int = 1, device: torch.device | str | None = None
+        self,
+        target: Target | tuple[Camera, Tensor],
+        *,
+        supersample: int = 1,
+        cutaway: bool = False,
+        device: torch.device | str | None = None,
     ) -> Rendering:
         """Return the exact image, depth and normals at one pose.
 
         :param target: where to look from; its stamp does not matter. A pair (camera, T_world_camera) will do.
         :param supersample: colours are averaged over this many by this many rays a pixel; depth and normals are always
             those of the ray through the pixel's centre.
+        :param cutaway: without ceilings and what hangs from them, to look in from above (:meth:`plan_target`).
         """
         camera, T_world_camera = _camera_and_pose(target)
-        batch = self.render_batch(camera, T_world_camera[None], supersample=supersample, device=device)
+        batch = self.render_batch(
+            camera, T_world_camera[None], supersample=supersample, cutaway=cutaway, device=device
+        )
         return Rendering(batch.image[0], batch.depth[0], batch.normals[0])
 
     def render_batch(
@@ -91,6 +103,7 @@ class House:
         T_world_camera: Tensor | ArrayLike,
         *,
         supersample: int = 1,
+        cutaway: bool = False,
         device: torch.device | str | None = None,
     ) -> Rendering:
         """Return the same for poses [N, 4, 4] at once: image [N, H, W, 3], depth [N, H, W], normals [N, H, W, 3].
@@ -103,7 +116,19 @@ class House:
             raise ValueError(f"render_batch needs poses [N, 4, 4] with N >= 1, got {list(T.shape)}")
         if not 1 <= supersample <= 8:
             raise ValueError(f"supersample must be 1 to 8, got {supersample}")
-        return self._stage(device).shoot(camera, T, supersample=supersample)
+        stage = self._stage(device)
+        hidden = None
+        if cutaway:
+            hidden = torch.tensor([s.low > _CUT_HEIGHT_M for s in self.solids], device=stage.light.device)
+        return stage.shoot(camera, T, supersample=supersample, hidden=hidden)
+
+    def plan_target(self, width: int = 640) -> Target:
+        """Return a camera high above the house that sees all of it, image x along world x; for ``cutaway`` pictures."""
+        (x, y), margin, high = self.plan.size, 0.3, 60.0
+        height = max(1, round(width * (y + 2 * margin) / (x + 2 * margin)))
+        focal = width / (x + 2 * margin) * (high - WALL_HEIGHT)
+        K = torch.tensor([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])
+        return Target(Camera(K, width, height), look_at((x / 2, y / 2, high), (x / 2, y / 2, 0), up=(0, 1, 0)))
 
     def view(self, target: Target, *, supersample: int = 1) -> View:
         """Return what a perfect RGB-D camera would record: exact depth, confidence 1, ``source="observed"``."""
@@ -180,7 +205,8 @@ class House:
         """
         _at_least(n, 3)
         chosen = self._rooms(self.loop_rooms if rooms is None else rooms)
-        stops = np.concatenate([self._round(room) for room in chosen])
+        before = chosen[-1:] + chosen[:-1]
+        stops = np.concatenate([self._round(a, 3, after=b) for a, b in zip(chosen, before, strict=True)])
         line = trajectories.connect(self.free_space, stops, closed=True)
         angle = trajectories.headings(self.free_space, line, closed=True)
         position, heading = trajectories.even_steps(line, angle, n, closed=True)
@@ -191,9 +217,14 @@ class House:
     def out_and_back(
         self, n: int, *, rooms: Sequence[int] | None = None, height: float = _EYE_HEIGHT_M, pitch: float = _PITCH_RAD
     ) -> Tensor:
-        """Return poses [n, 4, 4] into the next room and back by the same poses: pose i is exactly pose n - 1 - i."""
+        """Return poses [n, 4, 4] into the next room and back by the same poses: pose i is exactly pose n - 1 - i.
+
+        :param rooms: indices of two or more rooms on the way out, in this order; by default :attr:`loop_rooms`.
+        """
         _at_least(n, 2)
         chosen = self._rooms(self.loop_rooms if rooms is None else rooms)
+        if len(set(chosen)) < 2:
+            raise ValueError(f"out_and_back needs two different rooms, got {chosen}")
         stops = np.stack([self._far_stop(room, chosen) for room in chosen])
         out = self._open_path(stops, -(-n // 2), height=height, pitch=pitch, sweep=0.0)
         return torch.cat([out, out.flip(0)[n % 2 :]])
@@ -208,7 +239,8 @@ class House:
         _at_least(n, 2)
         chosen = self._rooms(range(len(self.rooms)) if rooms is None else rooms)
         order = trajectories.rooms_in_order(self.plan, chosen)
-        stops = np.concatenate([self._round(room) for room in order])
+        before = order[:1] + order[:-1]
+        stops = np.concatenate([self._round(a, 4, after=b) for a, b in zip(order, before, strict=True)])
         return self._open_path(stops, n, height=height, pitch=pitch, sweep=0.7)
 
     def random_walk(
@@ -235,18 +267,24 @@ class House:
             stops.append(places[rng.integers(len(places))])
             length += float(np.linalg.norm(stops[-1] - stops[-2]))
         line = trajectories.connect(self.free_space, np.stack(stops), closed=False)
-        angle = trajectories.headings(self.free_space, line, closed=False, sweep=float(rng.uniform(0.0, 0.5)), period=3.0)
+        sweep, cycles = float(rng.uniform(0.0, 0.5)), round(trajectories.length_m(line) / _SWEEP_M)
+        angle = trajectories.headings(self.free_space, line, closed=False, sweep=sweep, cycles=cycles)
         position, heading = trajectories.limited(line, angle, n, step=step)
         return trajectories.poses(position, heading, height=height, pitch=pitch)
 
     def _open_path(self, stops: Array, n: int, *, height: float, pitch: float, sweep: float) -> Tensor:
         line = trajectories.connect(self.free_space, stops, closed=False)
-        angle = trajectories.headings(self.free_space, line, closed=False, sweep=sweep)
+        # A look to both sides takes at least ten poses, or it would be a jump.
+        cycles = max(1, min(round(trajectories.length_m(line) / _SWEEP_M), n // 10))
+        angle = trajectories.headings(self.free_space, line, closed=False, sweep=sweep, cycles=cycles)
         position, heading = trajectories.even_steps(line, angle, n, closed=False)
         return trajectories.poses(position, heading, height=height, pitch=pitch)
 
-    def _round(self, room: int) -> Array:
-        return trajectories.around(trajectories.viewpoints(self.free_space, self.rooms[room], 4))
+    def _round(self, room: int, stops: int, *, after: int) -> Array:
+        """Return viewpoints of a room in the order of a round, the first towards the room that one comes from."""
+        points = trajectories.around(trajectories.viewpoints(self.free_space, self.rooms[room], stops))
+        first = np.linalg.norm(points - np.array(self.rooms[after].centre), axis=1).argmin()
+        return np.roll(points, -int(first), axis=0)
 
     def _far_stop(self, room: int, rooms: Sequence[int]) -> Array:
         """Return the viewpoint of a room that is farthest from the other rooms of a path."""

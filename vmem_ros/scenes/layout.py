@@ -156,7 +156,7 @@ def _kinds(cells: list[Rectangle], rng: np.random.Generator) -> list[RoomKind]:
     order = sorted(range(len(cells)), key=lambda i: -(cells[i][2] - cells[i][0]) * (cells[i][3] - cells[i][1]))
     chosen: list[RoomKind] = ["living", *rest[:2]]
     tail: list[RoomKind] = rest[2:]
-    rng.shuffle(tail)  # type: ignore[arg-type]
+    rng.shuffle(tail)
     chosen += tail
     kinds: list[RoomKind] = ["living"] * len(cells)
     for place, kind in zip(order, chosen, strict=False):
@@ -180,7 +180,7 @@ def _shared_edges(cells: list[Rectangle]) -> list[tuple[int, int, Literal["x", "
 def _doors(cells: list[Rectangle], rng: np.random.Generator) -> list[Door]:
     """Draw a spanning tree of doors over the shared walls, plus some more so that ways round exist."""
     edges = _shared_edges(cells)
-    rng.shuffle(edges)  # type: ignore[arg-type]
+    rng.shuffle(edges)
     group = list(range(len(cells)))
     doors: list[Door] = []
     # Wide walls first: a wall too short for a comfortable door is used only if nothing else joins the rooms.

@@ -1,8 +1,8 @@
 """Light of a whole house, computed once: lamps, windows, a patch of sun and what the walls throw back.
 
-Radiosity on the texels of :class:`~vmem_ros.scenes.surfaces.Faces`. Direct light is sampled with shadow rays; each texel
-then sends cosine-weighted rays, whose hits stay the same for every bounce, so a bounce is one gather. Every surface
-is matt: a point looks the same from everywhere, and returning to a pose shows the same picture.
+Radiosity on the texels of :class:`~vmem_ros.scenes.surfaces.Faces`. Direct light is sampled with shadow rays; each
+texel then sends cosine-weighted rays, whose hits stay the same for every bounce, so a bounce is one gather. Every
+surface is matt: a point looks the same from everywhere, and returning to a pose shows the same picture.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def bake(
     sun: Sun,
     seed: int,
 ) -> Tensor:
-    """Return irradiance over pi per texel, [3, faces.count] float32, exposed so that a house is about as bright as 1."""
+    """Return irradiance over pi per texel, [3, faces.count] float32, with the same mean in all houses."""
     rng = np.random.default_rng((seed, 5))
     device = table.columns.device
     texels = _lay_out(plan, table, faces)
@@ -66,7 +66,7 @@ def bake(
     albedo = atlas.mean[faces.texture[texels.face]]
     # Chair legs, frames and leaves throw no shadow that texels of this size could show.
     extents = table.bounds[3:, :-1].sort(dim=0).values
-    bulky = (extents[2] > 0.1) & (extents[1] > 0.035)
+    bulky = (extents[2] > 0.1) & (extents[1] > torch.where(table.columns[8, :-1] < 0, 0.035, 0.12))
     direct = torch.zeros(faces.count, 3, device=device)
     gather = torch.full((faces.count, _GATHER_SAMPLES), faces.count, device=device)
     for room in range(len(plan.rooms)):
@@ -230,7 +230,10 @@ def _gather(
     table: SolidTable, faces: Faces, inside: Tensor, texels: _Texels, here: Tensor, rng: np.random.Generator,
     *, beyond: int,
 ) -> Tensor:
-    """Return the texels that cosine-weighted rays from each texel hit, [len(here), samples]; ``beyond`` through doors."""
+    """Return the texels that cosine-weighted rays from each texel hit, [len(here), samples].
+
+    Rays that leave through a door get the index ``beyond``.
+    """
     device = here.device
     n, k = len(here), _GATHER_SAMPLES
     turn = _uniform(rng, n, 1, 2, device=device)

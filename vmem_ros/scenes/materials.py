@@ -51,8 +51,8 @@ def paint(texture: Texture) -> Tensor:
 
 
 def to_linear(srgb: Tensor) -> Tensor:
-    """Return linear reflectance of sRGB values, with the plain 2.2 power."""
-    return srgb.clamp(min=0.0).pow(2.2)
+    """Return linear reflectance of sRGB values in [0, 1]: a cubic that stays within 0.003 of the standard's curve."""
+    return srgb * (srgb * (srgb * 0.305306 + 0.682171) + 0.012523)
 
 
 @dataclass(frozen=True, eq=False)

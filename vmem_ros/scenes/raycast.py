@@ -211,24 +211,20 @@ def _aligned(table: SolidTable, ids: Tensor, origin: Tensor, direction: Tensor) 
     inverse = (direction + 1e-12).reciprocal()
     offset, reach = inverse * origin, inverse.abs()
     ones = torch.ones_like(bounds[0])
-    near = far = None
+    slabs: list[tuple[Tensor, ...]] = []
     for axis in range(3):
         rays = torch.stack([inverse[:, axis], offset[:, axis], reach[:, axis]], dim=1)
         centre, half = bounds[axis], bounds[3 + axis] + _JOINT
-        low = torch.bmm(torch.stack([centre, -ones, -half], dim=2), rays)
-        high = torch.bmm(torch.stack([centre, -ones, half], dim=2), rays)
-        near = low if near is None else torch.maximum(near, low, out=near)
-        far = high if far is None else torch.minimum(far, high, out=far)
-    assert near is not None and far is not None
-    return _ahead(near, far)
+        sides = (torch.stack([centre, -ones, sign * half], dim=2) for sign in (-1, 1))
+        slabs.append(tuple(torch.bmm(side, rays) for side in sides))
+    return _ahead(*_common(slabs))
 
 
 def _turned(table: SolidTable, ids: Tensor, origin: Tensor, direction: Tensor) -> Tensor:
     """Return the same for boxes turned about the vertical."""
     columns = table.columns[:, ids, None]
     o, d = _local(columns, [origin[:, None, i] for i in range(3)], [direction[:, None, i] for i in range(3)])
-    near, far = _slabs(columns, o, d)
-    return _ahead(near, far)
+    return _ahead(*_slabs(columns, o, d))
 
 
 def _curved(table: SolidTable, ids: Tensor, origin: Tensor, direction: Tensor) -> Tensor:
@@ -259,14 +255,20 @@ def _ahead(near: Tensor, far: Tensor) -> Tensor:
 
 def _slabs(columns: Tensor, o: list[Tensor], d: list[Tensor]) -> tuple[Tensor, Tensor]:
     """Return entry and exit distances of boxes in their own frames."""
-    near = far = None
+    slabs: list[tuple[Tensor, ...]] = []
     for axis in range(3):
         inverse = d[axis].reciprocal()
         middle, reach = o[axis] * inverse, inverse.abs() * columns[3 + axis]
-        low, high = torch.add(middle, reach).neg_(), reach.sub_(middle)
-        near = low if near is None else torch.maximum(near, low)
-        far = high if far is None else torch.minimum(far, high)
-    assert near is not None and far is not None
+        slabs.append((torch.add(middle, reach).neg_(), reach.sub_(middle)))
+    return _common(slabs)
+
+
+def _common(slabs: list[tuple[Tensor, ...]]) -> tuple[Tensor, Tensor]:
+    """Return the intersection of three intervals; overwrites the first."""
+    (near, far), *rest = slabs
+    for low, high in rest:
+        torch.maximum(near, low, out=near)
+        torch.minimum(far, high, out=far)
     return near, far
 
 

@@ -110,7 +110,9 @@ class Stage:
     light: Tensor
     portals: Portals
 
-    def shoot(self, camera: Camera, T_world_camera: Tensor, *, supersample: int, hidden: Tensor | None = None) -> Rendering:
+    def shoot(
+        self, camera: Camera, T_world_camera: Tensor, *, supersample: int, hidden: Tensor | None = None
+    ) -> Rendering:
         """Return pictures [N, ...] of poses [N, 4, 4]; ``hidden`` [P] bool takes solids away."""
         exact = self._shoot(camera, T_world_camera, hidden=hidden, shaded=supersample == 1)
         if supersample == 1:
@@ -174,8 +176,8 @@ class Stage:
     def _candidates(self, planes: Tensor, origin: Tensor, hidden: Tensor | None) -> Tensor:
         """Return the solids that each tile's frustum can meet, [T, P] bool: bounding boxes against four planes."""
         bounds = self.table.bounds[:, :-1]
-        reach = torch.baddbmm(-(planes * origin[:, None]).sum(-1, keepdim=True), planes, bounds[:3].expand(len(planes), -1, -1))
-        reach = reach.add_(planes.abs() @ bounds[3:])
+        reach = planes @ bounds[:3] + planes.abs() @ bounds[3:]
+        reach -= (planes * origin[:, None]).sum(-1, keepdim=True)
         meets = reach.amin(dim=1) >= 0
         meets &= self.portals.visible_rooms(planes, origin)[:, self.table.room[:-1]]
         if hidden is not None:
@@ -201,7 +203,7 @@ def _tiles(camera: Camera, device: torch.device) -> tuple[Tensor, Tensor, tuple[
         torch.arange(columns * TILE, dtype=torch.float64) + 0.5,
         indexing="ij",
     )
-    pixels = rays(u, v).view(rows, TILE, columns, TILE, 3).permute(0, 2, 4, 1, 3).reshape(rows * columns, 3, TILE * TILE)
+    pixels = rays(u, v).view(rows, TILE, columns, TILE, 3).permute(0, 2, 4, 1, 3).reshape(-1, 3, TILE * TILE)
     v, u = torch.meshgrid(
         torch.arange(rows + 1, dtype=torch.float64) * TILE,
         torch.arange(columns + 1, dtype=torch.float64) * TILE,

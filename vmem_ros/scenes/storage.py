@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from vmem_ros.scenes.decoration import Decorator
 from vmem_ros.scenes.furniture import book_pile, chair, plant, table_lamp, vase
-from vmem_ros.scenes.solids import Solid, placed, span
+from vmem_ros.scenes.solids import Shape, Solid, placed, span
 
 
 def bookcase(d: Decorator, rng: np.random.Generator) -> list[Solid]:
@@ -21,7 +23,7 @@ def bookcase(d: Decorator, rng: np.random.Generator) -> list[Solid]:
         span((-w + board, w - board), (0.02, depth - 0.02), (0.0, 0.07), wood),
     ]
     levels = np.linspace(0.07, h - board, int(rng.integers(5, 7)))
-    for low, high in zip(levels[:-1], levels[1:], strict=True):
+    for low, high in itertools.pairwise(levels):
         inner = w - board
         parts.append(span((-inner, inner), (0.02, depth - 0.01), (low, low + board), wood))
         parts += placed(books(d, rng, inner, high - low - board), 0.0, 0.02, 0.0, z=float(low) + board)
@@ -40,9 +42,9 @@ def books(d: Decorator, rng: np.random.Generator, half_width: float, room: float
             parts.append(span((x, x + width), (0.02, deep), (0.0, high), d.books()))
         elif draw < 0.88:
             r = min(width / 2 - 0.01, 0.07)
-            shape = "ellipsoid" if draw < 0.8 else "cylinder"
-            x_mid = x + width / 2
-            parts.append(span((x_mid - r, x_mid + r), (0.13 - r, 0.13 + r), (0.0, 0.7 * room), d.ceramic(), shape=shape))
+            shape: Shape = "ellipsoid" if draw < 0.8 else "cylinder"
+            pot = [span((-r, r), (-r, r), (0.0, 0.7 * room), d.ceramic(), shape=shape)]
+            parts += placed(pot, x + width / 2, 0.13, 0.0)
         x += width + float(rng.uniform(0.0, 0.03))
     return parts
 
@@ -162,9 +164,10 @@ def _kitchen(d: Decorator, rng: np.random.Generator, *, half: float) -> list[Sol
     hob = left + 0.3 * (right - left)
     black = d.paint((0.06, 0.06, 0.07))
     parts.append(span((hob - 0.28, hob + 0.28), (0.06, 0.54), (top, top + 0.008), black))
+    ring = [span((-0.085, 0.085), (-0.085, 0.085), (0.0, 0.015), steel, shape="cylinder")]
     for x in (hob - 0.13, hob + 0.13):
         for y in (0.19, 0.41):
-            parts.append(span((x - 0.085, x + 0.085), (y - 0.085, y + 0.085), (top, top + 0.015), steel, shape="cylinder"))
+            parts += placed(ring, x, y, 0.0, z=top)
     pot = d.paint()
     parts.append(span((hob - 0.22, hob - 0.04), (0.32, 0.5), (top + 0.015, top + 0.16), pot, shape="cylinder"))
     parts += placed(vase(d, rng), right - 0.18, 0.25, 0.0, z=top)

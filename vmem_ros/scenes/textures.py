@@ -290,8 +290,8 @@ def _rug(texture: Texture, rng: np.random.Generator) -> Tensor:
 def _books(texture: Texture, rng: np.random.Generator) -> Tensor:
     """A row of spines fitted to the front of a block: widths, colours, bands and labels differ."""
     u, v = grid(texture.size)
-    edges = np.cumsum(rng.uniform(0.6, 1.6, texture.detail))
-    edges = torch.from_numpy((edges / edges[-1]).astype(np.float32))
+    widths = np.cumsum(rng.uniform(0.6, 1.6, texture.detail))
+    edges = torch.from_numpy((widths / widths[-1]).astype(np.float32))
     starts = torch.cat([torch.zeros(1), edges[:-1]])
     book = torch.searchsorted(edges, u.contiguous()).clamp(max=texture.detail - 1)
     palette = torch.tensor(texture.colours)

@@ -21,7 +21,7 @@ _SAMPLE_M = 0.02
 _SMOOTHING_M = 0.22
 _HEADING_SMOOTHING_M = 0.4
 # Turning by one radian counts as moving this far when steps are made even.
-_METRES_PER_RADIAN = 0.9
+_METRES_PER_RADIAN = 1.2
 
 
 def viewpoints(free: FreeSpace, room: Room, count: int) -> Array:
@@ -86,11 +86,11 @@ def connect(free: FreeSpace, stops: Array, *, closed: bool) -> Array:
     return line
 
 
-def headings(free: FreeSpace, line: Array, *, closed: bool, sweep: float = 0.0, period: float = 2.0) -> Array:
+def headings(free: FreeSpace, line: Array, *, closed: bool, sweep: float = 0.0, cycles: int = 1) -> Array:
     """Return unwrapped headings [N] in radians along a polyline.
 
     The direction of motion, turned towards where the view is open, as a driver looks into a bend and not at the wall
-    beside it, then smoothed. ``sweep`` adds a look to both sides of that many radians, a cycle every ``period`` metres.
+    beside it, then smoothed. ``sweep`` adds ``cycles`` looks to both sides of that many radians.
     """
     after = np.roll(line, -1, axis=0) if closed else np.concatenate([line[1:], line[-1:] * 2 - line[-2:-1]])
     step = after - line
@@ -100,7 +100,6 @@ def headings(free: FreeSpace, line: Array, *, closed: bool, sweep: float = 0.0, 
     angle = _smoothed_angle(angle, sigma, closed=closed)
     angle = _smoothed_angle(angle + _glance(free, line, angle), 2 * sigma, closed=closed)
     if sweep:
-        cycles = max(1, round(len(line) * _SAMPLE_M / period))
         angle = angle + sweep * np.sin(2 * np.pi * cycles * np.arange(len(line)) / len(line))
     return angle
 
@@ -165,6 +164,11 @@ def poses(position: Array, heading: Array, *, height: float, pitch: float) -> Te
     T[:, :3, 0], T[:, :3, 1], T[:, :3, 2] = right, np.cross(forward, right), forward
     T[:, :2, 3], T[:, 2, 3], T[:, 3, 3] = position, height, 1.0
     return torch.from_numpy(T)
+
+
+def length_m(line: Array) -> float:
+    """Return the length of a polyline [N, 2] in metres."""
+    return float(np.linalg.norm(np.diff(line, axis=0), axis=1).sum())
 
 
 def _resampled(line: Array, step: float, *, closed: bool) -> Array:
