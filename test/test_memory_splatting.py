@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from vmem_ros.geometry import Camera, invert, look_at, pixel_rays, transform
+from vmem_ros.memory import SurfelMemoryConfig
 from vmem_ros.memory.occlusion import NEAR
 from vmem_ros.memory.splatting import Splat, splat
 from vmem_ros.memory.surfels import SurfelCloud, SurfelStore
@@ -157,8 +158,6 @@ class TestRules:
 
     def test_a_closed_wall_has_no_gaps(self):
         """Surfels spaced by twice their radius, as sampling spaces them, drawn at the default scale."""
-        from vmem_ros.memory import SurfelMemoryConfig
-
         y, z = torch.meshgrid(torch.arange(-2, 2, 0.05), torch.arange(-2, 2, 0.05), indexing="ij")
         position = torch.stack([torch.full_like(y, 2.0), y, z], dim=-1).view(-1, 3)
         wall = cloud(position, torch.tensor([[-1.0, 0, 0]]).expand(len(position), 3), 0.025)

@@ -24,10 +24,10 @@ def as_pose(T_world_camera: Tensor | ArrayLike, name: str = "pose") -> Tensor:
     """Return rigid transforms as float64 on the CPU, or say what is wrong with them.
 
     :param T_world_camera: [..., 4, 4].
-    :returns: [..., 4, 4] float64; rotations within tolerance are projected onto the nearest exact rotation.
+    :returns: [..., 4, 4] float64, a copy; rotations within tolerance are projected onto the nearest exact rotation.
     :raises InvalidPoseError: wrong shape, entries that are not finite, no rotation, or a last row other than 0 0 0 1.
     """
-    T = torch.as_tensor(T_world_camera, dtype=torch.float64).detach().cpu()
+    T = torch.as_tensor(T_world_camera, dtype=torch.float64).detach().cpu().clone()
     if T.ndim < 2 or T.shape[-2:] != (4, 4):
         raise InvalidPoseError(f"{name} must have shape [..., 4, 4], got {list(T.shape)}")
     if not bool(torch.isfinite(T).all()):
@@ -45,7 +45,6 @@ def as_pose(T_world_camera: Tensor | ArrayLike, name: str = "pose") -> Tensor:
     if deviation <= 1e-12:
         return T
     U, _, Vh = torch.linalg.svd(R)
-    T = T.clone()
     T[..., :3, :3] = U @ Vh
     T[..., 3, :] = last
     return T

@@ -24,9 +24,12 @@ def view_maps(view: View) -> dict[str, Tensor]:
 
 
 def to_device(item: _Item, device: torch.device) -> _Item:
-    """Return a view or a point map with its pixels on ``device``; camera and pose stay on the CPU."""
+    """Return a view or a point map with its pixels on ``device``; camera and pose stay on the CPU.
+
+    Pixels are copied even where they are: a driver may fill the same buffer with its next frame.
+    """
     names = _MAPS if isinstance(item, View) else ("points", "confidence")
-    tensors: dict[str, Any] = {n: t.to(device) for n in names if (t := getattr(item, n)) is not None}
+    tensors: dict[str, Any] = {n: t.to(device, copy=True) for n in names if (t := getattr(item, n)) is not None}
     return replace(item, **tensors)
 
 

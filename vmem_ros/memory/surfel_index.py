@@ -95,6 +95,8 @@ class SurfelIndex:
         self._observations.truncate(views)
         self._reach.truncate(views)
         del self._born[views + 1 :]
+        if not views:
+            self._origin = torch.zeros_like(self._origin)
 
     def keep(self, views: Tensor) -> None:
         """Keep the views numbered ``views`` [k] int64, ascending, and the surfels that at least one of them saw.

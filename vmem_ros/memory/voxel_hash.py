@@ -32,7 +32,8 @@ class VoxelHash:
 
     Two surfels match when their centres are within ``merge_factor`` times the *smaller* of their radii and the cosine
     of their normals exceeds ``min_cosine``. The smaller radius, because dropping a fine surfel for a coarse one
-    beside it would lose detail.
+    beside it would lose detail. One that a camera has seen never matches one that was only imagined: it stays, and
+    hides it.
     """
 
     def __init__(self, device: torch.device, *, merge_factor: float, min_cosine: float) -> None:
@@ -101,14 +102,13 @@ class VoxelHash:
     def remove_from(self, length: int, surfels: SurfelCloud) -> None:
         """Forget the surfels numbered ``length`` and up, which are the newest.
 
-        :param surfels: those surfels.
+        :param surfels: those surfels. A write that failed half-way may have stored some that were never inserted.
         """
-        if len(surfels):
-            level = self._level(surfels.radius)
-            key = self._key(torch.floor(surfels.position / torch.exp2(level)[:, None]), level)
+        inserted = len(self._next) - length
+        if inserted > 0:
+            position, level = surfels.position[:inserted], self._level(surfels.radius[:inserted])
+            key = self._key(torch.floor(position / torch.exp2(level)[:, None]), level)
             slots = self._lookup(torch.unique(key))
-            # A write that failed half-way may have appended surfels that were never inserted.
-            slots = slots[slots >= 0]
             heads = self._heads[slots].long()
             while bool((gone := heads >= length).any()):
                 heads[gone] = self._next.data[heads[gone]].long()
@@ -144,8 +144,10 @@ class VoxelHash:
             near = (squared <= reach * reach).nonzero().squeeze(1)
             row_near, index_near = row.index_select(0, near), index.index_select(0, near)
             cosine = (new.normal.index_select(0, row_near) * old.normal.index_select(0, index_near)).sum(dim=-1)
+            match = cosine > self._min_cosine
+            match &= new.provenance.index_select(0, row_near) <= old.provenance.index_select(0, index_near)
             packed = (squared.index_select(0, near).view(torch.int32).long() << 32) | index_near
-            best.scatter_reduce_(0, row_near, torch.where(cosine > self._min_cosine, packed, _NOTHING), "amin")
+            best.scatter_reduce_(0, row_near, torch.where(match, packed, _NOTHING), "amin")
             index = self._next.data.index_select(0, index).long()
 
     def _hash(self, key: Tensor) -> Tensor:
@@ -186,10 +188,16 @@ class VoxelHash:
 
     def _grow(self, at_least: int) -> None:
         """Move all voxels into a table with room for twice ``at_least``."""
+        before = self._keys, self._heads, self._used
         taken = self._keys != _EMPTY
         keys, heads = self._keys[taken], self._heads[taken]
         capacity = 1 << (2 * at_least - 1).bit_length()
-        self._keys = torch.full((capacity,), _EMPTY, dtype=torch.int64, device=self._device)
-        self._heads = torch.full((capacity,), _EMPTY, dtype=torch.int32, device=self._device)
-        self._used = 0
-        self._heads[self._claim(keys)] = heads
+        try:
+            self._keys = torch.full((capacity,), _EMPTY, dtype=torch.int64, device=self._device)
+            self._heads = torch.full((capacity,), _EMPTY, dtype=torch.int32, device=self._device)
+            self._used = 0
+            self._heads[self._claim(keys)] = heads
+        except BaseException:
+            # Out of memory on the way: the small table is still right.
+            self._keys, self._heads, self._used = before
+            raise
