@@ -161,7 +161,7 @@ class House:
         where = self.device if device is None else torch.device(device)
         if where not in self._stages:
             materials = self.materials.items
-            textures = list(dict.fromkeys(m.texture for m in materials))
+            textures = list(dict.fromkeys(materials[solid.material].texture for solid in self.solids))
             table = SolidTable.of(self.solids, where)
             faces = Faces.of(self.solids, materials, textures, where)
             atlas = TextureAtlas.of(textures, where)
