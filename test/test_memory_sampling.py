@@ -12,11 +12,12 @@ IMAGE = torch.stack(torch.meshgrid(torch.arange(96), torch.arange(160), indexing
 IMAGE = torch.cat([IMAGE, IMAGE[..., :1]], dim=-1)
 
 
-def sample(depth: torch.Tensor, *, stride: float = 4, min_confidence: float = 0.05, confidence=None, provenance=None):
+def sample(
+    depth: torch.Tensor, *, stride: float = 4, min_confidence: float = 0.05, confidence=None, observed: bool = True
+):
     ones = torch.ones_like(depth)
     point_map = PointMap.from_depth(depth, ones if confidence is None else confidence, CAMERA, torch.eye(4))
-    provenance = ones if provenance is None else provenance
-    return sample_surfels(point_map, IMAGE, provenance, stride=stride, min_confidence=min_confidence)
+    return sample_surfels(point_map, IMAGE, observed=observed, stride=stride, min_confidence=min_confidence)
 
 
 def wall(z: float = 2.0) -> torch.Tensor:
@@ -73,11 +74,9 @@ class TestSamples:
         surfels = sample(depth)
         assert ((surfels.normal * surfels.position).sum(dim=-1) < 0).all()
 
-    def test_provenance_follows_its_pixel(self):
-        provenance = torch.zeros(96, 160)
-        provenance[:, 80:] = 1
-        surfels = sample(wall(), provenance=provenance)
-        assert torch.equal(surfels.provenance == 1, surfels.position[:, 0] > 0)
+    @pytest.mark.parametrize("observed", [True, False])
+    def test_provenance_is_that_of_the_view(self, observed):
+        assert sample(wall(), observed=observed).provenance.unique().tolist() == [float(observed)]
 
 
 class TestLeftOut:
@@ -117,6 +116,6 @@ class TestRadius:
         surfels = sample(wall(), stride=4)
         half = CAMERA.resized(80, 48)
         point_map = PointMap.from_depth(torch.full((48, 80), 2.0), torch.ones(48, 80), half, torch.eye(4))
-        smaller = sample_surfels(point_map, IMAGE[::2, ::2], torch.ones(48, 80), stride=2, min_confidence=0)
+        smaller = sample_surfels(point_map, IMAGE[::2, ::2], observed=True, stride=2, min_confidence=0)
         assert len(smaller) == len(surfels)
         assert torch.allclose(smaller.radius, surfels.radius, rtol=0.03)

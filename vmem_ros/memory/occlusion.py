@@ -7,25 +7,22 @@ from torch import Tensor
 from torch.nn.functional import max_pool2d
 
 from vmem_ros.geometry import Camera
+from vmem_ros.memory import zbuffer
 
 #: Nothing nearer to the camera than this is drawn, in metres.
 NEAR = 0.02
-#: An empty pixel of a buffer of packed (depth, id) keys.
-FAR_KEY = torch.iinfo(torch.int64).max
-
 # Pixels a side of the finest level.
 _TILE = 8
 
 
 class OcclusionPyramid:
-    """The farthest depth in every square of 8, 16, 32, ... pixels; infinite while a pixel in it is empty.
+    """The farthest seen depth in every square of 8, 16, 32, ... pixels; infinite while a pixel in it has none.
 
-    :param buffer: [H * W] int64 keys, depth bits above id bits, or :data:`FAR_KEY`.
+    :param buffer: [H * W], see :mod:`vmem_ros.memory.zbuffer`. Imagined surfels hide nothing.
     """
 
     def __init__(self, buffer: Tensor, camera: Camera) -> None:
-        depth = torch.where(buffer == FAR_KEY, torch.inf, (buffer >> 32).int().view(torch.float32))
-        level = max_pool2d(depth.view(1, 1, *camera.size), _TILE, ceil_mode=True)
+        level = max_pool2d(zbuffer.seen_depth_of(buffer).view(1, 1, *camera.size), _TILE, ceil_mode=True)
         levels = [level]
         while max(level.shape[-2:]) > 1:
             level = max_pool2d(level, 2, ceil_mode=True)

@@ -31,7 +31,7 @@ def grid_shape(height: int, width: int, stride: float) -> tuple[int, int]:
 
 
 def sample_surfels(
-    point_map: PointMap, image: Tensor, provenance: Tensor, *, stride: float, min_confidence: float
+    point_map: PointMap, image: Tensor, *, observed: bool, stride: float, min_confidence: float
 ) -> SurfelCloud:
     """Return the surfels of one view, in its *optical frame*.
 
@@ -39,7 +39,8 @@ def sample_surfels(
     without a normal or under ``min_confidence`` are dropped.
 
     :param image: [H, W, 3] uint8.
-    :param provenance: [H, W] float32, 1 where a real camera saw the pixel.
+    :param observed: a real camera took the view; the surfels of a generated one are imagined, all of them: what of it
+        is remembered has surfels already.
     :param stride: wanted spacing in pixels.
     """
     camera = point_map.camera
@@ -63,5 +64,5 @@ def sample_surfels(
         normal=normals,
         radius=surfel_radius(points[:, 2], cosine, focal),
         color=image.reshape(-1, 3)[pixel],
-        provenance=provenance.flatten()[pixel],
+        provenance=torch.full_like(points[:, 0], float(observed)),
     )

@@ -1,8 +1,4 @@
-"""A z-buffer of disks: which surfel every pixel sees, and how far away.
-
-Depth and id of a fragment are packed into one integer, and a pixel keeps the minimum. The minimum does not depend on
-the order of the fragments, so the picture is the same on every device and in every run; no other scatter is needed.
-"""
+"""Disks into a z-buffer: which surfel every pixel sees, and how far away. Deterministic on every device."""
 
 from __future__ import annotations
 
@@ -14,8 +10,9 @@ import torch
 from torch import Tensor
 
 from vmem_ros.geometry import Camera, invert, transform
+from vmem_ros.memory import zbuffer
 from vmem_ros.memory.growable import BLOCK
-from vmem_ros.memory.occlusion import FAR_KEY, NEAR, OcclusionPyramid
+from vmem_ros.memory.occlusion import NEAR, OcclusionPyramid
 from vmem_ros.memory.surfels import Blocks, SurfelCloud
 
 # Blocks drawn before the first look at what they hide.
@@ -48,13 +45,11 @@ def splat(surfels: SurfelCloud, blocks: Blocks, camera: Camera, T_surfels_camera
     :param scale: drawn radius over surfel radius. Surfels are spaced by twice their radius, so 1.5 closes the gaps.
     """
     device = surfels.position.device
-    buffer = torch.full((camera.height * camera.width,), FAR_KEY, dtype=torch.int64, device=device)
+    buffer = zbuffer.empty_buffer(camera.height * camera.width, device)
     T_camera_surfels = invert(T_surfels_camera)
     for part in _front_to_back(blocks, camera, T_camera_surfels, scale, buffer):
         _draw(_visible(surfels, blocks, part, camera, T_camera_surfels, scale), camera, buffer)
-    empty = buffer == FAR_KEY
-    ids = torch.where(empty, -1, buffer & 0xFFFFFFFF)
-    depth = torch.where(empty, torch.nan, (buffer >> 32).int().view(torch.float32))
+    ids, depth = zbuffer.ids_of(buffer), zbuffer.depth_of(buffer, empty=torch.nan)
     return Splat(ids.view(camera.size), depth.view(camera.size))
 
 
@@ -62,7 +57,7 @@ def splat(surfels: SurfelCloud, blocks: Blocks, camera: Camera, T_surfels_camera
 class _Disks:
     """Disks in the camera frame, on their way to the buffer."""
 
-    index: Tensor  # [n] number of the surfel
+    tag: Tensor  # [n] what the z-buffer keeps of the surfel
     centre: Tensor  # [n, 3]
     normal: Tensor  # [n, 3]
     reach: Tensor  # [n] drawn radius in metres
@@ -140,11 +135,12 @@ def _visible(
         normal = surfels.normal.index_select(0, number) @ R.T
         facing = ((normal * centre).sum(dim=-1) < 0).nonzero().squeeze(1)
         number, centre, normal, reach = (t.index_select(0, facing) for t in (number, centre, normal, reach))
-        out.append(_bounded(number, centre, normal, reach, camera))
+        tag = zbuffer.tags(number, surfels.provenance.index_select(0, number) > 0)
+        out.append(_bounded(tag, centre, normal, reach, camera))
     return _Disks(*(torch.cat(column) for column in zip(*(vars(d).values() for d in out), strict=True)))
 
 
-def _bounded(index: Tensor, centre: Tensor, normal: Tensor, reach: Tensor, camera: Camera) -> _Disks:
+def _bounded(tag: Tensor, centre: Tensor, normal: Tensor, reach: Tensor, camera: Camera) -> _Disks:
     """Return the disks with the window of pixels that each can cover.
 
     A disk of radius r reaches ``r * sqrt(1 - n_i^2)`` along axis i. So ``x / z`` differs from the centre's by at most
@@ -153,7 +149,7 @@ def _bounded(index: Tensor, centre: Tensor, normal: Tensor, reach: Tensor, camer
     x, y, z = centre.unbind(-1)
     extent = reach[:, None] * torch.sqrt((1 - normal.square()).clamp_(min=0))
     nearest = (z - extent[:, 2]).clamp_(min=NEAR)
-    largest = torch.tensor(_SIDES, device=index.device)
+    largest = torch.tensor(_SIDES, device=tag.device)
     windows = []
     for focal, middle, ratio, reach_axis in (
         (camera.fx, camera.cx, x / z, extent[:, 0]),
@@ -164,7 +160,7 @@ def _bounded(index: Tensor, centre: Tensor, normal: Tensor, reach: Tensor, camer
         # Pixel centres at +0.5 that lie within half of the centre: at most floor(2 half) + 1 of them.
         side = torch.bucketize(torch.floor(2 * half).long() + 1, largest).clamp_(max=len(_SIDES) - 1)
         windows += [first.long(), side]
-    return _Disks(index, centre, normal, reach, windows[0], windows[2], windows[1], windows[3])
+    return _Disks(tag, centre, normal, reach, windows[0], windows[2], windows[1], windows[3])
 
 
 def _draw(disks: _Disks, camera: Camera, buffer: Tensor) -> None:
@@ -205,4 +201,4 @@ def _draw_window(disks: _Disks, rows: int, columns: int, camera: Camera, buffer:
     step = (down * camera.width + right.T).flatten()
     pixel = (disks.row * camera.width + disks.column).index_select(0, disk) + step.index_select(0, window)
     depth = z.flatten(end_dim=1)[window, disk]
-    buffer.scatter_reduce_(0, pixel, (depth.view(torch.int32).long() << 32) | disks.index.index_select(0, disk), "amin")
+    zbuffer.draw(buffer, pixel, depth, disks.tag.index_select(0, disk))

@@ -55,6 +55,8 @@ def unpack_views(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any], dev
     try:
         for number, entry in enumerate(metadata["views"]):
             maps = {n: t.to(device) for n in _MAPS if (t := tensors.get(f"views/{number}/{n}")) is not None}
+            if missing := {"image", "depth", "confidence"} - maps.keys():
+                raise WorldFileError(f"view {number} has no {' and no '.join(sorted(missing))}")
             camera = Camera(tensors[f"views/{number}/K"], entry["width"], entry["height"])
             if entry["source"] not in ("observed", "generated"):
                 raise WorldFileError(f"view {number} has the unknown source {entry['source']!r}")
@@ -69,7 +71,7 @@ def unpack_views(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any], dev
             )
     except WorldFileError:
         raise
-    except (KeyError, TypeError, ValueError, VmemError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, VmemError) as error:
         raise WorldFileError(f"the world file holds no valid view {len(views)}: {error!r}") from error
     return views
 
@@ -101,6 +103,7 @@ def check_index(
             bool(torch.isfinite(c.float()).all()) for c in (*vars(cloud).values(), origin)
         ),
         "surfel radii are not positive": not bool((cloud.radius > 0).all()),
+        "the origin is no point": len(origin) != 3,
         "view counts differ": len(offset) != views + 1 or len(born) != views + 1,
         "pairs are not grouped by view": not offset.numel()
         or int(offset[0]) != 0
@@ -109,6 +112,9 @@ def check_index(
         "pairs name surfels that do not exist": bool(((surfel < 0) | (surfel >= n)).any()),
         "surfel counts per view do not add up": not born or born[0] != 0 or born[-1] != n or sorted(born) != born,
     }
+    if not any(problems.values()):
+        known = torch.tensor(born[1:], device=surfel.device).repeat_interleave(offset.diff())
+        problems["pairs name surfels of later views"] = bool((surfel >= known).any())
     wrong = [text for text, is_wrong in problems.items() if is_wrong]
     if wrong:
         raise WorldFileError(f"the world file is inconsistent: {'; '.join(wrong)}")

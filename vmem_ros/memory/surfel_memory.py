@@ -295,11 +295,11 @@ class SurfelMemory:
         if view.confidence is None:
             seen = torch.full(view.camera.size, float(view.source == "observed"), device=self.device)
             view = dataclasses.replace(view, confidence=seen)
-        assert view.confidence is not None
         stride = self.config.surfel_stride or max(2.0, max(view.camera.size) / 96)
         new = sample_surfels(
-            point_map, view.image, view.confidence, stride=stride, min_confidence=self.config.min_confidence
-        )
+            point_map, view.image,
+            observed=view.source == "observed", stride=stride, min_confidence=self.config.min_confidence,
+        )  # fmt: skip
         self._index.add(new, view.T_world_camera)
         self._views.append(view)
         self._poses.append(view.T_world_camera[None])

@@ -19,7 +19,7 @@ class SurfelCloud:
     :param normal: [N, 3] float32 unit, facing the camera that saw the surfel first.
     :param radius: [N] float32 in metres.
     :param color: [N, 3] uint8 RGB.
-    :param provenance: [N] float32: 1 seen by a real camera, 0 imagined.
+    :param provenance: [N] float32: 1 seen by a real camera, 0 only imagined.
     """
 
     position: Tensor

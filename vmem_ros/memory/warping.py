@@ -21,6 +21,10 @@ from vmem_ros.types import View
 _TOLERANCE = 0.02
 # A view whose ray differs by this angle (radians) is as good as one that is twice as far away.
 _ANGLE_SCALE = 0.3
+# A generated view is a copy where it is not invented: it is asked after all real views that saw the surfel, and a view
+# that is not known to have seen it after all that did.
+_GENERATED_COST = 1e3
+_UNSEEN_COST = 1e4
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +63,9 @@ def best_views(views: Sequence[View], saw: Tensor, points: Tensor, T_frame_views
         # 1 - cos of the angle between the two rays: half the squared angle.
         oblique = 1 - (to_view * to_eye).sum(dim=-1) / (length * distance)
         # A far view of a near surface is blurred; one that was nearer than the eye is as good as it gets.
-        cost = oblique * (2 / _ANGLE_SCALE**2) + (length / distance).clamp(min=1) + 1e3 * ~saw[number]
+        cost = oblique * (2 / _ANGLE_SCALE**2) + (length / distance).clamp(min=1) + _UNSEEN_COST * ~saw[number]
+        if view.source == "generated":
+            cost += _GENERATED_COST
         better = inside & (cost < lowest)
         best, lowest = torch.where(better, number, best), torch.where(better, cost, lowest)
     return best
@@ -126,6 +132,8 @@ class _Answers:
         self.view.index_fill_(0, where, number)
         self.u.index_copy_(0, where, u.index_select(0, agrees))
         self.v.index_copy_(0, where, v.index_select(0, agrees))
+        if view.source == "generated":
+            return  # its depth is partly invented, and proves nothing
         through = (inside & (ratio > 1 + _TOLERANCE) & torch.isfinite(ratio)).nonzero().squeeze(1)
         where = pixels[through]
         # The surface that the view saw instead, as a depth in the target: z of (ratio * p - centre) turned back.
