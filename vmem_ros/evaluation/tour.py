@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
-from vmem_ros.evaluation.facing import face_open_space
+from vmem_ros.evaluation.facing import face_open_space, turn_about_vertical
 from vmem_ros.evaluation.trajectories import TrajectoryName, trajectory
 from vmem_ros.geometry import Camera
 from vmem_ros.scenes import House
@@ -45,21 +47,22 @@ class Tour:
 
 
 def house_tour(
-    seed: int, *, views: int, width: int, fov_deg: float = HOUSE_FOV_DEG, robot_views: int = 28, returns: int = 17
+    seed: int, *, views: int, width: int, fov_deg: float = HOUSE_FOV_DEG, stops: int = 12, returns: int = 17
 ) -> Tour:
     """Return a tour of two rooms of a procedural house, with truth.
 
-    The robot surveys both rooms with its camera 1.05 m above the floor; the loop goes through both at 1.5 m, looking
-    into them.
+    The robot drives through both rooms with its camera 1.05 m above the floor and looks around at every stop; the loop
+    goes through both at 1.5 m, looking into them.
 
     :param views: poses of the loop.
     :param width: of the images, in pixels; their aspect ratio is 3 : 2.
+    :param stops: of the robot; at each it looks in three directions.
     :param returns: poses of the path there and back.
     """
     house = House(seed)
     rooms = house.loop_rooms
     camera = Camera.from_fov(width, round(width / _ASPECT), fov_deg)
-    drive = house.drive(robot_views, rooms=rooms, height=_ROBOT_HEIGHT_M, pitch=_ROBOT_PITCH)
+    drive = _looking_around(house.drive(stops, rooms=rooms, height=_ROBOT_HEIGHT_M, pitch=_ROBOT_PITCH))
     places = house.loop(views, rooms=rooms, height=_ASKED_HEIGHT_M)
     loop = face_open_space(places, lambda points: house.free_space.at(points) > 0, pitch=_ASKED_PITCH)
     back = house.out_and_back(returns, rooms=rooms, height=_ASKED_HEIGHT_M, pitch=_ASKED_PITCH)
@@ -69,7 +72,7 @@ def house_tour(
         robot=_targets(drive, camera),
         loop=_targets(loop, camera),
         there_and_back=_targets(back, camera),
-        look=lambda target: house.view(target, supersample=1),
+        look=lambda target: house.view(target, supersample=2),
         known=True,
     )
 
@@ -91,6 +94,12 @@ def photo_tour(
         look=lambda target: photo,
         known=False,
     )
+
+
+def _looking_around(path: Tensor) -> Tensor:
+    """Return each pose of a path [n, 4, 4] with two more, turned by 120 degrees to either side: [3 n, 4, 4]."""
+    turned = [turn_about_vertical(path, angle) for angle in (0.0, 2 * math.pi / 3, -2 * math.pi / 3)]
+    return torch.stack(turned, dim=1).flatten(0, 1)
 
 
 def _targets(path: Tensor, camera: Camera) -> tuple[Target, ...]:

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
+from vmem_ros.evaluation.facing import turn_about_vertical
 from vmem_ros.evaluation.report import Table, Value
 from vmem_ros.evaluation.stopwatch import Stopwatch
 from vmem_ros.memory import SurfelCloud
@@ -49,7 +49,7 @@ class Planner:
 
     def next_best_view(self, at: Target) -> Table:
         """Score a ring of headings by how much memory does not know there; look at the best one, and take it back."""
-        candidates = [_turned(at.T_world_camera, 2 * math.pi * i / _RING) for i in range(_RING)]
+        candidates = [turn_about_vertical(at.T_world_camera, 2 * math.pi * i / _RING) for i in range(_RING)]
         self._camera.render(candidates[0], camera=at.camera, images=False)  # connects
         scored = []
         for T in tqdm(candidates, desc="scoring poses", unit="pose"):
@@ -138,13 +138,3 @@ def _from(stamp_ns: int) -> Callable[[Any], bool]:
 def _unlike(image: Any) -> Callable[[Any], bool]:
     pixels = bytes(image.data)
     return lambda message: bytes(message.data) != pixels
-
-
-def _turned(T_world_camera: Tensor, angle: float) -> Tensor:
-    """Return a pose turned on the spot around the world's vertical."""
-    turn = torch.eye(4, dtype=torch.float64)
-    turn[0, 0] = turn[1, 1] = math.cos(angle)
-    turn[1, 0], turn[0, 1] = math.sin(angle), -math.sin(angle)
-    out = T_world_camera.clone()
-    out[:3, :3] = turn[:3, :3] @ T_world_camera[:3, :3]
-    return out

@@ -30,7 +30,7 @@ from vmem_ros.nodes.conversions import (
 from vmem_ros.nodes.interface import SUBSCRIBED, qos_profile
 from vmem_ros.types import View
 
-DEMO_HOUSE = 1_000_003
+DEMO_HOUSE = 1_000_013
 _FRAME = "robot_camera_optical_frame"
 _TRIES, _TRY_S = 5, 3.0
 
