@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from vmem_ros.errors import CancelledError
+from vmem_ros.errors import CancelledError, ModelError
 from vmem_ros.generation import ReprojectionGenerator
 from vmem_ros.protocols import OnStep, ShouldStop
 from vmem_ros.types import Recall, Target, View
@@ -79,4 +79,4 @@ def missing_weights(*, device: str) -> ReprojectionGenerator:
     """Fails once the mark file is gone."""
     while Path(os.environ["VMEM_TEST_MARK"]).exists():
         time.sleep(0.01)
-    raise FileNotFoundError("weights.safetensors: fetch it with `vmem fetch`")
+    raise ModelError("weights.safetensors is missing: fetch it with `vmem fetch`")

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 
 import rclpy
 from rclpy.clock import JumpThreshold, TimeJump
 from rclpy.duration import Duration
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.signals import SignalHandlerOptions
 
 from vmem_ros.nodes.camera_stream import CameraStream
 from vmem_ros.nodes.commands import PathCommand, PoseCommand, Streaming
@@ -35,6 +37,8 @@ from vmem_ros.nodes.world_paths import world_path
 from vmem_ros.world import World
 
 _STOP_TIMEOUT_S = 10.0
+# Python sees a signal only between two waits of the executor.
+_SIGNAL_POLL_S = 0.1
 
 
 class CameraNode(LifecycleNode):
@@ -134,23 +138,24 @@ class CameraNode(LifecycleNode):
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run the node until SIGINT or SIGTERM; returns 0."""
-    rclpy.init(args=args)
+    """Run the node until SIGINT or SIGTERM; returns 0.
+
+    The signals are handled here and not by rclpy, which would end the context under the worker while it publishes.
+    """
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     node = CameraNode()
     executor = SingleThreadedExecutor()
     executor.add_node(node)
-    try:
-        if node.core.parameters["autostart"]:
-            node.trigger_configure()
-            node.trigger_activate()
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
-        # The first signal is being obeyed: a second one must not interrupt a save.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        node.destroy_node()
-        rclpy.try_shutdown()
+    if node.core.parameters["autostart"]:
+        node.trigger_configure()
+        node.trigger_activate()
+    while not stop.is_set():
+        executor.spin_once(timeout_sec=_SIGNAL_POLL_S)
+    node.destroy_node()
+    rclpy.try_shutdown()
     return 0
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from functools import lru_cache
 
 import torch
 from rclpy.duration import Duration
 from std_msgs.msg import Header
 from vmem_ros.msg import Retrieval
 
-from vmem_ros.geometry import unproject
+from vmem_ros.geometry import Camera, pixel_rays
 from vmem_ros.nodes.conversions import (
     camera_to_message,
     header,
@@ -60,9 +61,10 @@ class CameraStream:
         """Publish the cloud in the optical frame: Nav2 takes the sensor's place from the frame of the cloud."""
         parameters, stride = self._core.parameters, self._core.parameters["points.stride"]
         grid = (slice(None, None, stride), slice(None, None, stride))
-        points, confidence = unproject(depth, frame.view.camera)[grid], frame.confidence[grid]
-        keep = torch.isfinite(points[..., 2]) & (confidence >= parameters["points.min_confidence"])
-        cloud = points_to_message(points[keep], frame.view.image[grid][keep], confidence[keep], head)
+        depth, confidence = depth[grid].cpu(), frame.confidence[grid].cpu()
+        keep = torch.isfinite(depth) & (confidence >= parameters["points.min_confidence"])
+        points = _rays(frame.view.camera, stride)[keep] * depth[keep][:, None]
+        cloud = points_to_message(points, frame.view.image[grid].cpu()[keep], confidence[keep], head)
         self._core.publishers["camera/points"].publish(cloud)
 
     def _await_delivery(self) -> None:
@@ -72,6 +74,12 @@ class CameraStream:
             # Asked with no wait of its own, because that would hold the interpreter's lock.
             while not self._core.publishers[name].wait_for_all_acked(Duration()) and time.monotonic() < end:
                 time.sleep(0.001)
+
+
+@lru_cache(maxsize=4)
+def _rays(camera: Camera, stride: int) -> torch.Tensor:
+    """Return the rays of every ``stride``-th pixel and row: [h, w, 3] float32, z = 1."""
+    return pixel_rays(camera)[::stride, ::stride].contiguous()
 
 
 def _retrieval(frame: Frame, target: Target, head: Header) -> Retrieval:

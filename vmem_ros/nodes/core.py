@@ -6,6 +6,7 @@ import inspect
 import math
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -179,4 +180,6 @@ class Core:
             executor.wake()
 
     def _log_failure(self, error: BaseException) -> None:
-        self.node.get_logger().error(f"{type(error).__name__}: {error}")
+        """Log what went wrong; with the place, where nobody raised it on purpose."""
+        planned = isinstance(error, VmemError)
+        self.node.get_logger().error(str(error) if planned else "".join(traceback.format_exception(error)))

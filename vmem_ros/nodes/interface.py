@@ -29,8 +29,8 @@ try:
     from vmem_ros.srv import AddView, LoadWorld, RenderView, SaveWorld
 except ImportError as error:
     raise ImportError(
-        "the ROS messages of vmem_ros are not built or not sourced: run `make setup, then source tools/env.sh` and `. install/setup.bash`, or "
-        "`colcon build --packages-select vmem_ros` in your workspace and source its setup file"
+        "the ROS messages of vmem_ros are not built or not sourced: run `make setup`, then `source tools/env.sh`; in a "
+        "workspace, `colcon build --packages-select vmem_ros`, then source its setup file"
     ) from error
 
 #: When the camera generates: on request only, after every pose, or never.

@@ -39,7 +39,8 @@ class Worker:
     :param max_length: how many jobs may wait in each lane.
     :param wake: called after a future is done, so that an executor notices; :meth:`rclpy.executors.Executor.wake`.
     :param on_change: called, in the worker's thread, when its state or the world may have changed.
-    :param on_error: called with exceptions nobody raised on purpose, before they become a ``ModelError``.
+    :param on_error: called with exceptions nobody raised on purpose, before they become a ``ModelError``, and with
+        what made loading fail.
     """
 
     def __init__(
@@ -224,7 +225,9 @@ class Worker:
             self._finish(job.future, result=result)
 
     def _finish(self, future: Future, *, result: Any = None, error: Exception | None = None) -> None:
-        if error is None:
+        if self._stopping:
+            future.cancel()  # nobody is left to hear how it went
+        elif error is None:
             future.set_result(result)
         else:
             future.set_exception(error)
