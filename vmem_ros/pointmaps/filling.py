@@ -21,12 +21,17 @@ def fill_depth(depth: Tensor) -> Tensor:
 
 
 def _push_pull(value: Tensor, weight: Tensor) -> Tensor:
-    """Return ``value`` [1, 1, H, W] where ``weight`` > 0, and a smooth continuation of it elsewhere."""
+    """Return inverse depth ``value`` [1, 1, H, W] where ``weight`` > 0, and a smooth continuation of it elsewhere."""
     if min(value.shape[-2:]) == 1 or bool((weight > 0).all()):
         total = weight.sum()
         return torch.where(weight > 0, value, (value * weight).sum() / total)
     coarse_weight = avg_pool2d(weight, 2, ceil_mode=True)
     coarse = avg_pool2d(value * weight, 2, ceil_mode=True) / coarse_weight
     coarse = torch.where(coarse_weight > 0, coarse, 0.0)
-    pulled = interpolate(_push_pull(coarse, coarse_weight), size=value.shape[-2:], mode="bilinear", align_corners=False)
-    return torch.where(weight > 0, value, pulled)
+    depth = 1 / _push_pull(coarse, coarse_weight)
+    # On the way down, too, every value weighs by its squared depth: (1 / d) * d^2 over d^2.
+    mean, square = (
+        interpolate(each, size=value.shape[-2:], mode="bilinear", align_corners=False)
+        for each in (depth, depth.square())
+    )
+    return torch.where(weight > 0, value, mean / square)
