@@ -80,6 +80,8 @@ class Decorator:
         self._rng = rng
         self._floor_wood = self._pick(_WOODS)
         self._wood = [self._pick(_WOODS) for _ in range(2)]
+        lacquer = self._pick(_WALLS + _ACCENTS[:3])
+        self._fronts = [self._wood[0], (self._shade(lacquer, 0.94), lacquer)]
         white = tuple(float(x) for x in np.array([0.93, 0.92, 0.89]) * rng.uniform(0.95, 1.02))
         self.trim = self._plain(white)  # type: ignore[arg-type]
         self.ceiling = self._add("plaster", ((0.95, 0.94, 0.92),), repeat=2.6)
@@ -147,13 +149,9 @@ class Decorator:
         return self._some("books", 12, make)
 
     def panel(self, doors: int) -> int:
-        """Return cupboard doors for one face."""
-        if self._rng.random() < 0.4:
-            colour = self._pick(_WALLS + _ACCENTS[:3])
-            pair = (self._shade(colour, 0.94), colour)
-        else:
-            pair = self._pick(self._wood)
-        return self._add("panel", (*pair, (0.2, 0.18, 0.16)), repeat=None, detail=doors)
+        """Return cupboard doors for one face; a house has two styles of them."""
+        pair = self._pick(self._fronts)
+        return self._add("panel", (*pair, (0.2, 0.18, 0.16)), repeat=None, detail=doors, seed=0)
 
     def drawers(self, rows: int) -> int:
         """Return drawer fronts for one face."""

@@ -17,11 +17,11 @@ from vmem_ros.scenes.solids import Solid, footprint, placed, span
 _YAW = {"south": 0.0, "north": np.pi, "west": -np.pi / 2, "east": np.pi / 2}
 _CELL = 0.1
 # A robot of this radius must be able to go from door to door, and to this share of the floor.
-_RADIUS, _FREE_SHARE = 0.43, 0.18
+_RADIUS, _FREE_SHARE = 0.43, 0.12
 _PASSAGE = 0.9
 # A headboard may rise this far above a window sill.
 _OVER_SILL = 0.2
-_TRIES = 14
+_TRIES = 20
 
 Piece = Callable[[Decorator, np.random.Generator], list[Solid]]
 
@@ -58,7 +58,7 @@ class _Furnisher:
         for alternatives in self._wishes():
             any(self._along_walls(piece) for piece in alternatives)
         if room.kind in ("dining", "kitchen"):
-            self._in_the_middle(furniture.dining_set)
+            any(self._in_the_middle(piece) for piece in (furniture.dining_set, furniture.breakfast_set))
         elif room.kind in ("study", "bedroom") and rng.random() < 0.6:
             half = 0.26 * min(room.bounds[2] - room.bounds[0], room.bounds[3] - room.bounds[1])
             rug = furniture.rug(d, half_length=1.25 * half, half_depth=half)
@@ -69,12 +69,12 @@ class _Furnisher:
 
     def _wishes(self) -> list[tuple[Piece, ...]]:
         """Return what the room should have along its walls, the most important first; of alternatives the first."""
-        sit, read = (furniture.sofa_set, furniture.small_sofa_set), (furniture.armchair_set,)
+        sit, read = (furniture.sofa_set, furniture.small_sofa_set), (furniture.armchair_set, furniture.armchair)
         shelf, board, plant = (storage.bookcase,), (storage.sideboard,), (storage.corner_plant,)
         wishes: dict[str, list[tuple[Piece, ...]]] = {
             "living": [sit, (storage.television,), shelf, read, board, plant, shelf],
             "bedroom": [(furniture.bed_set, furniture.bed), (storage.wardrobe,), board, plant],
-            "kitchen": [(storage.kitchen, storage.small_kitchen), board, plant],
+            "kitchen": [(storage.kitchen, storage.small_kitchen, storage.low_kitchen), board, plant],
             "study": [(storage.desk,), shelf, shelf, read, plant],
             "dining": [board, shelf, plant],
         }
@@ -99,15 +99,16 @@ class _Furnisher:
                     return True
         return False
 
-    def _in_the_middle(self, piece: Piece) -> None:
+    def _in_the_middle(self, piece: Piece) -> bool:
         solids = piece(self.decorator, self.rng)
         x0, y0, x1, y1 = self.room.bounds
-        for spread in np.linspace(0.0, 0.3, _TRIES):
+        for spread in np.linspace(0.0, 0.35, _TRIES):
             x = float((x0 + x1) / 2 + self.rng.uniform(-spread, spread) * (x1 - x0))
             y = float((y0 + y1) / 2 + self.rng.uniform(-spread, spread) * (y1 - y0))
             yaw = float(self.rng.choice([0.0, np.pi / 2]) + self.rng.uniform(-0.08, 0.08))
             if self._put(placed(solids, x, y, yaw, room=self.index), None):
-                return
+                return True
+        return False
 
     def _put(self, solids: list[Solid], wall: Wall | None) -> bool:
         """Accept solids if they overlap nothing, hide no window and leave ways through the room."""

@@ -48,6 +48,15 @@ def dining_set(d: Decorator, rng: np.random.Generator) -> list[Solid]:
     return parts + placed(vase(d, rng), float(rng.uniform(-0.15, 0.15)), 0.0, 0.0, z=0.75)
 
 
+def breakfast_set(d: Decorator, rng: np.random.Generator) -> list[Solid]:
+    """Return a small table with two chairs, for rooms where no dining set fits."""
+    wood, seat = d.wood(), d.fabric()
+    parts = table(wood, 0.38, 0.34, 0.75)
+    for x, turn in ((-0.46, -np.pi / 2), (0.46, np.pi / 2)):
+        parts += placed(chair(d, wood=wood, seat=seat), x, 0.0, turn + float(rng.uniform(-0.2, 0.2)))
+    return parts + placed(vase(d, rng), 0.0, 0.05, 0.0, z=0.75)
+
+
 def table(material: int, half_length: float, half_depth: float, height: float, *, leg: float = 0.03) -> list[Solid]:
     """Return a four-legged table centred on the origin."""
     x, y = half_length, half_depth
@@ -121,9 +130,14 @@ def rug(d: Decorator, *, half_length: float, half_depth: float, y: float = 0.0) 
     return [span((-half_length, half_length), (y - half_depth, y + half_depth), (0.0, 0.012), d.rug())]
 
 
+def armchair(d: Decorator, rng: np.random.Generator) -> list[Solid]:
+    """Return an armchair."""
+    return sofa(d, rng, seats=1)
+
+
 def armchair_set(d: Decorator, rng: np.random.Generator) -> list[Solid]:
     """Return an armchair with a reading lamp."""
-    return sofa(d, rng, seats=1) + placed(floor_lamp(d), 0.78, 0.3, 0.0)
+    return armchair(d, rng) + placed(floor_lamp(d), 0.78, 0.3, 0.0)
 
 
 def bed(d: Decorator, rng: np.random.Generator) -> list[Solid]:

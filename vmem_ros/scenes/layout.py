@@ -110,7 +110,8 @@ def draw_plan(rng: np.random.Generator) -> FloorPlan:
     for index, cell in enumerate(cells):
         kind = kinds[index]
         nth = kinds[: index + 1].count(kind)
-        name = kind if kinds.count(kind) == 1 else f"{kind} {nth}"
+        name = f"{kind} room" if kind in ("living", "dining") else kind
+        name = name if kinds.count(kind) == 1 else f"{name} {nth}"
         rooms.append(Room(name, kind, cell, _bounds(cell, size), _windows(cell, size, rng)))
     return FloorPlan(size, tuple(rooms), tuple(doors))
 

@@ -46,7 +46,8 @@ def contact_sheet(seeds: list[int], *, views: int = 4, supersample: int = 3) -> 
         poses = best_views(house, views)
         pictures = house.render_batch(camera, torch.stack(poses), supersample=supersample).image.numpy()
         cells = [(_plan(house, poses), f"house {seed}: {len(house.rooms)} rooms, {len(house.solids)} solids")]
-        cells += [(Image.fromarray(p), f"from the {_room_name(house, pose)}") for p, pose in zip(pictures, poses, strict=True)]
+        captions = [f"from the {_room_name(house, pose)}" for pose in poses]
+        cells += [(Image.fromarray(p), caption) for p, caption in zip(pictures, captions, strict=True)]
         y = _GAP + row * cell[1]
         for column, (picture, caption) in enumerate(cells):
             x = _GAP + column * cell[0]

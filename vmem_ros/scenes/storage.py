@@ -10,6 +10,8 @@ from vmem_ros.scenes.decoration import Decorator
 from vmem_ros.scenes.furniture import book_pile, chair, plant, table_lamp, vase
 from vmem_ros.scenes.solids import Shape, Solid, placed, span
 
+_WORKTOP = 0.92
+
 
 def bookcase(d: Decorator, rng: np.random.Generator) -> list[Solid]:
     """Return a tall open shelf full of books."""
@@ -134,44 +136,58 @@ def desk(d: Decorator, rng: np.random.Generator) -> list[Solid]:
 
 def kitchen(d: Decorator, rng: np.random.Generator) -> list[Solid]:
     """Return a kitchen row: units, worktop, hob, wall cupboards, tiles and a refrigerator."""
-    return _kitchen(d, rng, half=float(rng.uniform(1.25, 1.5)))
+    half = float(rng.uniform(1.25, 1.5))
+    return kitchen_units(d, half=half, end=half - 0.62) + _cupboards(d, rng, -half, half - 0.62, half)
 
 
 def small_kitchen(d: Decorator, rng: np.random.Generator) -> list[Solid]:
     """Return the same in two metres."""
-    return _kitchen(d, rng, half=0.98)
+    half = 0.98
+    return kitchen_units(d, half=half, end=half - 0.62) + _cupboards(d, rng, -half, half - 0.62, half)
 
 
-def _kitchen(d: Decorator, rng: np.random.Generator, *, half: float) -> list[Solid]:
-    fridge, white, steel = 0.62, d.paint((0.9, 0.9, 0.89)), d.paint((0.6, 0.61, 0.62))
-    left, right = -half, half - fridge
-    fronts = max(2, round((right - left) / 0.45))
-    panel = d.panel(fronts)
-    top = 0.92
+def low_kitchen(d: Decorator, rng: np.random.Generator) -> list[Solid]:
+    """Return units only, which fit under a window."""
+    half = float(rng.uniform(0.8, 1.1))
+    return kitchen_units(d, half=half, end=half)
+
+
+def kitchen_units(d: Decorator, *, half: float, end: float) -> list[Solid]:
+    """Return base units from -``half`` to ``end`` with worktop and hob."""
+    steel, top, left = d.paint((0.6, 0.61, 0.62)), _WORKTOP, -half
+    hob = left + 0.3 * (end - left)
     parts = [
-        span((left, right), (0.01, 0.56), (0.1, top - 0.04), white),
-        span((left, right), (0.05, 0.5), (0.0, 0.1), d.paint((0.2, 0.19, 0.18))),
-        span((left + 0.005, right - 0.005), (0.56, 0.58), (0.12, top - 0.06), panel),
-        span((left, right), (0.0, 0.6), (top - 0.04, top), d.stone()),
-        span((left, right), (0.0, 0.008), (top, 1.45), d.tiles()),
-        span((left, right), (0.01, 0.33), (1.45, 2.1), white),
-        span((left + 0.005, right - 0.005), (0.33, 0.35), (1.46, 2.09), panel),
-        span((right + 0.02, half), (0.02, 0.62), (0.02, 1.85), white),
-        span((right + 0.03, half - 0.01), (0.62, 0.635), (0.03, 0.68), steel),
-        span((right + 0.03, half - 0.01), (0.62, 0.635), (0.7, 1.83), steel),
-        span((right + 0.07, right + 0.09), (0.635, 0.66), (0.9, 1.4), d.metal()),
+        span((left, end), (0.01, 0.56), (0.1, top - 0.04), d.paint((0.9, 0.9, 0.89))),
+        span((left, end), (0.05, 0.5), (0.0, 0.1), d.paint((0.2, 0.19, 0.18))),
+        span((left + 0.005, end - 0.005), (0.56, 0.58), (0.12, top - 0.06), d.panel(_fronts(left, end))),
+        span((left, end), (0.0, 0.6), (top - 0.04, top), d.stone()),
+        span((hob - 0.28, hob + 0.28), (0.06, 0.54), (top, top + 0.008), d.paint((0.06, 0.06, 0.07))),
+        span((hob - 0.22, hob - 0.04), (0.32, 0.5), (top + 0.015, top + 0.12), d.paint(), shape="cylinder"),
     ]
-    hob = left + 0.3 * (right - left)
-    black = d.paint((0.06, 0.06, 0.07))
-    parts.append(span((hob - 0.28, hob + 0.28), (0.06, 0.54), (top, top + 0.008), black))
     ring = [span((-0.085, 0.085), (-0.085, 0.085), (0.0, 0.015), steel, shape="cylinder")]
     for x in (hob - 0.13, hob + 0.13):
         for y in (0.19, 0.41):
             parts += placed(ring, x, y, 0.0, z=top)
-    pot = d.paint()
-    parts.append(span((hob - 0.22, hob - 0.04), (0.32, 0.5), (top + 0.015, top + 0.16), pot, shape="cylinder"))
-    parts += placed(vase(d, rng), right - 0.18, 0.25, 0.0, z=top)
     return parts
+
+
+def _cupboards(d: Decorator, rng: np.random.Generator, left: float, end: float, right: float) -> list[Solid]:
+    """Return tiles and wall cupboards above units that reach from ``left`` to ``end``, and a refrigerator beside."""
+    white, steel = d.paint((0.9, 0.9, 0.89)), d.paint((0.6, 0.61, 0.62))
+    parts = [
+        span((left, end), (0.0, 0.008), (_WORKTOP, 1.45), d.tiles()),
+        span((left, end), (0.01, 0.33), (1.45, 2.1), white),
+        span((left + 0.005, end - 0.005), (0.33, 0.35), (1.46, 2.09), d.panel(_fronts(left, end))),
+        span((end + 0.02, right), (0.02, 0.62), (0.02, 1.85), white),
+        span((end + 0.03, right - 0.01), (0.62, 0.635), (0.03, 0.68), steel),
+        span((end + 0.03, right - 0.01), (0.62, 0.635), (0.7, 1.83), steel),
+        span((end + 0.07, end + 0.09), (0.635, 0.66), (0.9, 1.4), d.metal()),
+    ]
+    return parts + placed(vase(d, rng), end - 0.18, 0.25, 0.0, z=_WORKTOP)
+
+
+def _fronts(left: float, end: float) -> int:
+    return max(2, round((end - left) / 0.45))
 
 
 def radiator(d: Decorator, *, half_length: float, height: float) -> list[Solid]:
