@@ -51,7 +51,7 @@ def best_views(views: Sequence[View], saw: Tensor, points: Tensor, T_frame_views
     :param saw: [K, n] bool: the view is known to have seen the surfel. One that only might have is asked last.
     :param points: [n, 3] surfel centres, in the frame of ``T_frame_views`` [K, 4, 4] and ``eye`` [3].
     """
-    to_eye = points - eye
+    to_eye = points - eye.to(points)
     distance = torch.linalg.vector_norm(to_eye, dim=-1)
     best = torch.full((len(points),), -1, dtype=torch.int64, device=points.device)
     lowest = torch.full_like(distance, torch.inf)
