@@ -1,5 +1,7 @@
 """Parts of the node that need no running node: transforms, synchronisation, paths, results, commits, documentation."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -258,6 +260,17 @@ class TestCommitLog:
 class TestEngines:
     def parameters(self, **changes: object) -> dict[str, object]:
         return {**{name: p.default for name, p in PARAMETERS.items()}, **changes}
+
+    @pytest.fixture(autouse=True)
+    def _threads_are_put_back(self) -> Iterator[None]:
+        threads = torch.get_num_threads()
+        yield
+        torch.set_num_threads(threads)
+
+    @pytest.mark.parametrize(("asked", "used"), [(3, 3), (0, max(1, (os.cpu_count() or 2) - 1))])
+    def test_threads(self, asked: int, used: int) -> None:
+        build_world(self.parameters(**{"model.cpu_threads": asked}))
+        assert torch.get_num_threads() == used
 
     def test_defaults_build_a_world(self) -> None:
         world = build_world(self.parameters(**{"memory.max_views": 7, "camera.chunk": 3}))

@@ -8,6 +8,7 @@ which is where models are loaded.
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -29,10 +30,12 @@ ESTIMATORS: dict[str, Callable[[], PointMapEstimator]] = {"memory": MemoryDepth}
 
 
 def build_world(parameters: Mapping[str, Any]) -> World:
-    """Return an empty world as the parameters describe it; loads the model.
+    """Return an empty world as the parameters describe it; loads the model, and sets how many threads this one uses.
 
     :raises ModelError: unknown engine or device, or the model cannot be loaded.
     """
+    # Where threads of tensor operations wait for a core that the executor or another process holds, all wait.
+    torch.set_num_threads(parameters["model.cpu_threads"] or max(1, (os.cpu_count() or 2) - 1))
     device = _device(parameters["model.device"])
     config = SurfelMemoryConfig(
         max_views=parameters["memory.max_views"] or None, max_surfels=parameters["memory.max_surfels"] or None

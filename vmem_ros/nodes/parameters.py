@@ -83,6 +83,13 @@ PARAMETERS = {
             read_only=True,
         ),
         Parameter("model.device", "cpu", "where tensors live: 'cpu', 'cuda' or 'cuda:N'", read_only=True),
+        Parameter(
+            "model.cpu_threads",
+            0,
+            "threads of tensor operations on the CPU; 0: one less than there are cores, which stays for ROS",
+            limits=(0, 1024),
+            read_only=True,
+        ),
         Parameter("autostart", True, "configure and activate without a lifecycle manager", read_only=True),
         Parameter("world_frame_id", "map", "fixed frame of the world (z up)", read_only=True),
         Parameter("frame_prefix", "vmem", "prefix of the camera's frame names", read_only=True),
