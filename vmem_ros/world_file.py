@@ -72,7 +72,7 @@ def read_world(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             _check_version(path, header)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
         metadata = json.loads(header["metadata"])
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+    except (OSError, SafetensorError, KeyError, ValueError, RecursionError) as error:
         raise WorldFileError(f"{path} is no complete world file: {error}") from error
     if header.get("sha256") != _digest(tensors, header["metadata"]):
         raise WorldFileError(f"{path} was damaged or changed after it was written: its checksum does not match")
@@ -84,7 +84,9 @@ def read_world(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 def _check_version(path: Path, header: Mapping[str, str]) -> None:
     if header.get("format") != FORMAT:
         raise WorldFileError(f"{path} is a safetensors file, but not a world")
-    version = int(header.get("format_version", "0"))
+    version = int(header["format_version"])
+    if version < 1:
+        raise WorldFileError(f"{path} has format version {version}: there is no such version")
     if version > FORMAT_VERSION:
         raise WorldFileError(
             f"{path} has format version {version}; this program reads up to {FORMAT_VERSION}: update vmem_ros"
