@@ -147,13 +147,16 @@ class TestAllOrNothing:
 
 
 class TestFind:
-    def test_only_exactly_this_pose_and_camera(self):
+    @pytest.mark.parametrize(("moved_m", "same"), [(0.0, True), (1e-9, True), (1e-5, False)])
+    def test_only_this_pose_up_to_rounding(self, moved_m, same):
         memory = fresh(VIEWS[:3])
-        found = memory.find(VIEWS[1].target)
-        assert torch.equal(found.image, VIEWS[1].image)
         moved = VIEWS[1].T_world_camera.clone()
-        moved[0, 3] += 1e-9
-        assert memory.find(Target(CAMERA, moved)) is None
+        moved[0, 3] += moved_m
+        found = memory.find(Target(CAMERA, moved))
+        assert torch.equal(found.image, VIEWS[1].image) if same else found is None
+
+    def test_only_this_camera(self):
+        memory = fresh(VIEWS[:3])
         assert memory.find(Target(Camera.from_fov(64, 48, 81), VIEWS[1].T_world_camera)) is None
 
     def test_the_newest(self):

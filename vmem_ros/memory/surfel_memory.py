@@ -27,6 +27,8 @@ Detail = Literal["surfels", "pixels"]
 
 # Longer side of the image in which surfels vote: votes need proportions, not pixels.
 _VOTING_SIDE = 160
+# Entries of two poses that are the same differ at most so much: what a chain of transforms loses to rounding.
+_SAME_POSE = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +101,8 @@ class SurfelMemory:
         self._views: list[View] = []
         cpu = torch.device("cpu")
         self._poses = GrowableTensor((4, 4), torch.float64, cpu)
+        #: Bytes of each view's tensors.
+        self._view_bytes = GrowableTensor((), torch.int64, cpu)
         #: Votes each view has received in all reads, for eviction.
         self._popularity = GrowableTensor((), torch.int64, cpu)
 
@@ -123,7 +127,7 @@ class SurfelMemory:
     @property
     def nbytes(self) -> int:
         """Bytes held by surfels, index and views."""
-        return self._index.nbytes + sum(t.nbytes for v in self._views for t in storage.view_maps(v).values())
+        return self._index.nbytes + int(self._view_bytes.data.sum())
 
     # Reading
 
@@ -184,8 +188,9 @@ class SurfelMemory:
         )
 
     def find(self, target: Target) -> View | None:
-        """Return the newest stored view with exactly this camera and pose, or ``None``."""
-        same = (self._poses.data == target.T_world_camera).all(dim=-1).all(dim=-1).nonzero().squeeze(1)
+        """Return the newest stored view with this camera and pose, or ``None``."""
+        difference = (self._poses.data - target.T_world_camera).abs()
+        same = (difference <= _SAME_POSE).all(dim=-1).all(dim=-1).nonzero().squeeze(1)
         for index in reversed(same.tolist()):
             if self._views[index].camera == target.camera:
                 return self._views[index]
@@ -244,10 +249,9 @@ class SurfelMemory:
         if len(popularity) != len(views):
             raise WorldFileError(f"the world file has {len(views)} views but votes for {len(popularity)}")
         self._index.restore(tensors, len(views))
-        self._views = views
-        self._poses.truncate(0)
+        self._truncate_views(0)
         for view in views:
-            self._poses.append(view.T_world_camera[None])
+            self._append_view(view)
         self._popularity.replace(popularity)
 
     # Insides
@@ -301,15 +305,22 @@ class SurfelMemory:
             observed=view.source == "observed", stride=stride, min_confidence=self.config.min_confidence,
         )  # fmt: skip
         self._index.add(new, view.T_world_camera)
+        self._append_view(view)
+
+    def _append_view(self, view: View) -> None:
         self._views.append(view)
         self._poses.append(view.T_world_camera[None])
+        self._view_bytes.append(torch.tensor([sum(t.nbytes for t in storage.view_maps(view).values())]))
         self._popularity.append(torch.zeros(1, dtype=torch.int64))
 
     def _truncate(self, views: int) -> None:
         """Keep the first ``views`` views and what they added."""
         self._index.truncate(views)
-        self._poses.truncate(views)
-        self._popularity.truncate(views)
+        self._truncate_views(views)
+
+    def _truncate_views(self, views: int) -> None:
+        for column in (self._poses, self._view_bytes, self._popularity):
+            column.truncate(views)
         del self._views[views:]
 
     def _evict(self, *, protected: int) -> None:
@@ -325,5 +336,5 @@ class SurfelMemory:
             kept = keep.nonzero().squeeze(1)
             self._index.keep(kept)
             self._views = [self._views[i] for i in kept.tolist()]
-            self._poses.replace(self._poses.data[kept])
-            self._popularity.replace(self._popularity.data[kept])
+            for column in (self._poses, self._view_bytes, self._popularity):
+                column.replace(column.data[kept])
