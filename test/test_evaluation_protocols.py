@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from vmem_ros.evaluation.matching import estimate_pose, match_accuracy
+from vmem_ros.evaluation.matching import detect_features, estimate_pose, match_accuracy
 from vmem_ros.evaluation.metrics import pose_error
 from vmem_ros.evaluation.protocols import against_truth, back_and_forth, closed_loop, mean, nearest_view
 from vmem_ros.evaluation.trajectories import trajectory
@@ -21,7 +21,9 @@ START = look_at((0.0, 0.0, 1.0), (1.0, 0.0, 1.0))
 def two_walls(T_world_camera: torch.Tensor, *, camera: Camera = CAMERA, seed: int = 0) -> View:
     """What a camera sees of two textured walls at x = 3 and x = 4 that meet in a step at y = 0."""
     generator = np.random.default_rng(seed)
-    texture = cv2.resize(generator.integers(0, 256, (160, 160, 3), np.uint8), (1280, 1280), interpolation=cv2.INTER_CUBIC)
+    texture = cv2.resize(
+        generator.integers(0, 256, (160, 160, 3), np.uint8), (1280, 1280), interpolation=cv2.INTER_CUBIC
+    )
     directions = pixel_rays(camera, dtype=torch.float64) @ T_world_camera[:3, :3].mT
     origin = T_world_camera[:3, 3]
     depth = (3.0 - origin[0]) / directions[..., 0]
@@ -34,26 +36,29 @@ def two_walls(T_world_camera: torch.Tensor, *, camera: Camera = CAMERA, seed: in
 
 
 def test_a_picture_matches_itself_and_not_another():
-    view, other = two_walls(START), two_walls(START, seed=1)
-    assert match_accuracy(view.image, view.image) == 1.0
-    assert match_accuracy(other.image, view.image) < 0.05
-    shifted = torch.roll(view.image, 8, dims=1)
-    assert match_accuracy(shifted, view.image) < 0.05
-    assert match_accuracy(shifted, view.image, tolerance_px=9) > 0.8
+    image = two_walls(START).image
+    same, other, shifted = map(detect_features, (image, two_walls(START, seed=1).image, torch.roll(image, 8, dims=1)))
+    assert match_accuracy(same, same) == 1.0
+    assert match_accuracy(other, same) < 0.05
+    assert match_accuracy(shifted, same) < 0.05
+    assert match_accuracy(shifted, same, tolerance_px=9) > 0.8
 
 
 def test_a_picture_without_texture_has_no_match_accuracy():
-    flat = torch.full((64, 64, 3), 90, dtype=torch.uint8)
+    flat = detect_features(torch.full((64, 64, 3), 90, dtype=torch.uint8))
     assert math.isnan(match_accuracy(flat, flat))
 
 
 def test_the_pose_of_a_picture_is_found_by_matching():
     shown = look_at((0.2, -0.1, 1.1), (3.0, 0.2, 1.0))
-    found = estimate_pose(two_walls(shown).image, CAMERA, two_walls(START))
+    known = two_walls(START)
+    reference = detect_features(known.image)
+    found = estimate_pose(detect_features(two_walls(shown).image), CAMERA, reference, known)
     error = pose_error(found, shown)
     assert error.rotation_deg < 0.2
     assert error.translation_m < 0.02
-    assert estimate_pose(torch.zeros(240, 320, 3, dtype=torch.uint8), CAMERA, two_walls(START)) is None
+    black = detect_features(torch.zeros(240, 320, 3, dtype=torch.uint8))
+    assert estimate_pose(black, CAMERA, reference, known) is None
 
 
 def test_a_view_against_the_truth():

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from vmem_ros.geometry import Camera, invert, transform, unproject
@@ -17,13 +19,21 @@ _RATIO = 0.8
 _MIN_MATCHES = 8
 
 
-def _features(image: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Return SIFT key points [N, 2] (u, v with pixel centres at +0.5) and descriptors [N, 128]."""
+@dataclass(frozen=True, eq=False)
+class Features:
+    """SIFT features of a picture: where [N, 2] (u, v, pixel centres at +0.5) and descriptors [N, 128]."""
+
+    points: NDArray[np.float64]
+    descriptors: NDArray[np.float32]
+
+
+def detect_features(image: Tensor) -> Features:
+    """Return the features of a picture uint8 [H, W, 3], the strongest thousand at most."""
     grey = cv2.cvtColor(as_image(image).cpu().numpy(), cv2.COLOR_RGB2GRAY)
-    points, descriptors = cv2.SIFT.create(contrastThreshold=0.02).detectAndCompute(grey, None)
+    points, descriptors = cv2.SIFT.create(nfeatures=1000, contrastThreshold=0.02).detectAndCompute(grey, None)
     if len(points) == 0:
-        return np.zeros((0, 2)), np.zeros((0, 128), np.float32)
-    return np.asarray(cv2.KeyPoint.convert(points), np.float64) + 0.5, descriptors
+        return Features(np.zeros((0, 2)), np.zeros((0, 128), np.float32))
+    return Features(np.asarray(cv2.KeyPoint.convert(points), np.float64) + 0.5, np.asarray(descriptors, np.float32))
 
 
 def _match(query: np.ndarray, train: np.ndarray) -> np.ndarray:
@@ -35,38 +45,37 @@ def _match(query: np.ndarray, train: np.ndarray) -> np.ndarray:
     return np.asarray(kept, np.int64).reshape(-1, 2)
 
 
-def match_accuracy(image: Tensor, reference: Tensor, *, tolerance_px: float = 3.0) -> float:
+def match_accuracy(image: Features, reference: Features, *, tolerance_px: float = 3.0) -> float:
     """Return the share of the reference's features found again in the image at the same place, 0 to 1.
 
     Matches from reference to image that moved by at most ``tolerance_px``, over the matches of the reference with
     itself: Spatia's closed-loop "match accuracy", with SIFT in place of the learned matcher. Both pictures are meant to
     show the same pose, so a match that moved is wrong. NaN if the reference has too little texture to judge.
     """
-    points_r, descriptors_r = _features(reference)
-    own = len(_match(descriptors_r, descriptors_r))
+    own = len(_match(reference.descriptors, reference.descriptors))
     if own < _MIN_MATCHES:
         return math.nan
-    points_i, descriptors_i = _features(image)
-    pairs = _match(descriptors_r, descriptors_i)
-    moved = np.linalg.norm(points_r[pairs[:, 0]] - points_i[pairs[:, 1]], axis=-1)
+    pairs = _match(reference.descriptors, image.descriptors)
+    moved = np.linalg.norm(reference.points[pairs[:, 0]] - image.points[pairs[:, 1]], axis=-1)
     return min(1.0, float((moved <= tolerance_px).sum()) / own)
 
 
-def estimate_pose(image: Tensor, camera: Camera, reference: View) -> Tensor | None:
-    """Return the pose ``T_world_camera`` [4, 4] from which the image was taken, or ``None`` if that cannot be told.
+def estimate_pose(image: Features, camera: Camera, reference: Features, view: View) -> Tensor | None:
+    """Return the pose ``T_world_camera`` [4, 4] from which a picture was taken, or ``None`` if that cannot be told.
 
-    Features are matched with a reference view that has depth; the pose solves perspective-n-point in RANSAC.
+    Features are matched with those of a reference view; the pose solves perspective-n-point in RANSAC.
+
+    :param camera: of the picture.
+    :param view: the reference view, with depth.
     """
-    if reference.depth is None:
+    if view.depth is None:
         raise ValueError("estimate_pose needs a reference view with depth")
-    points_i, descriptors_i = _features(image)
-    points_r, descriptors_r = _features(reference.image)
-    pairs = _match(descriptors_i, descriptors_r)
-    world = transform(reference.T_world_camera, unproject(reference.depth.double(), reference.camera))
-    column, row = points_r[pairs[:, 1]].astype(np.int64).T
+    pairs = _match(image.descriptors, reference.descriptors)
+    world = transform(view.T_world_camera, unproject(view.depth.double(), view.camera))
+    column, row = reference.points[pairs[:, 1]].astype(np.int64).T
     points = world[row, column].numpy()
     known = np.isfinite(points).all(axis=-1)
-    points, pixels = points[known], points_i[pairs[known, 0]]
+    points, pixels = points[known], image.points[pairs[known, 0]]
     if len(points) < _MIN_MATCHES:
         return None
     found, rvec, tvec, inliers = cv2.solvePnPRansac(

@@ -8,9 +8,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import cv2
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import conv2d
 
 from vmem_ros.errors import InvalidImageError
 from vmem_ros.geometry import as_pose
@@ -28,7 +30,7 @@ def _pair(image: object, reference: object) -> tuple[Tensor, Tensor]:
             "render both with the same camera"
         )
     # Variances below are differences of nearly equal numbers.
-    return a.to(torch.float64), b.to(torch.float64)
+    return a.cpu().to(torch.float64), b.cpu().to(torch.float64)
 
 
 def psnr(image: Tensor, reference: Tensor, *, mask: Tensor | None = None) -> float:
@@ -40,7 +42,7 @@ def psnr(image: Tensor, reference: Tensor, *, mask: Tensor | None = None) -> flo
     a, b = _pair(image, reference)
     squared = (a - b).square().mean(dim=-1)
     if mask is not None:
-        squared = squared[mask]
+        squared = squared[mask.cpu()]
     error = float(squared.mean())
     return math.inf if error == 0 else 10 * math.log10(_PEAK**2 / error)
 
@@ -56,13 +58,11 @@ def ssim(image: Tensor, reference: Tensor) -> float:
     a, b = _pair(image, reference)
     if min(a.shape[:2]) < _WINDOW:
         raise InvalidImageError(f"SSIM needs images of at least {_WINDOW} x {_WINDOW}, got {a.shape[1]} x {a.shape[0]}")
-    x, y = (t.permute(2, 0, 1)[:, None] / _PEAK for t in (a, b))
-    offset = torch.arange(_WINDOW, dtype=x.dtype) - (_WINDOW - 1) / 2
-    kernel = torch.exp(-offset.square() / (2 * _SIGMA**2))
-    kernel /= kernel.sum()
+    x, y = (t.numpy() / _PEAK for t in (a, b))
 
-    def local_mean(t: Tensor) -> Tensor:
-        return conv2d(conv2d(t, kernel.view(1, 1, 1, -1)), kernel.view(1, 1, -1, 1))
+    def local_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        margin = _WINDOW // 2
+        return np.asarray(cv2.GaussianBlur(values, (_WINDOW, _WINDOW), _SIGMA)[margin:-margin, margin:-margin])
 
     mean_x, mean_y = local_mean(x), local_mean(y)
     var_x, var_y = local_mean(x * x) - mean_x**2, local_mean(y * y) - mean_y**2

@@ -33,7 +33,9 @@ class Plan:
         self._centre = (low + high) / 2
         span = (high - low).clamp(min=0.5) * 1.06
         self._scale = float(min(self._width / span[0], self._height / span[1]))
-        self._base = self._draw_ground(ground, colour)
+        self._base = self._draw_ground(
+            ground, colour, spacing_m=float(surfels.radius.median()) if len(surfels) else 0.0
+        )
 
     def image(
         self, *, robot: Tensor, path: Tensor | None = None, here: Tensor | None = None, numbers: bool = False
@@ -59,7 +61,7 @@ class Plan:
             self._wedge(canvas, here, ASKED)
         return torch.from_numpy(canvas)
 
-    def _draw_ground(self, position: Tensor, colour: Tensor) -> np.ndarray:
+    def _draw_ground(self, position: Tensor, colour: Tensor, *, spacing_m: float) -> np.ndarray:
         canvas = np.full((self._height, self._width, 3), PAPER, np.uint8)
         if len(position) == 0:
             return canvas
@@ -72,7 +74,9 @@ class Plan:
         canvas[v, u] = colour.numpy()[order] * 0.55 + np.asarray(PAPER) * 0.45
         drawn = np.zeros(canvas.shape[:2], np.uint8)
         drawn[v, u] = 1
-        kernel = np.ones((3, 3), np.uint8)
+        # Surfels are spaced by twice their radius: close the gaps between them.
+        gap = int(np.clip(np.ceil(2 * spacing_m * self._scale), 1, 4))
+        kernel = np.ones((2 * gap + 1, 2 * gap + 1), np.uint8)
         grown = cv2.dilate(canvas * drawn[..., None], kernel)
         near = cv2.dilate(drawn, kernel)[..., None]
         return np.where((near > 0) & (drawn[..., None] == 0), grown, canvas)

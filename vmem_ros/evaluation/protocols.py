@@ -15,7 +15,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from vmem_ros.evaluation.matching import estimate_pose, match_accuracy
+from vmem_ros.evaluation.matching import detect_features, estimate_pose, match_accuracy
 from vmem_ros.evaluation.metrics import depth_errors, pose_error, psnr, ssim
 from vmem_ros.geometry import geodesic_distance
 from vmem_ros.types import Target, View
@@ -62,7 +62,8 @@ class Fidelity:
 
 def agreement(image: Tensor, reference: Tensor) -> Agreement:
     """Return how alike two pictures [H, W, 3] of the same pose are."""
-    return Agreement(psnr(image, reference), ssim(image, reference), match_accuracy(image, reference))
+    match = match_accuracy(detect_features(image), detect_features(reference))
+    return Agreement(psnr(image, reference), ssim(image, reference), match)
 
 
 def closed_loop(images: Sequence[Tensor]) -> Agreement:
@@ -96,13 +97,14 @@ def against_truth(view: View, truth: View, confidence: Tensor | None = None) -> 
     """
     remembered = torch.zeros(view.camera.size, dtype=torch.bool) if confidence is None else confidence >= 0.5
     depth = depth_errors(view.depth, truth.depth) if view.depth is not None and truth.depth is not None else None
-    shown = estimate_pose(view.image, view.camera, truth)
+    found, true = detect_features(view.image), detect_features(truth.image)
+    shown = None if truth.depth is None else estimate_pose(found, view.camera, true, truth)
     error = None if shown is None else pose_error(shown, truth.T_world_camera)
     return Fidelity(
         psnr_db=psnr(view.image, truth.image),
         psnr_remembered_db=psnr(view.image, truth.image, mask=remembered),
         ssim=ssim(view.image, truth.image),
-        match=match_accuracy(view.image, truth.image),
+        match=match_accuracy(found, true),
         depth_abs_rel=math.nan if depth is None else depth.abs_rel,
         depth_median_m=math.nan if depth is None else depth.median_m,
         rotation_deg=math.nan if error is None else error.rotation_deg,

@@ -105,7 +105,9 @@ def _text(value: Value) -> str:
     if isinstance(value, float):
         if math.isnan(value):
             return "-"
-        return "identical" if math.isinf(value) else f"{value:.3g}"
+        if math.isinf(value):
+            return "identical"
+        return f"{value:.0f}" if abs(value) >= 100 else f"{value:.1g}" if 0 < abs(value) < 1e-3 else f"{value:.3g}"
     return str(value)
 
 

@@ -124,4 +124,16 @@ def write_animation(
             draw.text((i * (cell[0] + 4) + 4, 3), name, INK, font(13))
             frame.paste(panel, (i * (cell[0] + 4), 22))
         frames.append(frame)
+    if path.suffix.lower() == ".gif":
+        frames = _with_one_palette(frames)
     frames[0].save(path, save_all=True, append_images=frames[1:], duration=round(1000 / frames_per_s), loop=0)
+
+
+def _with_one_palette(frames: Sequence[Image.Image]) -> list[Image.Image]:
+    """Return frames in the 256 colours that suit all of them: palettes of their own flicker and take longer."""
+    few = frames[:: max(1, len(frames) // 8)]
+    montage = Image.new("RGB", (frames[0].width, frames[0].height * len(few)))
+    for i, frame in enumerate(few):
+        montage.paste(frame, (0, i * frame.height))
+    palette = montage.quantize(256)
+    return [frame.quantize(palette=palette) for frame in frames]

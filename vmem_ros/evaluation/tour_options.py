@@ -44,7 +44,7 @@ def add_tour_options(parser: argparse.ArgumentParser, *, default_house: int | No
         help="path of the camera around a photo (default loop); in a house it is a loop through two rooms",
     )
     parser.add_argument("--views", type=int, default=48, help="poses along the path (default 48)")
-    parser.add_argument("--width", type=int, default=480, help="width of the views in pixels, at most (default 480)")
+    parser.add_argument("--width", type=int, default=384, help="width of the views in pixels, at most (default 384)")
 
 
 def tour_from_options(args: argparse.Namespace) -> Tour:

@@ -31,8 +31,8 @@ from vmem_ros.nodes.demo_robot import DEMO_HOUSE
 from vmem_ros.nodes.interface import NAMESPACE
 from vmem_ros.types import View
 
-# Of the loop, so many views are asked for one by one, the rest as a path.
-_ONE_BY_ONE = 8
+# One part in so many of the loop is asked for view by view, the rest as a path.
+_ONE_BY_ONE = 6
 _ROBOT_TIMEOUT_S = 120.0
 _LATENCY_NOTE = (
     "Measured by the planner, a process of its own, from the call until the answer was there as an array; the truth "
@@ -46,8 +46,9 @@ def run(planner: Planner, tour: Tour, truths: Truths) -> tuple[Exploration, list
     """Ask for everything on the tour, and return what came back with the tables that only a planner can fill."""
     scores = planner.next_best_view(tour.loop[0])
     previews = planner.previews([*tour.loop, *tour.there_and_back])
-    loop = planner.one_by_one(tour.loop[:_ONE_BY_ONE])
-    loop += planner.path(tour.loop[_ONE_BY_ONE:], label="the loop as one path")
+    few = -(-len(tour.loop) // _ONE_BY_ONE)
+    loop = planner.one_by_one(tour.loop[:few])
+    loop += planner.path(tour.loop[few:], label="the loop as one path")
     returns = planner.path(tour.there_and_back, label="there and back")
     surfels = planner.surfels()
     n = len(tour.loop)

@@ -1,0 +1,96 @@
+"""The ``vmem`` command: help, errors, and exploring a photo without ROS."""
+
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from rooms import box_view
+from vmem_ros.cli import main
+from vmem_ros.errors import InvalidImageError
+from vmem_ros.evaluation.rgbd import median_depth, read_rgbd
+from vmem_ros.geometry import Camera, look_at
+
+
+@pytest.fixture
+def photo(tmp_path):
+    """An RGB-D photo as files: photo.png and depth.png in millimetres."""
+    view = box_view(Camera.from_fov(120, 80, 60), look_at((0, 0, 0), (1, 0.2, 0)))
+    cv2.imwrite(str(tmp_path / "photo.png"), view.image.numpy()[..., ::-1])
+    cv2.imwrite(str(tmp_path / "depth.png"), (view.depth.numpy() * 1000).round().astype(np.uint16))
+    np.save(tmp_path / "depth.npy", view.depth.numpy())
+    return view
+
+
+def test_help_is_quick_and_names_the_verbs():
+    code = (
+        "import sys; from vmem_ros.cli import main\ntry: main(['--help'])\nfinally: assert 'torch' not in sys.modules"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "explore" in result.stdout
+
+
+def test_an_unknown_verb_is_refused(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["dream"])
+    assert "explore" in capsys.readouterr().err
+
+
+def test_a_photo_is_explored(photo, tmp_path, capsys):
+    arguments = ["--image", tmp_path / "photo.png", "--depth", tmp_path / "depth.png", "--out", tmp_path / "out"]
+    assert main(["explore", *map(str, arguments), "--views", "5", "--width", "60"]) == 0
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"contact_sheet.png", "loop.gif", "surfels.ply", "recording", "report.md", "report.json"}
+    assert "contact_sheet.png" in capsys.readouterr().out
+    assert "Against the truth" not in (tmp_path / "out" / "report.md").read_text()
+
+
+def test_errors_name_the_cause_and_the_exit_code_is_one(photo, tmp_path, capsys):
+    assert main(["explore", "--image", str(tmp_path / "photo.png"), "--out", str(tmp_path / "out")]) == 1
+    assert "--image needs --depth" in capsys.readouterr().err
+    missing = ["--image", str(tmp_path / "no.png"), "--depth", str(tmp_path / "depth.png")]
+    assert main(["explore", *missing, "--out", str(tmp_path / "out")]) == 1
+    assert "InvalidImageError: cannot read the image" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["depth.png", "depth.npy"])
+def test_depth_in_millimetres_and_in_metres_is_read(photo, tmp_path, name):
+    view = read_rgbd(tmp_path / "photo.png", tmp_path / name, fov_deg=60, max_width=500)
+    assert torch.equal(view.image, photo.image)
+    assert torch.allclose(view.depth, photo.depth, atol=6e-4)
+    assert view.camera == photo.camera
+    assert view.T_world_camera[:3, 2].tolist() == [1, 0, 0]
+    assert median_depth(view) == pytest.approx(float(photo.depth.median()), abs=1e-3)
+
+
+def test_scaling_down_never_mixes_depths(photo, tmp_path):
+    view = read_rgbd(tmp_path / "photo.png", tmp_path / "depth.npy", fov_deg=60, max_width=40)
+    assert (view.camera.width, view.camera.height) == (40, 27)
+    assert np.isin(view.depth.numpy(), photo.depth.numpy()).all()
+
+
+def test_a_depth_map_of_another_unit_or_picture_is_refused(photo, tmp_path):
+    metres = photo.depth.numpy()
+    np.save(tmp_path / "millimetres_as_float.npy", metres * 1000)
+    np.save(tmp_path / "normalised.npy", (metres / metres.max() * 255).astype(np.uint8))
+    np.save(tmp_path / "square.npy", metres[:, :80])
+    np.save(tmp_path / "nothing.npy", np.zeros_like(metres))
+    np.save(tmp_path / "objects.npy", np.array([{}], dtype=object))
+    np.savez(tmp_path / "two.npz", a=metres, b=metres)
+    (tmp_path / "broken.png").write_bytes(b"not a picture")
+    for name, complaint in {
+        "millimetres_as_float.npy": "the unit is probably wrong",
+        "normalised.npy": "has no unit of length",
+        "square.npy": "same aspect ratio",
+        "nothing.npy": "no positive depth",
+        "objects.npy": "cannot read the depth",
+        "two.npz": r"\['a', 'b'\]",
+        "broken.png": "16-bit PNG or TIFF in millimetres",
+        "missing.png": "no such file",
+    }.items():
+        with pytest.raises(InvalidImageError, match=complaint):
+            read_rgbd(tmp_path / "photo.png", tmp_path / name, fov_deg=60, max_width=500)
