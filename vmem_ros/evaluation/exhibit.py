@@ -64,10 +64,12 @@ def write_exhibit(folder: Path, exploration: Exploration, *, title: str, more: S
 
 def _facts(e: Exploration, tables: Sequence[Table]) -> list[tuple[str, str]]:
     """Return the figures for the head of the contact sheet, (value, meaning)."""
-    remembered = sum(shot.remembered for shot in e.loop) / len(e.loop)
+    remembered, seen = (
+        sum(share) / len(e.loop) for share in zip(*((s.remembered, s.observed) for s in e.loop), strict=True)
+    )
     facts = [
         (str(len(e.loop)), "poses asked for in a closed loop"),
-        (f"{remembered:.0%}", "of their pixels were remembered, the rest invented"),
+        (f"{remembered:.0%}", f"of their pixels were remembered, {seen:.0%} from the real camera"),
     ]
     figures: dict[str, Mapping[str, Value]] = {table.title: table.rows[0] for table in tables}
     if (truth := figures.get("Against the truth")) is not None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from vmem_ros.types import Projection, Target, View
+from vmem_ros.types import IMAGINED_CONFIDENCE, Projection, Target, View
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +28,11 @@ class Shot:
     def remembered(self) -> float:
         """Share of the pixels that memory showed."""
         return float((self.confidence > 0).float().mean())
+
+    @property
+    def observed(self) -> float:
+        """Share of the pixels that memory showed and a real camera once saw, more than half of each."""
+        return float((self.confidence > (1 + IMAGINED_CONFIDENCE) / 2).float().mean())
 
 
 def preview_of(projection: Projection, target: Target) -> View:

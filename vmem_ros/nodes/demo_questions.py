@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from vmem_ros.evaluation.facing import turn_about_vertical
@@ -88,15 +89,21 @@ class Planner:
         """Move the camera by publishing poses, wait until the preview has followed, and trigger a view there."""
         out = []
         with TopicReader("preview/image_raw", namespace=self._namespace) as topics:
+            # The camera may be at the first pose already, and then no preview would show that it has moved there.
+            self._move(topics, turn_about_vertical(targets[0].T_world_camera, math.pi))
             for target in tqdm(targets, desc="one by one", unit="view"):
-                # The last capture has changed what memory shows: compare with a preview from after it.
-                here = topics.wait_for("preview/image_raw", _from(time.time_ns()), timeout_s=_WAIT_S)
-                with self.watch.time("pose to preview, over topics"):
-                    self._camera.move_to(target.T_world_camera)
-                    topics.wait_for("preview/image_raw", _unlike(here), timeout_s=_WAIT_S)
+                self._move(topics, target.T_world_camera)
                 with self.watch.time("~/capture, until the view is here"):
                     out.append(self._camera.capture())
         return out
+
+    def _move(self, topics: TopicReader, T_world_camera: Tensor) -> None:
+        """Publish a pose and wait until the preview shows another place."""
+        # The last capture has changed what memory shows: compare with a preview from after it.
+        here = topics.wait_for("preview/image_raw", _from(time.time_ns()), timeout_s=_WAIT_S)
+        with self.watch.time("pose to preview, over topics"):
+            self._camera.move_to(T_world_camera)
+            topics.wait_for("preview/image_raw", _unlike(here), timeout_s=_WAIT_S)
 
     def path(self, targets: Sequence[Target], *, label: str) -> list[CapturedView]:
         """Ask for all views as one action, with its feedback as a progress bar."""
