@@ -173,6 +173,18 @@ class TestContradictions:
         assert beyond["surfels"] > 5
         assert beyond["pixels"] == 0
 
+    def test_imagined_depth_refutes_nothing(self):
+        """A wider generated view claims a surface behind the seen wall, at the rim that no camera pixel confirms."""
+        ahead = look_at((0, 0, 0), (2, 0, 0))
+        seen, wide = box_view(Camera.from_fov(64, 48, 60), ahead), box_view(Camera.from_fov(64, 48, 90), ahead)
+        dream = dataclasses.replace(wide, depth=2 * wide.depth, source="generated")
+        before = memory_of([seen]).project(wide.target)
+        after = memory_of([seen, dream]).project(wide.target)
+        real = before.confidence == 1
+        assert (before.seen & ~real).sum() == 0
+        assert torch.equal(after.confidence == 1, real)
+        assert torch.equal(after.depth[real], before.depth[real])
+
     def test_views_without_a_depth_map_take_that_of_the_point_map(self):
         (view,) = views_at(orbit(8)[:1])
         bare = dataclasses.replace(view, depth=None)

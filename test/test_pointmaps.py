@@ -54,6 +54,11 @@ class TestFillDepth:
         assert (filled > 1).all()
         assert filled.median() > 3
 
+    def test_known_pixels_weigh_by_their_squared_depth(self):
+        """Of two near pixels and a far one around a hole: 1 / d = (1 + 1 + 1/4 * 16) / (1 + 1 + 16)."""
+        filled = fill_depth(torch.tensor([[1.0, 1.0], [4.0, torch.nan]]))
+        assert filled[1, 1].item() == pytest.approx(3.0)
+
     def test_stays_within_what_is_known(self):
         depth = torch.rand(CAMERA.size, generator=torch.Generator().manual_seed(1)) * 5 + 0.5
         known = depth[~holes("scattered")]
