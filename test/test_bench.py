@@ -19,7 +19,7 @@ from vmem_ros.benchmarking.building import VIEWS_PER_ROOM, Building
 from vmem_ros.benchmarking.outcome import Budget, Figures, Outcome
 from vmem_ros.benchmarking.results import BEGIN, END, Results
 from vmem_ros.benchmarking.survey import Survey
-from vmem_ros.benchmarking.timing import Timing, figure, measure
+from vmem_ros.benchmarking.timing import Case, Timing, figure, measure, measure_in_turn
 from vmem_ros.cli import main
 from vmem_ros.geometry import Camera, transform, unproject
 from vmem_ros.memory import SurfelMemory
@@ -59,6 +59,15 @@ def test_first_call_and_taking_back_do_not_count(monkeypatch: pytest.MonkeyPatch
     timing = measure(call, [5.0, 0.5, 0.25], afterwards=lambda: call(3.0))
     assert now == 5.75 + 3 * 3.0
     assert timing.seconds == (0.5, 0.25)
+
+
+def test_cases_take_turns() -> None:
+    order: list[str] = []
+    cases = [Case(order.append, [f"{name}{i}" for i in range(3)], lambda: order.append("back")) for name in "ab"]
+    first, second = measure_in_turn(cases)
+    assert [entry for entry in order if entry != "back"] == ["a0", "b0", "a1", "b1", "a2", "b2"]
+    assert order[1::2] == ["back"] * 6
+    assert len(first.seconds) == len(second.seconds) == 2
 
 
 def test_a_slow_call_is_repeated_three_times_whatever_the_limit() -> None:

@@ -12,8 +12,8 @@ from typing import get_args
 from tqdm import tqdm
 
 from vmem_ros.benchmarking.building import Building
-from vmem_ros.benchmarking.outcome import Budget, Cell, Figures, Outcome, Row, Settings, median_ms
-from vmem_ros.benchmarking.survey import Survey
+from vmem_ros.benchmarking.outcome import Budget, Figures, Outcome, Row, Settings, median_ms
+from vmem_ros.benchmarking.survey import Survey, size_of
 from vmem_ros.benchmarking.timing import measure
 from vmem_ros.generation import ReprojectionGenerator
 from vmem_ros.geometry import Camera
@@ -73,13 +73,7 @@ def _survey(settings: Settings, camera: Camera, *, surfels_of_a_view: int | None
 
 def _measured(survey: Survey, repeats: int) -> Row:
     memory = survey.memory
-    pictures = sum(t.nbytes for v in memory.views for t in (v.image, v.depth, v.confidence) if t is not None)
-    row: dict[str, Cell] = {
-        "surfels": memory.n_surfels,
-        "views": len(memory),
-        "index MB": (memory.nbytes - pictures) / 1e6,
-        "pictures MB": pictures / 1e6,
-    }
+    row = {**size_of(memory)}
     n = repeats + 1
     row["read 1"] = measure(memory.read, survey.asks(n))
     row[f"read {_CHUNK}"] = measure(memory.read, survey.asks(n, chunk=_CHUNK))

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from tqdm import tqdm
 
 from vmem_ros.benchmarking.building import VIEWS_PER_ROOM, Building
+from vmem_ros.benchmarking.outcome import Row
 from vmem_ros.geometry import Camera
 from vmem_ros.memory import SurfelMemory
 from vmem_ros.pointmaps import SensorDepth
@@ -57,3 +58,14 @@ class Survey:
 
     def _size(self, unit: str) -> int:
         return self.memory.n_surfels if unit == "surfel" else len(self.memory)
+
+
+def size_of(memory: SurfelMemory) -> Row:
+    """Return what a memory holds, as the first columns of a table."""
+    pictures = sum(t.nbytes for v in memory.views for t in (v.image, v.depth, v.confidence) if t is not None)
+    return {
+        "surfels": memory.n_surfels,
+        "views": len(memory),
+        "index MB": (memory.nbytes - pictures) / 1e6,
+        "pictures MB": pictures / 1e6,
+    }

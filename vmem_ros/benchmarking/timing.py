@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import torch
 
@@ -50,6 +50,19 @@ class Timing:
         }
 
 
+@dataclass(frozen=True)
+class Case(Generic[T]):
+    """What is timed: ``call`` for each of ``inputs``, which are made outside the timed part, one by one.
+
+    :param inputs: two or more; the first is a warm-up and does not count.
+    :param afterwards: called after each call, outside the timed part, e.g. to take it back.
+    """
+
+    call: Callable[[T], object]
+    inputs: Iterable[T]
+    afterwards: Callable[[], object] | None = None
+
+
 def measure(
     call: Callable[[T], object],
     inputs: Iterable[T],
@@ -57,27 +70,39 @@ def measure(
     afterwards: Callable[[], object] | None = None,
     limit_s: float = 10.0,
 ) -> Timing:
-    """Time ``call`` once for every input; the first input is a warm-up and does not count.
+    """Return the timing of one :class:`Case`.
 
-    :param inputs: two or more. Made outside the timed part, one by one.
-    :param afterwards: called after each call, outside the timed part, e.g. to take it back.
     :param limit_s: after at least three timed calls no more are made once this much time has passed.
     """
-    seconds: list[float] = []
-    end = time.perf_counter() + limit_s
-    for number, value in enumerate(inputs):
-        _wait_for_device()
-        start = time.perf_counter()
-        call(value)
-        _wait_for_device()
-        took = time.perf_counter() - start
-        if number:
-            seconds.append(took)
-        if afterwards is not None:
-            afterwards()
-        if len(seconds) >= _FEWEST and time.perf_counter() > end:
+    return measure_in_turn([Case(call, inputs, afterwards)], limit_s=limit_s)[0]
+
+
+def measure_in_turn(cases: Sequence[Case[T]], *, limit_s: float = 10.0) -> list[Timing]:
+    """Return the timings of cases that take turns, so that a machine that slows down slows all of them down.
+
+    :param cases: with equally many inputs.
+    :param limit_s: for each of them, see :func:`measure`.
+    """
+    seconds: list[list[float]] = [[] for _ in cases]
+    end = time.perf_counter() + limit_s * len(cases)
+    for number, values in enumerate(zip(*(case.inputs for case in cases), strict=True)):
+        for case, value, durations in zip(cases, values, seconds, strict=True):
+            duration = _duration(case.call, value)
+            if number:
+                durations.append(duration)
+            if case.afterwards is not None:
+                case.afterwards()
+        if number >= _FEWEST and time.perf_counter() > end:
             break
-    return Timing(tuple(seconds))
+    return [Timing(tuple(durations)) for durations in seconds]
+
+
+def _duration(call: Callable[[T], object], value: T) -> float:
+    _wait_for_device()
+    start = time.perf_counter()
+    call(value)
+    _wait_for_device()
+    return time.perf_counter() - start
 
 
 def figure(value: float) -> str:

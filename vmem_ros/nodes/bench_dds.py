@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+from builtin_interfaces.msg import Time
 from sensor_msgs.msg import Image
 from torch import Tensor
 from tqdm import tqdm
@@ -152,10 +153,9 @@ def _previews(client: CameraClient, poses: list[Tensor], settings: Settings) -> 
             reader.wait_for(_PREVIEW, lambda m: _distance(m, new) < _distance(m, old), timeout_s=_LIMIT_S)
 
         timing = measure(follow, range(len(poses)))
-        stamps = []
-        for _ in range(settings.pick(quick=3, normal=60)):
-            last = stamps[-1] if stamps else None
-            image = reader.wait_for(_PREVIEW, lambda m, last=last: m.header.stamp != last, timeout_s=_LIMIT_S)
+        stamps: list[Time] = []
+        while len(stamps) < settings.pick(quick=3, normal=60):
+            image = reader.wait_for(_PREVIEW, lambda m: m.header.stamp not in stamps[-1:], timeout_s=_LIMIT_S)
             stamps.append(image.header.stamp)
     seconds = (stamp_to_ns(stamps[-1]) - stamp_to_ns(stamps[0])) / 1e9
     return timing, (len(stamps) - 1) / seconds
