@@ -89,6 +89,12 @@ class TestAgainstOracle:
         oracle = check(scattered(300, 12, radius=1e-4))
         assert (oracle.ids >= 0).sum() > 20
 
+    def test_disks_as_wide_as_the_picture(self):
+        """A hand's breadth before a wall every disk is hundreds of pixels wide, and none may be cut off."""
+        near = cloud([[0.3, -0.1, 0], [0.35, 0.12, 0.1]], [[-1.0, 0.3, 0.2], [-1.0, -0.4, 0]], 0.2)
+        oracle = check(near, Camera.from_fov(400, 300, 80), look_at((0, 0, 0), (1, 0, 0)))
+        assert all((oracle.ids == i).any(dim=0).sum() > 200 for i in (0, 1))
+
     @pytest.mark.parametrize("fov", [20, 90, 150])
     def test_fields_of_view(self, fov):
         check(scattered(600, 13), Camera.from_fov(60, 44, fov), least=0.8)
