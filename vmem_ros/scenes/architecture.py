@@ -129,9 +129,7 @@ def _wall(wall: Wall, openings: list[tuple[Range, Range]], material: int, room: 
     return [*solids, piece((start, wall.along[1]), (0.0, WALL_HEIGHT))]
 
 
-def _skirting(
-    wall: Wall, room: Room, openings: list[tuple[Range, Range]], material: int, index: int
-) -> list[Solid]:
+def _skirting(wall: Wall, room: Room, openings: list[tuple[Range, Range]], material: int, index: int) -> list[Solid]:
     thickness, height = _SKIRTING
     x0, y0, x1, y1 = room.bounds
     start, end = (x0, x1) if wall.runs_along_x else (y0, y1)
@@ -140,8 +138,9 @@ def _skirting(
         if low > 0:
             continue
         solids.append(
-            wall.solid((start, along[0] - _CASING[1]), wall.proud(thickness), (0.0, height), material, index,
-                       grounded=True)
+            wall.solid(
+                (start, along[0] - _CASING[1]), wall.proud(thickness), (0.0, height), material, index, grounded=True
+            )
         )
         start = along[1] + _CASING[1]
     solids.append(wall.solid((start, end), wall.proud(thickness), (0.0, height), material, index, grounded=True))
@@ -190,9 +189,7 @@ def _window(wall: Wall, along: Range, z: Range, finish: Finish, room: int) -> li
     return solids
 
 
-def _curtains(
-    wall: Wall, room: Room, openings: list[tuple[Range, Range]], material: int, index: int
-) -> list[Solid]:
+def _curtains(wall: Wall, room: Room, openings: list[tuple[Range, Range]], material: int, index: int) -> list[Solid]:
     x0, y0, x1, y1 = room.bounds
     start, end = (x0, x1) if wall.runs_along_x else (y0, y1)
     cloth, rail = wall.proud(0.06, start=0.03), wall.proud(0.02, start=0.05)

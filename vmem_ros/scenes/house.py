@@ -92,9 +92,7 @@ class House:
         :param cutaway: without ceilings and what hangs from them, to look in from above (:meth:`plan_target`).
         """
         camera, T_world_camera = _camera_and_pose(target)
-        batch = self.render_batch(
-            camera, T_world_camera[None], supersample=supersample, cutaway=cutaway, device=device
-        )
+        batch = self.render_batch(camera, T_world_camera[None], supersample=supersample, cutaway=cutaway, device=device)
         return Rendering(batch.image[0], batch.depth[0], batch.normals[0])
 
     def render_batch(

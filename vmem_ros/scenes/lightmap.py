@@ -182,8 +182,9 @@ def _from_light(
     if not is_pane:
         jitter = torch.nn.functional.normalize(jitter, dim=-1) * 0.9
     offset = jitter * half
-    offset = torch.stack([offset[..., 0] * c - offset[..., 1] * s, offset[..., 0] * s + offset[..., 1] * c,
-                          offset[..., 2]], dim=-1)
+    offset = torch.stack(
+        [offset[..., 0] * c - offset[..., 1] * s, offset[..., 0] * s + offset[..., 1] * c, offset[..., 2]], dim=-1
+    )
     towards = shape[:3] + offset - texels.position[here][:, None]
     squared = towards.square().sum(dim=-1).clamp(min=0.01)
     towards = towards / squared.sqrt()[..., None]
@@ -208,7 +209,12 @@ def _from_light(
 
 
 def _from_sun(
-    table: SolidTable, inside: Tensor, lights: Tensor, texels: _Texels, here: Tensor, sun: Sun,
+    table: SolidTable,
+    inside: Tensor,
+    lights: Tensor,
+    texels: _Texels,
+    here: Tensor,
+    sun: Sun,
     rng: np.random.Generator,
 ) -> Tensor:
     """Return sunlight [len(here), 3]: rays towards the sun that leave the room through a pane."""
@@ -227,8 +233,14 @@ def _from_sun(
 
 
 def _gather(
-    table: SolidTable, faces: Faces, inside: Tensor, texels: _Texels, here: Tensor, rng: np.random.Generator,
-    *, beyond: int,
+    table: SolidTable,
+    faces: Faces,
+    inside: Tensor,
+    texels: _Texels,
+    here: Tensor,
+    rng: np.random.Generator,
+    *,
+    beyond: int,
 ) -> Tensor:
     """Return the texels that cosine-weighted rays from each texel hit, [len(here), samples].
 
@@ -242,8 +254,9 @@ def _gather(
     u, v = ((index + 0.5) / k + turn[..., 0]) % 1, (index * 0.618034 + turn[..., 1]) % 1
     radius, angle = u.sqrt(), 2 * math.pi * v
     normal = texels.normal[here]
-    helper = torch.where(normal[:, 2:].abs() > 0.9, torch.tensor([1.0, 0, 0], device=device),
-                         torch.tensor([0, 0, 1.0], device=device))
+    helper = torch.where(
+        normal[:, 2:].abs() > 0.9, torch.tensor([1.0, 0, 0], device=device), torch.tensor([0, 0, 1.0], device=device)
+    )
     tangent = torch.nn.functional.normalize(torch.linalg.cross(helper, normal), dim=-1)
     bitangent = torch.linalg.cross(normal, tangent)
     direction = (

@@ -28,6 +28,7 @@ _MAX_CANDIDATES = 256
 # Ray-solid tests in one pass: on a CPU what its caches hold, on a GPU what fills it.
 _TESTS_AT_ONCE = {"cpu": 1 << 16, "cuda": 1 << 25}
 
+
 def in_table_order(solids: Sequence[Solid]) -> list[Solid]:
     """Return solids in the order that tables need: aligned boxes, turned boxes, curved solids."""
     return sorted(solids, key=lambda s: 2 if s.shape != "box" else int(not _is_aligned(s)))

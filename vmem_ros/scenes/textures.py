@@ -273,7 +273,7 @@ def _rug(texture: Texture, rng: np.random.Generator) -> Tensor:
     edge = 1 - torch.maximum(x.abs(), y.abs())
     ground, second, third = texture.colours[:3]
     n = texture.detail
-    diamond = (((x.abs() * n) % 1 - 0.5).abs() + ((y.abs() * n) % 1 - 0.5).abs())
+    diamond = ((x.abs() * n) % 1 - 0.5).abs() + ((y.abs() * n) % 1 - 0.5).abs()
     image = mix(ground, second, (diamond < 0.24).float())
     image = mix(image, third, (diamond < 0.1).float())
     rings = x.abs() * float(rng.uniform(0.8, 1.3)) + y.abs()
