@@ -17,7 +17,7 @@ from vmem_ros.evaluation.plan import Plan
 from vmem_ros.evaluation.shot import Shot
 from vmem_ros.memory.surfels import SurfelCloud
 
-_MARGIN, _GAP, _CELL = 28, 10, 272
+_WIDTH, _MARGIN, _GAP = 1456, 28, 10
 _HEADER = 340
 
 
@@ -44,14 +44,14 @@ def write_contact_sheet(
     columns = ["asked pose", "preview, from memory alone", "generated view", "confidence"]
     if with_truth:
         columns.insert(3, "truth, never shown to it")
-    cell = (_CELL, round(_CELL * shots[0].view.camera.height / shots[0].view.camera.width))
-    width = 2 * _MARGIN + len(columns) * (_CELL + _GAP) - _GAP
+    step = (_WIDTH - 2 * _MARGIN + _GAP) // len(columns)
+    cell = (step - _GAP, round((step - _GAP) * shots[0].view.camera.height / shots[0].view.camera.width))
     chosen = np.unique(np.linspace(0, len(shots) - 1, min(rows, len(shots))).round().astype(int))
     row_height = cell[1] + 34
-    sheet = Image.new("RGB", (width, _HEADER + 40 + len(chosen) * row_height + _MARGIN), PAPER)
+    sheet = Image.new("RGB", (_WIDTH, _HEADER + 40 + len(chosen) * row_height + _MARGIN), PAPER)
     draw = ImageDraw.Draw(sheet)
 
-    plan_size = (2 * _CELL + _GAP, _HEADER - 2 * _MARGIN)
+    plan_size = (554, _HEADER - 2 * _MARGIN)
     overview = Plan(surfels, everything, size=plan_size).image(robot=robot, path=path_poses, numbers=True)
     sheet.paste(picture(overview), (_MARGIN, _MARGIN))
     _write_header(draw, _MARGIN + plan_size[0] + 3 * _GAP, title, facts, observed=len(robot))
@@ -59,13 +59,13 @@ def write_contact_sheet(
     small = Plan(surfels, everything, size=cell)
     top = _HEADER
     for i, name in enumerate(columns):
-        draw.text((_MARGIN + i * (_CELL + _GAP), top), name, INK, font(15, "bold"))
-    draw.line([(_MARGIN, top + 24), (width - _MARGIN, top + 24)], fill=RULE)
+        draw.text((_MARGIN + i * step, top), name, INK, font(15, "bold"))
+    draw.line([(_MARGIN, top + 24), (_WIDTH - _MARGIN, top + 24)], fill=RULE)
     for row, index in enumerate(chosen):
         shot, y = shots[index], top + 32 + row * row_height
         panels = [picture(small.image(robot=robot, here=shot.view.T_world_camera)), *_panels(shot, cell, with_truth)]
         for i, panel in enumerate(panels):
-            sheet.paste(panel, (_MARGIN + i * (_CELL + _GAP), y))
+            sheet.paste(panel, (_MARGIN + i * step, y))
         draw.text((_MARGIN, y + cell[1] + 5), _caption(shot, index, len(shots)), MUTED, font(13))
     sheet.save(path)
 
@@ -81,7 +81,7 @@ def _write_header(
         y += 27
     y = _HEADER - _MARGIN - 56
     draw.line([(x, y + 9), (x + 26, y + 9)], fill=ROBOT, width=3)
-    draw.text((x + 36, y), f"where a real camera was ({observed} views)", INK, font(14))
+    draw.text((x + 36, y), f"where a real camera was ({observed} view{'s' * (observed != 1)})", INK, font(14))
     draw.line([(x + 330, y + 9), (x + 356, y + 9)], fill=ASKED, width=3)
     draw.text((x + 366, y), "poses that were asked for", INK, font(14))
     ramp(draw, (x, y + 34, x + 110, y + 48), CONFIDENCE_RAMP)
