@@ -10,7 +10,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from vmem_ros.evaluation.colours import CONFIDENCE_RAMP, confidence_overlay
+from vmem_ros.evaluation.colours import CONFIDENCE_RAMP, confidence_overlay, depth_colours
 from vmem_ros.evaluation.drawing import ASKED, INK, MUTED, PAPER, ROBOT, RULE, font, picture, placeholder, ramp
 from vmem_ros.evaluation.metrics import psnr
 from vmem_ros.evaluation.plan import Plan
@@ -105,7 +105,7 @@ def _caption(shot: Shot, index: int, n: int) -> str:
 def write_animation(
     path: Path, shots: Sequence[Shot], *, surfels: SurfelCloud, robot: Tensor, frames_per_s: float = 8.0
 ) -> None:
-    """Write the path as an animation that repeats: map, preview, view, truth if known, confidence.
+    """Write the path as an animation that repeats: map, preview, view, truth if known, confidence, depth.
 
     :param path: ending in ``.gif`` (opens everywhere) or ``.webp`` (a fifth of the size).
     """
@@ -114,10 +114,15 @@ def write_animation(
     cell = (240, round(240 * camera.height / camera.width))
     plan = Plan(surfels, torch.cat([poses, robot]), size=cell)
     with_truth = any(s.truth is not None for s in shots)
-    names = ["asked pose", "from memory alone", "generated", *(["truth"] if with_truth else []), "confidence"]
+    names = ["asked pose", "from memory alone", "generated", *(["truth"] if with_truth else []), "confidence", "depth"]
+    near_m, far_m = _depth_range(shots)
     frames = []
     for shot in shots:
         panels = [picture(plan.image(robot=robot, here=shot.view.T_world_camera)), *_panels(shot, cell, with_truth)]
+        if shot.view.depth is None:
+            panels.append(placeholder(cell, "unknown"))
+        else:
+            panels.append(picture(depth_colours(shot.view.depth, near_m=near_m, far_m=far_m), cell))
         frame = Image.new("RGB", (len(panels) * (cell[0] + 4) - 4, cell[1] + 22), PAPER)
         draw = ImageDraw.Draw(frame)
         for i, (panel, name) in enumerate(zip(panels, names, strict=True)):
@@ -127,6 +132,16 @@ def write_animation(
     if path.suffix.lower() == ".gif":
         frames = _with_one_palette(frames)
     frames[0].save(path, save_all=True, append_images=frames[1:], duration=round(1000 / frames_per_s), loop=0)
+
+
+def _depth_range(shots: Sequence[Shot]) -> tuple[float, float]:
+    """Return one range of depth for all views, without the nearest and the farthest few pixels."""
+    depths = [shot.view.depth[::8, ::8] for shot in shots if shot.view.depth is not None]
+    known = torch.cat([depth[torch.isfinite(depth)] for depth in depths]) if depths else torch.empty(0)
+    if not len(known):
+        return 0.5, 10.0
+    near_m, far_m = (float(known.quantile(q)) for q in (0.02, 0.98))
+    return near_m, max(far_m, 1.01 * near_m)
 
 
 def _with_one_palette(frames: Sequence[Image.Image]) -> list[Image.Image]:
