@@ -17,6 +17,7 @@ import numpy as np
 import rclpy
 import torch
 from geometry_msgs.msg import PoseStamped
+from rcl_interfaces.srv import GetParameters
 from rclpy.client import Client
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.qos import QoSProfile
@@ -26,6 +27,7 @@ from rooms import box_view
 from vmem_ros.geometry import Camera, look_at
 from vmem_ros.nodes.client import CameraClient
 from vmem_ros.nodes.conversions import header, link_from_camera, pose_to_message
+from vmem_ros.nodes.interface import NODE_NAME
 from vmem_ros.types import View
 
 HERE = Path(__file__).resolve().parent
@@ -168,7 +170,28 @@ class Probe:
         client = self.node.create_client(service_type, name)
         self._executor.wake()
         assert client.wait_for_service(timeout_sec=WAIT_S), name
+        self._be_known()
         return client
+
+    def _be_known(self) -> None:
+        """Wait until the camera node knows every client made so far.
+
+        A client sees a service before the service sees the client, and an answer sent in between is lost. Endpoints
+        become known in the order in which they were made, so an answer to a later client settles it for all.
+        """
+        latest = self.node.create_client(GetParameters, f"/vmem/{NODE_NAME}/get_parameters")
+        self._executor.wake()
+        assert latest.wait_for_service(timeout_sec=WAIT_S)
+        answers = []
+
+        def answered() -> bool:
+            answers.append(latest.call_async(GetParameters.Request()))
+            end = time.monotonic() + 1.0
+            while time.monotonic() < end and not any(future.done() for future in answers):
+                time.sleep(0.005)
+            return any(future.done() for future in answers)
+
+        until(answered, "the camera node to know the probe")
 
     def call(self, client: Client, request: Any) -> Any:
         """Return the response to a request."""
