@@ -5,6 +5,7 @@ import torch
 
 from vmem_ros.geometry import Camera, invert, look_at, pixel_rays, transform
 from vmem_ros.memory import SurfelMemoryConfig
+from vmem_ros.memory.growable import BLOCK
 from vmem_ros.memory.occlusion import NEAR
 from vmem_ros.memory.splatting import Splat, splat
 from vmem_ros.memory.surfels import SurfelCloud, SurfelStore
@@ -206,6 +207,6 @@ def test_blocks_are_bounded_however_they_were_appended():
     assert torch.equal(store.blocks.centre, at_once.blocks.centre)
     assert torch.equal(store.blocks.radius, at_once.blocks.radius)
     for number, (centre, radius) in enumerate(zip(store.blocks.centre, store.blocks.radius, strict=True)):
-        block = whole.select(torch.arange(number * 1024, min((number + 1) * 1024, 3333)))
+        block = whole.select(torch.arange(number * BLOCK, min((number + 1) * BLOCK, 3333)))
         assert ((block.position - centre).norm(dim=-1) <= radius + 1e-6).all()
         assert store.blocks.largest[number] == block.radius.max()

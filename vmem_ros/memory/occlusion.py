@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import max_pool2d
+from torch.nn.functional import avg_pool2d, max_pool2d
 
 from vmem_ros.geometry import Camera
 from vmem_ros.memory import zbuffer
@@ -13,16 +13,23 @@ from vmem_ros.memory import zbuffer
 NEAR = 0.02
 # Pixels a side of the finest level.
 _TILE = 8
+# Share of a tile that must be covered to hide what is behind. The rest is mostly gaps between surfels of one surface,
+# through which the next room should not be seen anyway.
+_COVERED = 0.75
 
 
 class OcclusionPyramid:
-    """The farthest seen depth in every square of 8, 16, 32, ... pixels; infinite while a pixel in it has none.
+    """The farthest seen depth in every square of 8, 16, 32, ... pixels; infinite while too little of it is covered.
 
     :param buffer: [H * W], see :mod:`vmem_ros.memory.zbuffer`. Imagined surfels hide nothing.
     """
 
     def __init__(self, buffer: Tensor, camera: Camera) -> None:
-        level = max_pool2d(zbuffer.seen_depth_of(buffer).view(1, 1, *camera.size), _TILE, ceil_mode=True)
+        depth = zbuffer.seen_depth_of(buffer).view(1, 1, *camera.size)
+        seen = torch.isfinite(depth)
+        share = avg_pool2d(seen.float(), _TILE, ceil_mode=True, count_include_pad=False)
+        farthest = max_pool2d(torch.where(seen, depth, 0.0), _TILE, ceil_mode=True)
+        level = torch.where(share >= _COVERED, farthest, torch.inf)
         levels = [level]
         while max(level.shape[-2:]) > 1:
             level = max_pool2d(level, 2, ceil_mode=True)

@@ -12,6 +12,8 @@ from vmem_ros.types import PointMap
 #: Weight of the obliqueness-free part in the radius, alpha in the paper.
 ALPHA = 0.2
 _FEWEST_PER_SIDE = 16
+# Side of a patch in surfels: a patch is a block.
+_PATCH = 16
 
 
 def surfel_radius(depth: Tensor, cosine: Tensor, focal: float) -> Tensor:
@@ -48,10 +50,13 @@ def sample_surfels(
     device = point_map.points.device
     v = ((torch.arange(rows, device=device) + 0.5) * (camera.height / rows)).long()
     u = ((torch.arange(columns, device=device) + 0.5) * (camera.width / columns)).long()
-    pixel = (v[:, None] * camera.width + u[None, :]).flatten()
+    # In square patches rather than row by row: surfels that are stored together should lie together.
+    patch_row, patch_column = (torch.arange(n, device=device) // _PATCH for n in (rows, columns))
+    order = torch.argsort((patch_row[:, None] * columns + patch_column).flatten(), stable=True)
+    pixel = (v[:, None] * camera.width + u[None, :]).flatten()[order]
 
     points = point_map.points.reshape(-1, 3)[pixel]
-    normals = normals_from_points(point_map.points, rows=v, columns=u).reshape(-1, 3)
+    normals = normals_from_points(point_map.points, rows=v, columns=u).reshape(-1, 3)[order]
     confidence = point_map.confidence.flatten()[pixel]
     keep = torch.isfinite(normals).all(dim=-1) & torch.isfinite(points).all(dim=-1) & (confidence >= min_confidence)
     points, normals, pixel = points[keep], normals[keep], pixel[keep]

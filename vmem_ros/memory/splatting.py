@@ -17,11 +17,11 @@ from vmem_ros.memory.occlusion import NEAR, OcclusionPyramid
 from vmem_ros.memory.surfels import Blocks, SurfelCloud
 
 # Blocks drawn before the first look at what they hide.
-_FIRST_BLOCKS = 64
+_FIRST_BLOCKS = 256
 # Disks whose cosine is smaller are seen from behind or edge-on: of these float32 cannot tell where they are.
 _EDGE_ON = 2e-3
 # Blocks whose surfels are tested at once.
-_BLOCKS_AT_ONCE = 32
+_BLOCKS_AT_ONCE = 128
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,27 +46,28 @@ def splat(surfels: SurfelCloud, blocks: Blocks, camera: Camera, T_surfels_camera
     device = surfels.position.device
     buffer = zbuffer.empty_buffer(camera.height * camera.width, device)
     T_camera_surfels = invert(T_surfels_camera)
-    for part in _front_to_back(blocks, camera, T_camera_surfels, scale, buffer):
-        draw_disks(_visible(surfels, blocks, part, camera, T_camera_surfels, scale), camera, buffer)
+    for part, occlusion in _front_to_back(blocks, camera, T_camera_surfels, scale, buffer):
+        draw_disks(_visible(surfels, blocks, part, camera, T_camera_surfels, scale, occlusion), camera, buffer)
     ids, depth = zbuffer.ids_of(buffer), zbuffer.depth_of(buffer, empty=torch.nan)
     return Splat(ids.view(camera.size), depth.view(camera.size))
 
 
 def _front_to_back(
     blocks: Blocks, camera: Camera, T_camera_surfels: Tensor, scale: float, buffer: Tensor
-) -> Iterator[Tensor]:
+) -> Iterator[tuple[Tensor, OcclusionPyramid | None]]:
     """Yield the numbers of the blocks that can show in the picture, nearest first, in parts that grow.
 
-    What lies behind the surfaces drawn so far is left out before each part, so rooms behind walls cost nothing.
+    With each part, after the first, comes what is drawn so far; blocks behind it are left out, so rooms behind walls
+    cost next to nothing.
     """
     centre = transform(T_camera_surfels, blocks.centre)
     # The sphere must hold the disks as they are drawn.
     radius = blocks.radius + _drawn_radius(blocks.largest, centre[:, 2] + blocks.radius, camera, scale)
     inside = _in_view(centre, radius, camera)
     order = inside[torch.argsort(centre[inside, 2] - radius[inside])]
-    size = _FIRST_BLOCKS
+    size, occlusion = _FIRST_BLOCKS, None
     while len(order):
-        yield order[:size]
+        yield order[:size], occlusion
         order = order[size:]
         size *= 2
         if len(order):
@@ -92,7 +93,13 @@ def _in_view(centre: Tensor, radius: Tensor, camera: Camera) -> Tensor:
 
 
 def _visible(
-    surfels: SurfelCloud, blocks: Blocks, chosen: Tensor, camera: Camera, T_camera_surfels: Tensor, scale: float
+    surfels: SurfelCloud,
+    blocks: Blocks,
+    chosen: Tensor,
+    camera: Camera,
+    T_camera_surfels: Tensor,
+    scale: float,
+    occlusion: OcclusionPyramid | None,
 ) -> Disks:
     """Return the disks of the chosen blocks that can cover a pixel, in the camera frame."""
     out = []
@@ -116,8 +123,11 @@ def _visible(
         number, centre, reach = (t.index_select(0, kept) for t in (number, centre, reach))
         normal = surfels.normal.index_select(0, number) @ R.T
         cosine = -(normal * centre).sum(dim=-1) / torch.linalg.vector_norm(centre, dim=-1)
-        facing = (cosine > _EDGE_ON).nonzero().squeeze(1)
-        number, centre, normal, reach = (t.index_select(0, facing) for t in (number, centre, normal, reach))
+        shown = cosine > _EDGE_ON
+        if occlusion is not None:
+            shown &= ~occlusion.hides(centre, reach)
+        front = shown.nonzero().squeeze(1)
+        number, centre, normal, reach = (t.index_select(0, front) for t in (number, centre, normal, reach))
         tag = zbuffer.tags(number, surfels.provenance.index_select(0, number) > 0)
         out.append((tag, centre, normal, reach))
     return Disks(*(torch.cat(column) for column in zip(*out, strict=True)))
