@@ -57,6 +57,18 @@ def pytest_ignore_collect(collection_path: Path) -> "bool | None":
     return None
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give tests across processes a second try: discovery on a busy machine may lose a first message.
+
+    A rerun is listed in the summary; what fails twice fails. Without pytest-rerunfailures there is no second try.
+    """
+    if not config.pluginmanager.hasplugin("rerunfailures"):
+        return
+    for item in items:
+        if "ros" in item.path.parts or item.path.name == "test_demo.py":
+            item.add_marker(pytest.mark.flaky(reruns=1))
+
+
 @pytest.fixture(scope="session")
 def reference_dir() -> Path:
     """Folder of the arrays computed from the published implementation; skips the test where it is absent."""
