@@ -155,6 +155,7 @@ def main(args: list[str] | None = None) -> int:
     while not stop.is_set():
         executor.spin_once(timeout_sec=_SIGNAL_POLL_S)
     node.destroy_node()
+    executor.shutdown()  # here, or the interpreter collects its guard conditions in any order and complains
     rclpy.try_shutdown()
     return 0
 
