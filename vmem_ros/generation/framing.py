@@ -1,0 +1,57 @@
+"""The size a network works at, and pictures on the way there and back."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from vmem_ros.geometry import Camera
+from vmem_ros.types import Projection
+
+# A resized pixel counts as seen when at least half of its footprint is.
+_LEAST_SEEN = 0.5
+
+
+def working_size(camera: Camera, *, multiple: int, max_side: int | None = None) -> tuple[int, int]:
+    """Return (height, width) near a camera's size, both multiples of ``multiple``.
+
+    :param max_side: bound on both; a larger camera is scaled down at about its own aspect ratio.
+    :raises ValueError: ``max_side`` is less than ``multiple``.
+    """
+    if max_side is not None and max_side < multiple:
+        raise ValueError(
+            f"max_side must be at least {multiple}, the smallest size that the model can draw, got {max_side}"
+        )
+    scale = 1.0 if max_side is None else min(1.0, max_side / max(camera.size))
+    most = None if max_side is None else max_side // multiple * multiple
+
+    def nearest(side: int) -> int:
+        rounded = max(multiple, round(side * scale / multiple) * multiple)
+        return rounded if most is None else min(rounded, most)
+
+    height, width = camera.size
+    return nearest(height), nearest(width)
+
+
+def resize_image(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return an image [H, W, 3] uint8 in another (height, width); same field of view, no aliasing."""
+    if tuple(image.shape[:2]) == size:
+        return image
+    channels_first = image.permute(2, 0, 1)[None].float()
+    resized = torch.nn.functional.interpolate(channels_first, size, mode="bicubic", antialias=True)
+    return resized[0].permute(1, 2, 0).round().clamp(0, 255).to(torch.uint8)
+
+
+def resize_projection(projection: Projection, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Return image [h, w, 3] uint8 and seen mask [h, w] bool of a projection in another (height, width).
+
+    Only seen pixels are averaged, so that the black of holes does not bleed into their borders.
+    """
+    if tuple(projection.seen.shape) == size:
+        return projection.image, projection.seen
+    seen = projection.seen.float()[None, None]
+    share = torch.nn.functional.interpolate(seen, size, mode="bilinear", antialias=True)
+    color = projection.image.permute(2, 0, 1)[None].float() * seen
+    mean = torch.nn.functional.interpolate(color, size, mode="bilinear", antialias=True) / share.clamp(min=1e-6)
+    kept = share[0, 0] >= _LEAST_SEEN
+    return (mean[0].permute(1, 2, 0).round().clamp(0, 255) * kept[..., None]).to(torch.uint8), kept
