@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from diffusers import DPMSolverMultistepScheduler, EulerDiscreteScheduler
 from torch import Tensor
 
+from vmem_ros.generation.caching import TaylorCache
+
 #: Returns the estimate of the clean latents, as :class:`~vmem_ros.generation.denoising.Denoiser` does.
 Denoise = Callable[[Tensor, Tensor, float], Tensor]
 
@@ -30,7 +32,11 @@ class SamplingStep:
 
 
 def sample(
-    denoise: Denoise, scheduler: EulerDiscreteScheduler | DPMSolverMultistepScheduler, noise: Tensor
+    denoise: Denoise,
+    scheduler: EulerDiscreteScheduler | DPMSolverMultistepScheduler,
+    noise: Tensor,
+    *,
+    cache: TaylorCache | None = None,
 ) -> Iterator[SamplingStep]:
     """Yield each step on the way from noise to clean latents; stop asking for more to stop sampling.
 
@@ -39,12 +45,18 @@ def sample(
     :param denoise: estimates the clean latents.
     :param scheduler: from :func:`~vmem_ros.generation.schedules.sampling_scheduler`, fresh for each call.
     :param noise: [N, C, h, w] of unit variance. Whatever its type, all states are float32.
+    :param cache: extrapolates the estimate at steps where it says that no evaluation is due; a new one for each call.
     """
     latents = noise.float() * scheduler.init_noise_sigma
     for index, timestep in enumerate(scheduler.timesteps):
         # Euler keeps clean + sigma * noise, DPM-Solver the same divided by sqrt(sigma^2 + 1), as networks see it.
         visible = scheduler.scale_model_input(latents, timestep)
-        clean = denoise(visible, timestep, scheduler.sigmas[index].item())
+        if cache is not None and not cache.due(index):
+            clean = cache.predict(index)
+        else:
+            clean = denoise(visible, timestep, scheduler.sigmas[index].item())
+            if cache is not None:
+                cache.update(index, clean)
         (latents, *_) = scheduler.step(clean, timestep, latents, return_dict=False)
         step = SamplingStep(index, timestep, latents, clean)
         yield step

@@ -23,6 +23,8 @@ from vmem_ros.errors import ModelError
 #: How the noise levels are walked: ``published`` is Euler over equal index distances, as the weights were released;
 #: ``fast`` is DPM-Solver++(2M) over equal ratios of sigma.
 Sampler = Literal["published", "fast"]
+#: Denoising steps where a caller does not say.
+DEFAULT_STEPS: dict[Sampler, int] = {"published": 50, "fast": 15}
 
 _TRAIN_STEPS = 1000
 _BETA_RANGE = (5e-6, 0.012)
