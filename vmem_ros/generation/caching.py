@@ -9,6 +9,7 @@ polynomial, which is exact for polynomials and for steps of any spacing.
 from __future__ import annotations
 
 from collections import deque
+from itertools import pairwise
 from typing import Literal, get_args
 
 from torch import Tensor
@@ -78,7 +79,7 @@ class TaylorCache:
                 break
             differences = [
                 (newer - older) / (steps[i] - steps[i + order])
-                for i, (newer, older) in enumerate(zip(differences, differences[1:], strict=False))
+                for i, (newer, older) in enumerate(pairwise(differences))
             ]
             prediction = prediction + factor * differences[0]
         return prediction

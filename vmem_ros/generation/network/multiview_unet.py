@@ -126,9 +126,9 @@ class MultiviewUNet(ModelMixin, ConfigMixin, PeftAdapterMixin):
         )
         self.output_blocks = nn.ModuleList([layers(stage) for stage in architecture.outputs])
         self.out = nn.Sequential(
-            nn.GroupNorm(NORM_GROUPS, model_channels),
+            nn.GroupNorm(NORM_GROUPS, architecture.outputs[-1].out_channels),
             nn.SiLU(),
-            nn.Conv2d(model_channels, out_channels, 3, padding=1),
+            nn.Conv2d(architecture.outputs[-1].out_channels, out_channels, 3, padding=1),
         )
         self.projection_in: nn.Conv2d | None = None
         if projection_channels:

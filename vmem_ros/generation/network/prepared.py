@@ -65,7 +65,7 @@ class PreparedConditioning:
 
     @property
     def num_bytes(self) -> int:
-        """Bytes of the tensors held; at full size, for 8 frames at 72 x 72 in 16 bits, 0.7 GB."""
+        """Bytes of the tensors held; at full size, for 8 frames at 72 x 72 in 16 bits, 0.8 GB."""
         return sum(tensor.numel() * tensor.element_size() for tensor in self._tensors())
 
     def select(self, first: int, count: int = 1) -> PreparedConditioning:
