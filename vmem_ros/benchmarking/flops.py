@@ -41,6 +41,7 @@ def count_flops(call: Callable[[], object]) -> FlopCount:
         call()
     by_kind: dict[Kind, int] = dict.fromkeys(("convolution", "linear", "attention"), 0)
     for operator, flops in counter.get_flop_counts()["Global"].items():
+        # What else is counted are the fused attention kernels, under several names.
         by_kind[_KINDS.get(operator.__name__, "attention")] += flops
     return FlopCount(by_kind)
 

@@ -50,7 +50,8 @@ class MultiviewUNet(ModelMixin, ConfigMixin, PeftAdapterMixin):
     :param dense_in_channels: channels of the dense conditioning, the Pluecker map.
     :param projection_channels: channels that follow the others in the input and hold what a memory renders at each
         camera (4 latents, 1 seen-mask), or 0. They enter through a convolution of their own that starts at zero, so
-        a checkpoint without it loads with just that missing, and behaves as before until it is trained.
+        a checkpoint without it loads with just that missing, and behaves as before until it is trained:
+        ``from_pretrained(folder, projection_channels=5, low_cpu_mem_usage=False)``.
     :raises ModelError: for a configuration that cannot be built.
     """
 
