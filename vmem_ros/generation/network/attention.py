@@ -1,9 +1,10 @@
 """Softmax attention, with the kernel chosen by the number of keys.
 
-Fused (flash) kernels work in tiles of 64 to 128 queries and keys. The time-mix attention of a chunk has 8 of each, once
-for every pixel and head: a tile of 128 is then 1/256 full, and at full size those tiles add up to 7 % of the work of the
-whole network, for 0.02 % of its arithmetic. Two batched matrix products have no such padding, and the score matrix that
-a fused kernel exists to avoid is small. With many keys the score matrix is what costs, and the fused kernel wins.
+Fused (flash) kernels work in tiles of 64 to 128 queries and keys. The time-mix attention of a chunk has 8 of each,
+once for every pixel and head: a tile of 128 is then 1/256 full, and at full size those tiles add up to 7 % of the
+work of the whole network, for 0.02 % of its arithmetic. Two batched matrix products have no such padding, and the
+score matrix that a fused kernel exists to avoid is small. With many keys the score matrix is what costs, and the
+fused kernel wins.
 """
 
 from __future__ import annotations
