@@ -6,7 +6,8 @@ import torch
 from diffusers import AutoencoderKL
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from vmem_ros.generation import MultiviewUNet
+from vmem_ros.generation import MultiviewUNet, VMemPipeline
+from vmem_ros.generation.schedules import published_scheduler
 
 UNET = {
     "model_channels": 32,
@@ -53,3 +54,8 @@ def tiny_image_encoder(seed: int = 0, *, projection_dim: int = 48) -> CLIPVision
         patch_size=56,
     )
     return CLIPVisionModelWithProjection(config).eval().requires_grad_(False)
+
+
+def tiny_pipeline(seed: int = 0) -> VMemPipeline:
+    """Return a pipeline of the models above; images have sides that are multiples of 16."""
+    return VMemPipeline(tiny_unet(seed), tiny_vae(seed), tiny_image_encoder(seed), published_scheduler())

@@ -221,11 +221,13 @@ class World:
 
     def _finish(self, view: View, projection: Projection) -> View:
         """Composite a generated view and note which of its pixels a real camera once saw."""
-        image = view.image
         if self.composite == "remembered":
-            image = composite_remembered(image, projection)
+            image = composite_remembered(view.image, projection)
+            if not torch.equal(image, view.image):
+                # The encodings are those of another picture now.
+                view = dataclasses.replace(view, image=image, latent=None, embedding=None)
         real = (projection.confidence - IMAGINED_CONFIDENCE).clamp(min=0) / (1 - IMAGINED_CONFIDENCE)
-        return dataclasses.replace(view, image=image, confidence=real)
+        return dataclasses.replace(view, confidence=real)
 
 
 def _confidence_of_stored(view: View) -> Tensor:

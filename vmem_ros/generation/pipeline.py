@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from diffusers import DiffusionPipeline, ModelMixin, SchedulerMixin
+from diffusers import AutoencoderKL, DiffusionPipeline, ModelMixin, SchedulerMixin
 from diffusers.image_processor import VaeImageProcessor
 from diffusers.utils import BaseOutput
 from diffusers.utils.torch_utils import randn_tensor
@@ -20,6 +20,8 @@ from transformers import CLIPVisionModelWithProjection
 from vmem_ros.generation import pipeline_checks as checks
 from vmem_ros.generation.autoencoding import decode, downsampling, encode, pixels
 from vmem_ros.generation.caching import TaylorCache
+from vmem_ros.generation.checkpoints import OnBytes, unet_from_original
+from vmem_ros.generation.components import load_component
 from vmem_ros.generation.conditioning import Conditioning, normalise_poses, projection_channels
 from vmem_ros.generation.denoising import Denoiser
 from vmem_ros.generation.framing import resize_image, resize_projection
@@ -28,7 +30,7 @@ from vmem_ros.generation.image_embedding import embed
 from vmem_ros.generation.lora import LoraMixin
 from vmem_ros.generation.network import MultiviewUNet
 from vmem_ros.generation.sampling import sample
-from vmem_ros.generation.schedules import DEFAULT_STEPS, Sampler, sampling_scheduler
+from vmem_ros.generation.schedules import DEFAULT_STEPS, Sampler, published_scheduler, sampling_scheduler
 from vmem_ros.geometry import Camera, as_pose
 from vmem_ros.types import Projection
 
@@ -93,6 +95,38 @@ class VMemPipeline(LoraMixin, DiffusionPipeline):
     def from_pretrained(cls, source: Path | str, **options: Any) -> VMemPipeline:
         """Return the pipeline that ``save_pretrained`` wrote; as in diffusers, but safetensors only."""
         return super().from_pretrained(source, **{"use_safetensors": True, **options})
+
+    @classmethod
+    def from_original(
+        cls,
+        weights: Path | str,
+        *,
+        vae: AutoencoderKL | Path | str,
+        image_encoder: CLIPVisionModelWithProjection | Path | str,
+        config: Mapping[str, Any] | None = None,
+        torch_dtype: torch.dtype = torch.float32,
+        allow_download: bool = False,
+        on_bytes: OnBytes | None = None,
+    ) -> VMemPipeline:
+        """Return the pipeline of a published checkpoint file, on the CPU.
+
+        :param weights: ``vmem_weights.pth`` (:func:`~vmem_ros.generation.checkpoints.load_original`).
+        :param vae: autoencoder of Stable Diffusion 2.1, or where it is
+            (:func:`~vmem_ros.generation.components.load_component`, as ``allow_download``). The file has none of its
+            own, and the repository that its authors took it from has left the Hub.
+        :param image_encoder: CLIP ViT-H/14 with projection, or where it is.
+        :param config: see :func:`~vmem_ros.generation.checkpoints.unet_from_original`, as ``on_bytes``.
+        :param torch_dtype: of all parts that are loaded.
+        :raises ModelError: a file or part cannot be read, or the parts do not fit together.
+        """
+        if isinstance(vae, (str, Path)):
+            vae = load_component(AutoencoderKL, vae, torch_dtype=torch_dtype, allow_download=allow_download)
+        if isinstance(image_encoder, (str, Path)):
+            image_encoder = load_component(
+                CLIPVisionModelWithProjection, image_encoder, torch_dtype=torch_dtype, allow_download=allow_download
+            )
+        unet = unet_from_original(weights, config=config, torch_dtype=torch_dtype, on_bytes=on_bytes)
+        return cls(unet, vae, image_encoder, published_scheduler(), published_offset=True)
 
     @property
     def interrupt(self) -> bool:

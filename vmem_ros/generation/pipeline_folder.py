@@ -1,0 +1,159 @@
+"""A pipeline as a folder, in the format of diffusers: read with named errors, written whole or not at all."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from safetensors import SafetensorError
+
+from vmem_ros.errors import ModelError
+from vmem_ros.generation.components import load_component, quiet_libraries
+from vmem_ros.generation.pipeline import VMemPipeline
+
+_INDEX = "model_index.json"
+# A folder names the classes it is made of; only these packages are imported for it.
+_LIBRARIES = ("diffusers", "transformers", "vmem_ros")
+_MAX_SHARD = "2GB"
+
+
+def read_pipeline(
+    source: Path | str, *, torch_dtype: torch.dtype = torch.float32, allow_download: bool = False
+) -> VMemPipeline:
+    """Return the pipeline of a folder that ``save_pretrained`` or ``vmem convert`` wrote, on the CPU.
+
+    :param source: the folder, or ``owner/name`` of a repository on the Hugging Face Hub.
+    :param allow_download: fetch the repository; otherwise only folders and the Hub's cache are read.
+    :raises ModelError: not there, another kind of pipeline, or a part that is truncated, incomplete or misfit.
+    """
+    folder = _local_folder(source, allow_download=allow_download)
+    parts = {}
+    for name, (library, class_name) in _parts(folder).items():
+        try:
+            cls = getattr(importlib.import_module(library), class_name)
+        except (ImportError, AttributeError) as error:
+            raise ModelError(
+                f"{folder / _INDEX} names {library}.{class_name} as {name}, which cannot be imported ({error}): update "
+                f"vmem_ros and {library.split('.')[0]}"
+            ) from error
+        if issubclass(cls, torch.nn.Module):
+            parts[name] = load_component(cls, folder / name, torch_dtype=torch_dtype)
+    try:
+        with quiet_libraries():
+            return VMemPipeline.from_pretrained(folder, local_files_only=True, **parts)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ModelError(f"{folder} cannot be loaded as a pipeline: {error}") from error
+
+
+def write_pipeline(pipeline: VMemPipeline, folder: Path, *, notice: str = "", overwrite: bool = False) -> int:
+    """Write a pipeline folder and return its size in bytes; a reader never sees half of one.
+
+    The parts are written beside ``folder`` and renamed when they are on the disk.
+
+    :param notice: text of a file ``NOTICE`` in the folder; empty: none.
+    :param overwrite: replace a pipeline that is there. Anything else is never replaced.
+    :raises ModelError: ``folder`` exists, its parent does not, or the disk is full; nothing has changed then.
+    """
+    folder = folder.absolute()
+    check_writable(folder, overwrite=overwrite)
+    try:
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as beside:
+            new, old = Path(beside, "new"), Path(beside, "old")
+            with quiet_libraries():
+                pipeline.save_pretrained(new, safe_serialization=True, max_shard_size=_MAX_SHARD)
+            if notice:
+                (new / "NOTICE").write_text(notice, encoding="utf-8")
+            files = [path for path in new.rglob("*") if path.is_file()]
+            size = sum(path.stat().st_size for path in files)
+            for path in (*files, new):
+                _flush(path)
+            try:
+                if folder.exists():
+                    folder.rename(old)
+                new.rename(folder)
+            finally:
+                if old.exists() and not folder.exists():
+                    old.rename(folder)
+            _flush(folder.parent)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"cannot write {folder}: {error}; what was there, if anything, is unchanged") from error
+    return size
+
+
+def check_writable(folder: Path, *, overwrite: bool = False) -> None:
+    """Raise :class:`ModelError` where :func:`write_pipeline` would refuse; costs nothing, so ask before long work."""
+    if not folder.absolute().parent.is_dir():
+        raise ModelError(f"the folder {folder.absolute().parent} does not exist: create it first")
+    if not folder.exists():
+        return
+    if not overwrite:
+        raise ModelError(f"{folder} exists: choose another name, or allow overwriting")
+    if not (folder / _INDEX).is_file():
+        raise ModelError(
+            f"{folder} is no pipeline folder (it has no {_INDEX}), so it is not replaced: choose another name"
+        )
+
+
+def _local_folder(source: Path | str, *, allow_download: bool) -> Path:
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return path
+    missing = f"there is no pipeline folder {source}: make one from the published weights with `vmem convert`"
+    if path.exists():
+        raise ModelError(
+            f"{source} is a file, not a pipeline folder: make one from the published weights with `vmem convert`"
+        )
+    try:
+        # Neither pickles nor code.
+        return Path(
+            snapshot_download(
+                str(source), allow_patterns=["*.json", "*.safetensors"], local_files_only=not allow_download
+            )
+        )
+    except HFValidationError as error:
+        raise ModelError(missing) from error
+    except LocalEntryNotFoundError as error:
+        get = f"fetch a repository of that name with `hf download {source}`, or allow downloads"
+        raise ModelError(f"{missing}, or {get}") from error
+    except (OSError, HfHubHTTPError) as error:
+        raise ModelError(f"{source} cannot be downloaded: {error}") from error
+
+
+def _parts(folder: Path) -> dict[str, tuple[str, str]]:
+    """Return name: (module, class) of the parts that a pipeline folder lists."""
+    try:
+        index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ModelError(
+            f"{folder} has no {_INDEX}, so it is no pipeline folder: make one with `vmem convert`"
+        ) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"{folder / _INDEX} cannot be read: {error}") from error
+    kind = index.get("_class_name") if isinstance(index, dict) else None
+    if kind != VMemPipeline.__name__:
+        raise ModelError(f"{folder} holds a {kind}, not a {VMemPipeline.__name__}: make one with `vmem convert`")
+    listed: dict[str, Any] = {name: value for name, value in index.items() if isinstance(value, list)}
+    for name, value in listed.items():
+        if value != [None, None] and not (
+            len(value) == 2 and all(isinstance(v, str) for v in value) and value[0].split(".")[0] in _LIBRARIES
+        ):
+            raise ModelError(
+                f"{folder / _INDEX} names {value} as {name}: allowed are classes of {', '.join(_LIBRARIES)}"
+            )
+    return {name: (value[0], value[1]) for name, value in listed.items() if value[0] is not None}
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file or folder is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
