@@ -15,6 +15,7 @@ from vmem_ros.errors import VmemError
 VERBS = {
     "explore": "draw views of a photo with depth, or of a procedural house, from poses no camera visited",
     "bench": "measure what the camera costs on this machine",
+    "convert": "turn published weights into a folder that the camera's engine 'vmem' loads",
 }
 
 _EXIT_ERROR, _EXIT_INTERRUPTED = 1, 130
