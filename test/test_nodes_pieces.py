@@ -1,6 +1,7 @@
 """Parts of the node that need no running node: transforms, synchronisation, paths, results, commits, documentation."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +14,10 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from vmem_ros.msg import ErrorCode as ErrorCodeMessage
 
+from rooms import box_view
+from tiny_models import tiny_pipeline
 from vmem_ros.errors import ErrorCode, FrameError, InvalidPoseError, MemoryFullError, ModelError, WorldFileError
-from vmem_ros.geometry import geodesic_distance, invert, pose_from
+from vmem_ros.geometry import Camera, geodesic_distance, invert, look_at, pose_from
 from vmem_ros.nodes import docs, results
 from vmem_ros.nodes.commands import sample_path
 from vmem_ros.nodes.commits import CommitLog
@@ -24,6 +27,7 @@ from vmem_ros.nodes.synchroniser import Synchroniser
 from vmem_ros.nodes.teleop import motion
 from vmem_ros.nodes.transforms import TransformTree
 from vmem_ros.nodes.world_paths import world_path
+from vmem_ros.types import Target
 
 SECOND = 1_000_000_000
 
@@ -281,7 +285,7 @@ class TestEngines:
     @pytest.mark.parametrize(
         ("name", "value", "text"),
         [
-            ("engine", "unheard_of", "use reprojection, or 'module:factory' of your own"),
+            ("engine", "unheard_of", "use reprojection, vmem, or 'module:factory' of your own"),
             ("engine", "no_such_module:make", "cannot be imported: No module named 'no_such_module'"),
             ("engine", "math:make", "cannot be imported: module 'math' has no attribute 'make'"),
             ("model.device", "cuda:77", "available are cpu"),
@@ -291,6 +295,43 @@ class TestEngines:
     def test_unknown_names_are_told_what_exists(self, name: str, value: str, text: str) -> None:
         with pytest.raises(ModelError, match=text):
             build_world(self.parameters(**{name: value}))
+
+    def test_vmem_is_built_from_its_parameters_and_follows_those_of_sampling(self, tmp_path: Path) -> None:
+        tiny_pipeline().save_pretrained(tmp_path)
+        parameters = self.parameters(
+            **{
+                "engine": "vmem",
+                "model.path": str(tmp_path),
+                "model.dtype": "bfloat16",
+                "model.max_side": 32,
+                "sampling.sampler": "fast",
+                "sampling.steps": 2,
+            }
+        )
+        world = build_world(parameters)
+        assert (world.generator.name, world.generator.max_side) == ("vmem", 32)
+        assert world.generator.pipeline.unet.dtype == torch.bfloat16
+        camera = Camera.from_fov(64, 48, 80)
+        world.observe(box_view(camera, look_at((-1, 0, 0), (3, 0, 0))))
+        steps: list[int] = []
+        for wanted in (2, 3):
+            parameters["sampling.steps"] = wanted
+            target = Target(camera, look_at((-0.5, 0.1 * wanted, 0), (3, 0, 0)))
+            list(world.explore([target], on_progress=lambda progress: steps.append(progress.steps)))
+        assert steps == [2, 2, 3, 3, 3]
+
+    def test_vmem_without_a_model_or_its_packages_says_what_to_do(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with pytest.raises(ModelError, match=r"needs model\.path: the folder that `vmem convert` wrote"):
+            build_world(self.parameters(engine="vmem"))
+        with pytest.raises(ModelError, match=r"no pipeline folder .*gone: make one .* with `vmem convert`"):
+            build_world(self.parameters(engine="vmem", **{"model.path": str(tmp_path / "gone")}))
+        for module in [name for name in sys.modules if name.startswith("vmem_ros.generation.")]:
+            monkeypatch.delitem(sys.modules, module)
+        monkeypatch.setitem(sys.modules, "diffusers", None)
+        with pytest.raises(ModelError, match=r"needs a package .*diffusers.*: pip install diffusers transformers"):
+            build_world(self.parameters(engine="vmem", **{"model.path": str(tmp_path)}))
 
 
 def test_documentation_is_current() -> None:

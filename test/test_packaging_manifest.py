@@ -18,8 +18,8 @@ ROSDEP_KEYS = {
     *("python3-hypothesis", "python3-matplotlib", "python3-numpy", "python3-opencv", "python3-pil", "python3-pytest"),
     *("python3-pytest-timeout", "python3-scipy", "python3-torch", "python3-tqdm", "python3-yaml"),
 }
-# Without a rosdep key (safetensors) or with one that only pip serves (rosbags): docs/install.md has the command.
-PIP_ONLY = {"safetensors", "rosbags"}
+# Without a rosdep key, or with one that only pip serves: docs/install.md has the command.
+PIP_ONLY = {"safetensors", "rosbags", "diffusers", "transformers", "huggingface_hub", "peft"}
 ROSDEP_OF_MODULE = {
     **{"cv2": "python3-opencv", "PIL": "python3-pil", "yaml": "python3-yaml"},
     **{name: f"python3-{name}" for name in ("hypothesis", "matplotlib", "numpy", "pytest", "scipy", "torch", "tqdm")},

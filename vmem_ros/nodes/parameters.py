@@ -78,9 +78,19 @@ PARAMETERS = {
         Parameter(
             "engine",
             "reprojection",
-            "what draws new views: 'reprojection' (what memory shows, holes inpainted), or your own generator as "
-            "'module:factory', see vmem_ros.nodes.engines",
+            "what draws new views: 'reprojection' (what memory shows, holes inpainted), 'vmem' (the multi-view "
+            "diffusion network of model.path), or your own generator as 'module:factory', see vmem_ros.nodes.engines",
             read_only=True,
+        ),
+        Parameter(
+            "model.path",
+            "",
+            "pipeline of engine 'vmem': a folder (`vmem convert` makes one from published weights), or owner/name on "
+            "the Hugging Face Hub",
+            read_only=True,
+        ),
+        Parameter(
+            "model.allow_download", False, "fetch model.path from the Hub if it is not on this machine", read_only=True
         ),
         Parameter("model.device", "cpu", "where tensors live: 'cpu', 'cuda' or 'cuda:N'", read_only=True),
         Parameter(
@@ -90,6 +100,28 @@ PARAMETERS = {
             limits=(0, 1024),
             read_only=True,
         ),
+        Parameter(
+            "model.dtype",
+            "auto",
+            "numbers of the network: 'auto' is bfloat16 on a GPU and float32 on a CPU",
+            choices=("auto", "float32", "bfloat16", "float16"),
+            read_only=True,
+        ),
+        Parameter(
+            "model.compile",
+            False,
+            "compile the network (engine 'vmem'): the first views take minutes longer, all others less",
+            read_only=True,
+        ),
+        Parameter(
+            "model.max_side",
+            0,
+            "largest side in pixels at which the network works; larger views are drawn smaller and enlarged; 0: any",
+            limits=(0, 4096),
+            read_only=True,
+        ),
+        Parameter("model.lora", "", "LoRA weights for engine 'vmem': a file or folder; empty: none", read_only=True),
+        Parameter("model.lora_scale", 1.0, "how strongly model.lora acts", limits=(-10.0, 10.0), read_only=True),
         Parameter("autostart", True, "configure and activate without a lifecycle manager", read_only=True),
         Parameter("world_frame_id", "map", "fixed frame of the world (z up)", read_only=True),
         Parameter("frame_prefix", "vmem", "prefix of the camera's frame names", read_only=True),
@@ -126,6 +158,22 @@ PARAMETERS = {
         Parameter(
             "camera.seed", -1, "seed of generation where a request names none; -1: random", limits=(-1, _INT_MAX)
         ),
+        Parameter(
+            "sampling.sampler",
+            "published",
+            "how engine 'vmem' removes noise: 'published' (Euler, as the weights were released) or 'fast' "
+            "(DPM-Solver++ over log-spaced noise levels)",
+            choices=("published", "fast"),
+        ),
+        Parameter(
+            "sampling.steps", 0, "denoising steps of a chunk; 0: 50 for 'published', 15 for 'fast'", limits=(0, 1000)
+        ),
+        Parameter(
+            "sampling.guidance_scale", 2.0, "strength of guidance; 1: none, at half the cost", limits=(1.0, 20.0)
+        ),
+        Parameter("sampling.guidance_min", 1.2, "strength where a view is close to a reference", limits=(1.0, 20.0)),
+        Parameter("sampling.guidance_low", 0.0, "lowest noise level (sigma) with guidance", limits=(0.0, 1000.0)),
+        Parameter("sampling.guidance_high", 1000.0, "highest noise level (sigma) with guidance", limits=(0.0, 1000.0)),
         Parameter("camera.chunk", 4, "views generated together", limits=(1, 64), read_only=True),
         Parameter("camera.references", 4, "remembered views given to the generator", limits=(1, 64), read_only=True),
         Parameter(
@@ -180,6 +228,9 @@ def check(values: Mapping[str, Any]) -> str | None:
         Camera.from_fov(values["camera.width"], values["camera.height"], values["camera.fov_deg"])
     except InvalidCameraError as error:
         return f"camera.width, camera.height and camera.fov_deg do not make a camera: {error}"
+    low, high = values["sampling.guidance_low"], values["sampling.guidance_high"]
+    if low > high:
+        return f"sampling.guidance_low = {low:g} must not exceed sampling.guidance_high = {high:g}"
     if not values["world_frame_id"]:
         return "world_frame_id must not be empty (default 'map')"
     prefix, followed = values["frame_prefix"], values["follow_frame"]
