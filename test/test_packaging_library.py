@@ -14,7 +14,7 @@ from test_packaging_manifest import ROOT
 
 # Lower floors first; a module imports from its own floor and those below.
 FLOORS = (
-    {"errors", "types", "protocols", "geometry"},
+    {"errors", "types", "protocols", "geometry", "process"},
     {"memory", "pointmaps", "generation", "scenes"},
     {"world", "world_file"},
     {"nodes", "evaluation", "training", "benchmarking", "cli"},

@@ -19,7 +19,7 @@ ROSDEP_KEYS = {
     *("python3-pytest-timeout", "python3-scipy", "python3-torch", "python3-tqdm", "python3-yaml"),
 }
 # Without a rosdep key, or with one that only pip serves: docs/install.md has the command.
-PIP_ONLY = {"safetensors", "rosbags", "diffusers", "transformers", "huggingface_hub", "peft"}
+PIP_ONLY = {"safetensors", "rosbags", "diffusers", "transformers", "huggingface_hub", "peft", "accelerate"}
 ROSDEP_OF_MODULE = {
     **{"cv2": "python3-opencv", "PIL": "python3-pil", "yaml": "python3-yaml"},
     **{name: f"python3-{name}" for name in ("hypothesis", "matplotlib", "numpy", "pytest", "scipy", "torch", "tqdm")},

@@ -25,8 +25,8 @@ if [ "$_vmem_distro" = jazzy ]; then
 else
   export FASTDDS_DEFAULT_PROFILES_FILE=${FASTDDS_DEFAULT_PROFILES_FILE:-$_vmem_root/config/fastdds.xml}
 fi
-# torch's threads would spin at barriers and starve whatever else runs on the same cores: here, always something does.
-export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}
+# torch's threads would spin at barriers and starve whatever else runs on the same cores (vmem_ros/process.py).
+[ -n "${OMP_WAIT_POLICY-}" ] || export GOMP_SPINCOUNT=${GOMP_SPINCOUNT:-1000}
 # rclpy refuses to start without a folder for its logs.
 [ -n "${HOME-}${ROS_LOG_DIR-}${ROS_HOME-}" ] || export ROS_LOG_DIR=$_vmem_root/log/ros
 unset _vmem_root _vmem_distro _vmem_suffix

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from vmem_ros import __version__
 from vmem_ros.errors import VmemError
+from vmem_ros.process import keep_freed_memory, set_thread_waiting
 
 #: Verb: what it does. ``vmem_ros.cli.<verb>`` has ``add_arguments(parser)`` and ``run(args)``.
 VERBS = {
@@ -35,8 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("verb", metavar="VERB", choices=VERBS, help=f"one of: {', '.join(VERBS)}")
     parser.add_argument("rest", metavar="...", nargs=argparse.REMAINDER, help="arguments of the verb")
     given = parser.parse_args(arguments)
-    # Read when torch is imported. Threads that wait in a loop for each other starve whatever else the machine does.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    set_thread_waiting(os.environ, alone=True)
+    keep_freed_memory()
     verb = importlib.import_module(f"vmem_ros.cli.{given.verb}")
     verb_parser = argparse.ArgumentParser(prog=f"vmem {given.verb}", description=verb.__doc__)
     verb.add_arguments(verb_parser)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 #: Rows are allocated in multiples of this, so that they can always be seen as whole blocks.
-BLOCK = 256
+BLOCK = 32
 
 
 class GrowableTensor:

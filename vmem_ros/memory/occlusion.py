@@ -19,7 +19,10 @@ _COVERED = 0.75
 
 
 class OcclusionPyramid:
-    """The farthest seen depth in every square of 8, 16, 32, ... pixels; infinite while too little of it is covered.
+    """The farthest seen depth around every square of 8, 16, 32, ... pixels; infinite while too little is covered.
+
+    Around means in the square and its eight neighbours, so one look-up answers for everything that reaches no farther
+    from its centre than the side of a square.
 
     :param buffer: [H * W], see :mod:`vmem_ros.memory.zbuffer`. Imagined surfels hide nothing.
     """
@@ -36,36 +39,29 @@ class OcclusionPyramid:
             levels.append(level)
         device = buffer.device
         self._camera = camera
-        self._farthest = torch.cat([each.flatten() for each in levels])
-        self._rows = torch.tensor([each.shape[-2] for each in levels], device=device)
-        self._columns = torch.tensor([each.shape[-1] for each in levels], device=device)
-        sizes = self._rows * self._columns
-        self._start = sizes.cumsum(0) - sizes
+        self._farthest = torch.cat([max_pool2d(each, 3, stride=1, padding=1).flatten() for each in levels])
+        columns = torch.tensor([each.shape[-1] for each in levels])
+        sizes = torch.tensor([each.numel() for each in levels])
+        self._columns, self._start = columns.to(device), (sizes.cumsum(0) - sizes).to(device)
 
     def hides(self, centre: Tensor, radius: Tensor) -> Tensor:
-        """Return [n] bool: the sphere, in the camera frame, lies behind everything drawn in the square around it.
+        """Return [n] bool: the sphere, in the camera frame, lies behind everything drawn in the squares around it.
 
-        A sphere's picture is covered by at most 2 x 2 squares of the level whose squares are as wide as the picture.
+        What of the sphere is outside the picture is hidden anyway.
         """
-        x, y, z = centre.unbind(-1)
-        nearest = z - radius
-        behind_camera = nearest <= NEAR
-        safe = nearest.clamp(min=NEAR)
-        spans = []
-        for focal, middle, ratio, count in (
-            (self._camera.fx, self._camera.cx, x / z, self._columns[0]),
-            (self._camera.fy, self._camera.cy, y / z, self._rows[0]),
-        ):
-            half = focal * radius * (1 + ratio.abs()) / safe
-            at = focal * ratio + middle
-            first, last = (((at + side * half) / _TILE).floor() for side in (-1, 1))
-            spans.append([edge.clamp(min=torch.zeros_like(count), max=count - 1).long() for edge in (first, last)])
-        (left, right), (top, bottom) = spans
-        width = torch.maximum(right - left, bottom - top) + 1
-        level = torch.ceil(torch.log2(width.float())).long().clamp(max=len(self._start) - 1)
-        farthest = torch.zeros_like(z)
-        for row in (top >> level, bottom >> level):
-            for column in (left >> level, right >> level):
-                square = self._start[level] + row * self._columns[level] + column
-                farthest = torch.maximum(farthest, self._farthest[square])
-        return ~behind_camera & (nearest > farthest)
+        camera, (x, y, z) = self._camera, centre.unbind(-1)
+        nearest, z = z - radius, z.clamp(min=NEAR)
+        x, y = x / z, y / z
+        # Along either axis a sphere's picture ends at most radius / nearest * (1 + |tangent|) from its centre.
+        reach = (1 + torch.maximum(x.abs(), y.abs())) * radius / nearest.clamp(min=NEAR)
+        tiles = reach * (max(camera.fx, camera.fy) / _TILE)
+        level = torch.log2(tiles.clamp_(min=1)).ceil_().long().clamp_(max=len(self._start) - 1)
+        column, row = (
+            (tangent * (focal / _TILE) + middle / _TILE).clamp_(0, (side - 1) / _TILE).long() >> level
+            for tangent, focal, middle, side in (
+                (x, camera.fx, camera.cx, camera.width),
+                (y, camera.fy, camera.cy, camera.height),
+            )
+        )
+        square = self._start.index_select(0, level) + row * self._columns.index_select(0, level) + column
+        return (nearest > NEAR) & (nearest > self._farthest.index_select(0, square))

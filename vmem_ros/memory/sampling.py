@@ -12,8 +12,8 @@ from vmem_ros.types import PointMap
 #: Weight of the obliqueness-free part in the radius, alpha in the paper.
 ALPHA = 0.2
 _FEWEST_PER_SIDE = 16
-# Side of a patch in surfels: a patch is a block.
-_PATCH = 16
+# Rows and columns of a patch of surfels: a patch is a block.
+_PATCH = (4, 8)
 
 
 def surfel_radius(depth: Tensor, cosine: Tensor, focal: float) -> Tensor:
@@ -51,7 +51,9 @@ def sample_surfels(
     v = ((torch.arange(rows, device=device) + 0.5) * (camera.height / rows)).long()
     u = ((torch.arange(columns, device=device) + 0.5) * (camera.width / columns)).long()
     # In square patches rather than row by row: surfels that are stored together should lie together.
-    patch_row, patch_column = (torch.arange(n, device=device) // _PATCH for n in (rows, columns))
+    patch_row, patch_column = (
+        torch.arange(n, device=device) // side for n, side in zip((rows, columns), _PATCH, strict=True)
+    )
     order = torch.argsort((patch_row[:, None] * columns + patch_column).flatten(), stable=True)
     pixel = (v[:, None] * camera.width + u[None, :]).flatten()[order]
 

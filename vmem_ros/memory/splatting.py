@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -17,11 +16,9 @@ from vmem_ros.memory.occlusion import NEAR, OcclusionPyramid
 from vmem_ros.memory.surfels import Blocks, SurfelCloud
 
 # Blocks drawn before the first look at what they hide.
-_FIRST_BLOCKS = 256
+_FIRST_BLOCKS = 128
 # Disks whose cosine is smaller are seen from behind or edge-on: of these float32 cannot tell where they are.
 _EDGE_ON = 2e-3
-# Blocks whose surfels are tested at once.
-_BLOCKS_AT_ONCE = 128
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +45,8 @@ def splat(surfels: SurfelCloud, blocks: Blocks, camera: Camera, T_surfels_camera
     buffer = zbuffer.empty_buffer(camera.height * camera.width, device)
     T_camera_surfels = invert(T_surfels_camera)
     for part, occlusion in _front_to_back(blocks, camera, T_camera_surfels, scale, buffer):
-        draw_disks(_visible(surfels, blocks, part, camera, T_camera_surfels, scale, occlusion), camera, buffer)
+        disks = _facing(blocks, part, len(surfels), camera, T_camera_surfels, scale)
+        draw_disks(disks if occlusion is None else _unhidden(disks, occlusion), camera, buffer)
     ids, depth = zbuffer.ids_of(buffer), zbuffer.depth_of(buffer, empty=torch.nan)
     return Splat(ids.view(camera.size), depth.view(camera.size))
 
@@ -93,42 +91,27 @@ def _in_view(centre: Tensor, radius: Tensor, camera: Camera) -> Tensor:
     return (centre @ planes.T > -radius[:, None]).all(dim=-1).nonzero().squeeze(1)
 
 
-def _visible(
-    surfels: SurfelCloud,
-    blocks: Blocks,
-    chosen: Tensor,
-    camera: Camera,
-    T_camera_surfels: Tensor,
-    scale: float,
-    occlusion: OcclusionPyramid | None,
+def _facing(
+    blocks: Blocks, chosen: Tensor, n_surfels: int, camera: Camera, T_camera_surfels: Tensor, scale: float
 ) -> Disks:
-    """Return the disks of the chosen blocks that can cover a pixel, in the camera frame."""
-    out = []
-    device = chosen.device
-    R = T_camera_surfels[:3, :3].to(device=device, dtype=torch.float32)
-    for part in chosen.split(_BLOCKS_AT_ONCE):
-        centre = transform(T_camera_surfels, blocks.position.index_select(0, part).view(-1, 3))
-        radius = blocks.reach.index_select(0, part).flatten()
-        number = (part[:, None] * BLOCK + torch.arange(BLOCK, device=device)).flatten()
-        x, y, z = centre.unbind(-1)
-        reach = _drawn_radius(radius, z, camera, scale)
-        inside = (z > NEAR) & (number < len(surfels))
-        for along, side, focal, principal in (
-            (x, camera.width, camera.fx, camera.cx),
-            (y, camera.height, camera.fy, camera.cy),
-        ):
-            # Half the image plane at z = 1, seen from its middle, and the disk's reach there.
-            middle, half = (side / 2 - principal) / focal, side / (2 * focal)
-            inside &= (along - middle * z).abs() < half * z + math.hypot(1, half + abs(middle)) * reach
-        kept = inside.nonzero().squeeze(1)
-        number, centre, reach = (t.index_select(0, kept) for t in (number, centre, reach))
-        normal = surfels.normal.index_select(0, number) @ R.T
-        cosine = -(normal * centre).sum(dim=-1) / torch.linalg.vector_norm(centre, dim=-1)
-        shown = cosine > _EDGE_ON
-        if occlusion is not None:
-            shown &= ~occlusion.hides(centre, reach)
-        front = shown.nonzero().squeeze(1)
-        number, centre, normal, reach = (t.index_select(0, front) for t in (number, centre, normal, reach))
-        tag = zbuffer.tags(number, surfels.provenance.index_select(0, number) > 0)
-        out.append((tag, centre, normal, reach))
-    return Disks(*(torch.cat(column) for column in zip(*out, strict=True)))
+    """Return the disks of the chosen blocks that face the camera, in the camera frame."""
+    surfels = blocks.surfels
+    number = (chosen[:, None] * BLOCK + torch.arange(BLOCK, device=chosen.device)).flatten()
+    centre = transform(T_camera_surfels, surfels.position.index_select(0, chosen)).view(-1, 3)
+    R = T_camera_surfels[:3, :3].to(centre)
+    normal = (surfels.normal.index_select(0, chosen) @ R.T).view(-1, 3)
+    facing = (normal * centre).sum(dim=-1) < -_EDGE_ON * torch.linalg.vector_norm(centre, dim=-1)
+    kept = (facing & (centre[:, 2] > NEAR) & (number < n_surfels)).nonzero().squeeze(1)
+    number, centre, normal = (t.index_select(0, kept) for t in (number, centre, normal))
+    radius, provenance = (
+        column.index_select(0, chosen).flatten().index_select(0, kept)
+        for column in (surfels.radius, surfels.provenance)
+    )
+    tag = zbuffer.tags(number, provenance > 0)
+    return Disks(tag, centre, normal, _drawn_radius(radius, centre[:, 2], camera, scale))
+
+
+def _unhidden(disks: Disks, occlusion: OcclusionPyramid) -> Disks:
+    """Return the disks that are not behind what is drawn already."""
+    kept = (~occlusion.hides(disks.centre, disks.radius)).nonzero().squeeze(1)
+    return Disks(*(column.index_select(0, kept) for column in vars(disks).values()))

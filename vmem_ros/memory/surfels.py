@@ -45,15 +45,14 @@ class Blocks(NamedTuple):
 
     :param centre: [B, 3] and ``radius`` [B]: bounding sphere of the surfels' centres in each block.
     :param largest: [B] radius of the largest surfel in each block.
-    :param position: [B, BLOCK, 3] and ``reach`` [B, BLOCK]: centres and radii of the surfels. Block b holds the
-        surfels ``b * BLOCK`` and up; those beyond the number of surfels have no meaning.
+    :param surfels: their columns, [B, BLOCK, ...]. Block b holds the surfels ``b * BLOCK`` and up; those beyond the
+        number of surfels have no meaning.
     """
 
     centre: Tensor
     radius: Tensor
     largest: Tensor
-    position: Tensor
-    reach: Tensor
+    surfels: SurfelCloud
 
 
 class SurfelStore:
@@ -80,7 +79,7 @@ class SurfelStore:
         """The surfels in blocks; a view on the storage, valid until the next change."""
         return Blocks(
             self._block_centre.data, self._block_radius.data, self._block_largest.data,
-            self._columns["position"].blocks, self._columns["radius"].blocks,
+            SurfelCloud(**{name: column.blocks for name, column in self._columns.items()}),
         )  # fmt: skip
 
     @property

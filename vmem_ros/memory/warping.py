@@ -9,12 +9,13 @@ is tried instead. The work depends on the target size, not on the history.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from vmem_ros.geometry import Camera, invert, pixel_rays
+from vmem_ros.geometry import Camera, pixel_rays
+from vmem_ros.memory.view_stack import Look, ViewStack
 from vmem_ros.types import View
 
 # Depths agree within 2 %; beyond, the view saw another surface.
@@ -74,21 +75,22 @@ def best_views(views: Sequence[View], saw: Tensor, points: Tensor, T_frame_views
 def warp_views(views: Sequence[View], first: Tensor, camera: Camera, T_world_camera: Tensor, depth: Tensor) -> Warped:
     """Fetch colours for the target pixels whose z-depth [H, W] is known (NaN elsewhere).
 
-    :param views: views with depth, on the device of ``depth``. Loops run over them; there are K, not the history.
+    :param views: views with depth, on the device of ``depth``.
     :param first: [H, W] int64: which view each pixel asks first, -1 for none.
     """
-    answers = _Answers(pixel_rays(camera, device=depth.device).view(-1, 3), depth.flatten().clone())
-    T_view_target = [(invert(v.T_world_camera) @ T_world_camera).tolist() for v in views]
-    looks = list(zip(range(len(views)), views, T_view_target, strict=True))
-    assigned = first.flatten()
-    for number, view, T in looks:
-        answers.ask(number, view, T, (assigned == number).nonzero().squeeze(1))
+    size = camera.size
+    if not views:
+        nothing, nowhere = torch.zeros_like(depth), torch.zeros_like(depth, dtype=torch.bool)
+        return Warped(nothing[..., None].expand(*size, 3), depth, nothing, nowhere, nowhere)
+    stack = ViewStack(views, T_world_camera, depth.device)
+    answers = _Answers(stack, pixel_rays(camera, device=depth.device).view(-1, 3), depth.flatten())
+    answers.ask_first(first.flatten())
     # Whoever got no answer asks all views in turn, the most voted first.
-    answers.ask_all(looks, torch.isfinite(answers.depth).logical_and_(answers.view < 0).nonzero().squeeze(1))
+    answers.ask_all((torch.isfinite(answers.depth) & (answers.view < 0)).nonzero().squeeze(1))
     refuted = (answers.view < 0) & torch.isfinite(answers.behind)
     answers.depth = torch.where(refuted, answers.behind, answers.depth)
-    answers.ask_all(looks, refuted.nonzero().squeeze(1))
-    found, size = answers.view >= 0, camera.size
+    answers.ask_all(refuted.nonzero().squeeze(1))
+    found = answers.view >= 0
     color, provenance = answers.fetch(views)
     return Warped(
         color=color.view(*size, 3),
@@ -99,81 +101,74 @@ def warp_views(views: Sequence[View], first: Tensor, camera: Camera, T_world_cam
     )
 
 
-@dataclass(eq=False)
 class _Answers:
     """Which view answers at each of the P target pixels, and where in it."""
 
-    rays: Tensor  # [P, 3] with z = 1
-    depth: Tensor  # [P] asked depth
-    view: Tensor = field(init=False)  # [P] int64 number of the view, or -1
-    u: Tensor = field(init=False)  # [P] float32 pixel in that view, centres at +0.5
-    v: Tensor = field(init=False)
-    behind: Tensor = field(init=False)  # [P] smallest depth that a view saw behind the asked one, or infinite
+    def __init__(self, stack: ViewStack, rays: Tensor, depth: Tensor) -> None:
+        self._stack = stack
+        self._rays = rays.T.contiguous()  # [3, P] with z = 1
+        self.depth = depth  # [P] asked depth, NaN where nothing is asked
+        # [P] smallest depth that a view saw behind the asked one, or infinite
+        self.behind = torch.full_like(depth, torch.inf)
 
-    def __post_init__(self) -> None:
-        self.view = torch.full_like(self.depth, -1, dtype=torch.int64)
-        self.u, self.v = torch.zeros_like(self.depth), torch.zeros_like(self.depth)
-        self.behind = torch.full_like(self.depth, torch.inf)
+    def ask_first(self, number: Tensor) -> None:
+        """Let every pixel ask the view of its own [P], where that is not -1."""
+        asked = number.clamp(min=0)
+        points = [self._rays[0] * self.depth, self._rays[1] * self.depth, self.depth]
+        look = self._stack.look(asked, points)
+        agrees = ((look.ratio - 1).abs() <= _TOLERANCE) & (number >= 0)
+        self.view = torch.where(agrees, asked, -1)  # [P] int64 number of the view, or -1
+        self.u, self.v = look.u, look.v  # [P] float32 pixel in that view, centres at +0.5
+        self._note_behind(look, asked, number >= 0, torch.arange(len(number), device=number.device))
 
-    def ask(self, number: int, view: View, T_view_target: list[list[float]], pixels: Tensor) -> None:
-        """Ask one view about some pixels [n] and note where it agrees and where it looked through."""
-        if not len(pixels):
-            return
-        assert view.depth is not None, "only views with depth can be warped"
-        z = self.depth.index_select(0, pixels)
-        x, y = (self.rays.index_select(0, pixels)[:, axis] * z for axis in (0, 1))
-        px, py, pz = (r[0] * x + r[1] * y + r[2] * z + r[3] for r in T_view_target[:3])
-        u, v, _ = _pixels(view.camera, (px, py, pz))
-        inside = (pz > 0) & (u >= 0) & (u < view.camera.width) & (v >= 0) & (v < view.camera.height)
-        u, v = torch.where(inside, u, 0.0), torch.where(inside, v, 0.0)
-        ratio = view.depth.flatten().index_select(0, v.long() * view.camera.width + u.long()) / pz
-        agrees = (inside & ((ratio - 1).abs() <= _TOLERANCE)).nonzero().squeeze(1)
-        where = pixels.index_select(0, agrees)
-        self.view.index_fill_(0, where, number)
-        self.u.index_copy_(0, where, u.index_select(0, agrees))
-        self.v.index_copy_(0, where, v.index_select(0, agrees))
-        if view.source == "generated":
-            return  # its depth is partly invented, and proves nothing
-        through = (inside & (ratio > 1 + _TOLERANCE) & torch.isfinite(ratio)).nonzero().squeeze(1)
-        where = pixels[through]
-        # The surface that the view saw instead, as a depth in the target: z of (ratio * p - centre) turned back.
-        moved = torch.zeros_like(ratio[through])
-        for p, r in zip((px, py, pz), T_view_target, strict=False):
-            moved += (p[through] * ratio[through] - r[3]) * r[2]
-        moved = torch.where(moved > z[through], moved, torch.inf)
-        self.behind[where] = torch.minimum(self.behind[where], moved)
-
-    def ask_all(self, looks: Sequence[tuple[int, View, list[list[float]]]], pixels: Tensor) -> None:
+    def ask_all(self, pixels: Tensor) -> None:
         """Ask the views one after the other, each about the pixels [n] that none before it answered."""
-        for number, view, T_view_target in looks:
-            self.ask(number, view, T_view_target, pixels)
-            pixels = pixels[self.view[pixels] < 0]
+        for each in range(len(self._stack)):
+            if not len(pixels):
+                return
+            z = self.depth.index_select(0, pixels)
+            points = [self._rays[0].index_select(0, pixels) * z, self._rays[1].index_select(0, pixels) * z, z]
+            number = torch.full_like(pixels, each)
+            look = self._stack.look(number, points)
+            agrees = (look.ratio - 1).abs() <= _TOLERANCE
+            where = agrees.nonzero().squeeze(1)
+            answered = pixels.index_select(0, where)
+            self.view.index_fill_(0, answered, each)
+            self.u.index_copy_(0, answered, look.u.index_select(0, where))
+            self.v.index_copy_(0, answered, look.v.index_select(0, where))
+            self._note_behind(look, number, ~agrees, pixels)
+            pixels = pixels.index_select(0, (~agrees).nonzero().squeeze(1))
+
+    def _note_behind(self, look: Look, number: Tensor, asked: Tensor, pixels: Tensor) -> None:
+        """Remember what views saw behind the points [n] at ``pixels`` [n] that they looked through."""
+        # The depth of a generated view is partly invented, and proves nothing.
+        through = (look.ratio > 1 + _TOLERANCE) & torch.isfinite(look.ratio) & asked & self._stack.observed[number]
+        through = through.nonzero().squeeze(1)
+        if not len(through):
+            return
+        pixels, number = pixels.index_select(0, through), number.index_select(0, through)
+        ratio, z = look.ratio.index_select(0, through), self.depth.index_select(0, pixels)
+        # The surface that the view saw instead, as a depth in the target: z of R^T (ratio * (R p + t) - t).
+        R_z, t = (
+            self._stack.T_view_target[:, 2].index_select(1, number),
+            self._stack.T_view_target[:, 3].index_select(1, number),
+        )
+        behind = ratio * z + (ratio - 1) * (R_z * t).sum(dim=0)
+        behind = torch.where(behind > z, behind, torch.inf)
+        self.behind.scatter_reduce_(0, pixels, behind, "amin")
 
     def fetch(self, views: Sequence[View]) -> tuple[Tensor, Tensor]:
         """Return colours [P, 3] float32 in 0..255 and provenance [P] of the pixels that were answered, else 0."""
-        color, provenance = torch.zeros_like(self.rays), torch.zeros_like(self.depth)
-        for number, view in enumerate(views):
-            pixels = (self.view == number).nonzero().squeeze(1)
-            u, v = self.u.index_select(0, pixels), self.v.index_select(0, pixels)
-            color.index_copy_(0, pixels, _bilinear(view.image, u, v))
-            if view.confidence is None:
-                provenance.index_fill_(0, pixels, 1.0)
-            else:
-                nearest = v.long() * view.camera.width + u.long()
-                provenance.index_copy_(0, pixels, view.confidence.flatten().index_select(0, nearest))
-        return color, provenance
+        number, answered = self.view.clamp(min=0), self.view >= 0
+        color = self._stack.colors([view.image for view in views], number, self.u, self.v)
+        seen = [
+            torch.ones(v.camera.size, device=self.depth.device) if v.confidence is None else v.confidence for v in views
+        ]
+        provenance = self._stack.nearest(seen, number, self.u, self.v)
+        return color * answered[:, None], provenance * answered
 
 
 def _pixels(camera: Camera, point: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
     """Return (u, v, z) of points given as x, y, z, without checks."""
     x, y, z = point
     return (camera.fx * x + float(camera.K[0, 1]) * y) / z + camera.cx, camera.fy * y / z + camera.cy, z
-
-
-def _bilinear(image: Tensor, u: Tensor, v: Tensor) -> Tensor:
-    """Return colours [n, 3] float32 of an image [H, W, 3] at pixel coordinates with centres at +0.5."""
-    height, width = image.shape[:2]
-    grid = torch.stack([u * (2 / width) - 1, v * (2 / height) - 1], dim=-1)[None, None]
-    planes = image.permute(2, 0, 1).float()[None]
-    sampled = torch.nn.functional.grid_sample(planes, grid, padding_mode="border", align_corners=False)
-    return sampled[0, :, 0].T.contiguous()

@@ -42,10 +42,13 @@ def ids_of(buffer: Tensor) -> Tensor:
 
 def depth_of(buffer: Tensor, *, empty: float) -> Tensor:
     """Return [pixels] float32 depths, ``empty`` where there is nothing."""
-    depth = ((buffer >> 32) & 0x7FFFFFFF).int().view(torch.float32)
-    return torch.where(buffer == EMPTY, empty, depth)
+    return torch.where(buffer == EMPTY, empty, _depth_bits(buffer).view(torch.float32))
 
 
 def seen_depth_of(buffer: Tensor) -> Tensor:
     """Return [pixels] float32 depths of surfels that a camera has seen; infinite where there is none."""
-    return torch.where(buffer < 0, depth_of(buffer, empty=torch.inf), torch.inf)
+    return torch.where(buffer < 0, _depth_bits(buffer).view(torch.float32), torch.inf)
+
+
+def _depth_bits(buffer: Tensor) -> Tensor:
+    return (buffer >> 32).int().bitwise_and_(0x7FFFFFFF)

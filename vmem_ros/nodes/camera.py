@@ -34,6 +34,7 @@ from vmem_ros.nodes.services import Services
 from vmem_ros.nodes.status import StatusTopic
 from vmem_ros.nodes.teleop import Follow, Teleop
 from vmem_ros.nodes.world_paths import world_path
+from vmem_ros.process import keep_freed_memory
 from vmem_ros.world import World
 
 _STOP_TIMEOUT_S = 10.0
@@ -145,6 +146,7 @@ def main(args: list[str] | None = None) -> int:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
+    keep_freed_memory()
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     node = CameraNode()
     executor = SingleThreadedExecutor()

@@ -24,6 +24,7 @@ from vmem_ros.evaluation.tour_options import add_tour_options, tour_from_options
 from vmem_ros.nodes.demo_processes import Processes, ProcessFailedError
 from vmem_ros.nodes.demo_robot import DEMO_HOUSE
 from vmem_ros.nodes.interface import NAMESPACE
+from vmem_ros.process import set_thread_waiting
 
 _ROBOT_LIMIT_S, _PLANNER_LIMIT_S = 180.0, 420.0
 #: Set for the camera node: every answer is drawn anew, so that loop figures mean something; every robot view is taken.
@@ -66,8 +67,7 @@ def environment() -> dict[str, str]:
     """Return the environment of the demo's processes: a domain of its own that never leaves this machine."""
     out = {k: v for k, v in os.environ.items() if k not in ("ROS_LOCALHOST_ONLY", "ROS_STATIC_PEERS")}
     out["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    # Several processes compute at once: threads that wait in a loop for each other would take the cores from the rest.
-    out.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    set_thread_waiting(out, alone=False)
     out.setdefault("ROS_DOMAIN_ID", str(random.randint(1, 100)))
     profile = Path(get_package_share_directory("vmem_ros")) / "config" / "fastdds.xml"
     # Jazzy reads the first name only, Kilted prefers the second.
