@@ -170,17 +170,20 @@ class SurfelMemory:
             return self._nothing(target)
         rendered = self._index.render(target, scale=self.config.splat_scale)
         seen, depth = rendered.ids >= 0, rendered.depth
-        ids = rendered.ids.clamp(min=0)
-        color = cloud.color.index_select(0, ids.flatten()).view(*ids.shape, 3).float()
-        provenance = cloud.provenance[ids]
+        image = torch.zeros(*seen.shape, 3, dtype=torch.uint8, device=self.device)
+        provenance = torch.zeros_like(depth)
+        unanswered = seen
         if self.config.detail == "pixels":
             warped = self._warp(rendered, target)
-            color = torch.where(warped.found[..., None], warped.color, color)
-            provenance = torch.where(warped.found, warped.provenance, provenance)
-            depth = torch.where(warped.found, warped.depth, depth)
+            image, provenance, depth = warped.image, warped.provenance, warped.depth
             seen = seen & ~warped.refuted
+            unanswered = seen & ~warped.found
+        where = unanswered.flatten().nonzero().squeeze(1)
+        ids = rendered.ids.flatten().index_select(0, where)
+        image.view(-1, 3).index_copy_(0, where, cloud.color.index_select(0, ids))
+        provenance.view(-1).index_copy_(0, where, cloud.provenance.index_select(0, ids))
         return Projection(
-            image=torch.where(seen[..., None], color.round().clamp(0, 255), 0.0).to(torch.uint8),
+            image=image,
             depth=torch.where(seen, depth, torch.nan),
             seen=seen,
             ids=torch.where(seen, rendered.ids, -1),

@@ -32,14 +32,14 @@ _UNSEEN_COST = 1e4
 class Warped:
     """Answers of the views at every target pixel.
 
-    :param color: [H, W, 3] float32 in 0..255, zero where ``found`` is false.
+    :param image: [H, W, 3] uint8, zero where ``found`` is false.
     :param depth: [H, W] float32: as given where found, or the depth behind a refuted surface where that was found.
     :param provenance: [H, W] float32, 1 where a real camera saw the pixel.
     :param found: [H, W] bool: at least one view confirms the surface.
     :param refuted: [H, W] bool: no view confirms a surface here, and at least one saw through it.
     """
 
-    color: Tensor
+    image: Tensor
     depth: Tensor
     provenance: Tensor
     found: Tensor
@@ -80,8 +80,9 @@ def warp_views(views: Sequence[View], first: Tensor, camera: Camera, T_world_cam
     """
     size = camera.size
     if not views:
-        nothing, nowhere = torch.zeros_like(depth), torch.zeros_like(depth, dtype=torch.bool)
-        return Warped(nothing[..., None].expand(*size, 3), depth, nothing, nowhere, nowhere)
+        nowhere = torch.zeros_like(depth, dtype=torch.bool)
+        black = torch.zeros(*size, 3, dtype=torch.uint8, device=depth.device)
+        return Warped(black, depth, torch.zeros_like(depth), nowhere, nowhere)
     stack = ViewStack(views, T_world_camera, depth.device)
     answers = _Answers(stack, pixel_rays(camera, device=depth.device).view(-1, 3), depth.flatten())
     answers.ask_first(first.flatten())
@@ -91,9 +92,9 @@ def warp_views(views: Sequence[View], first: Tensor, camera: Camera, T_world_cam
     answers.depth = torch.where(refuted, answers.behind, answers.depth)
     answers.ask_all(refuted.nonzero().squeeze(1))
     found = answers.view >= 0
-    color, provenance = answers.fetch(views)
+    image, provenance = answers.fetch(views)
     return Warped(
-        color=color.view(*size, 3),
+        image=image.view(*size, 3),
         depth=torch.where(found, answers.depth, depth.flatten()).view(size),
         provenance=provenance.view(size),
         found=found.view(size),
@@ -158,14 +159,14 @@ class _Answers:
         self.behind.scatter_reduce_(0, pixels, behind, "amin")
 
     def fetch(self, views: Sequence[View]) -> tuple[Tensor, Tensor]:
-        """Return colours [P, 3] float32 in 0..255 and provenance [P] of the pixels that were answered, else 0."""
+        """Return colours [P, 3] uint8 and provenance [P] of the pixels that were answered, else 0."""
         number, answered = self.view.clamp(min=0), self.view >= 0
         color = self._stack.colors([view.image for view in views], number, self.u, self.v)
         seen = [
             torch.ones(v.camera.size, device=self.depth.device) if v.confidence is None else v.confidence for v in views
         ]
         provenance = self._stack.nearest(seen, number, self.u, self.v)
-        return color * answered[:, None], provenance * answered
+        return color.round_().to(torch.uint8) * answered[:, None], provenance * answered
 
 
 def _pixels(camera: Camera, point: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
