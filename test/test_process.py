@@ -44,15 +44,14 @@ def test_a_users_own_setting_of_the_allocator_wins() -> None:
     assert faults("keep", **own) > 50_000
 
 
-@pytest.mark.parametrize(("alone", "count"), [(True, "10000"), (False, "1000")])
-def test_threads_wait_shortly(alone: bool, count: str) -> None:
+def test_threads_wait_shortly() -> None:
     environment: dict[str, str] = {}
-    set_thread_waiting(environment, alone=alone)
-    assert environment == {"GOMP_SPINCOUNT": count}
+    set_thread_waiting(environment)
+    assert environment == {"GOMP_SPINCOUNT": "1000"}
 
 
 @pytest.mark.parametrize("own", [{"OMP_WAIT_POLICY": "ACTIVE"}, {"GOMP_SPINCOUNT": "7"}])
 def test_a_users_own_policy_wins(own: dict[str, str]) -> None:
     environment = dict(own)
-    set_thread_waiting(environment, alone=False)
+    set_thread_waiting(environment)
     assert environment == own

@@ -10,16 +10,15 @@ from collections.abc import MutableMapping
 _MALLOC_OPTIONS = {-3: 1 << 30, -1: 1 << 30, -2: 64 << 20}
 
 
-def set_thread_waiting(environment: MutableMapping[str, str], *, alone: bool) -> None:
+def set_thread_waiting(environment: MutableMapping[str, str]) -> None:
     """Set how long torch's threads (GNU OpenMP) wait for each other in a loop before they sleep.
 
     By default they loop for milliseconds, which starves other processes on the same cores. If they never do, every
-    operation pays for waking them. The variable is read when torch is imported; a value of the user's own wins.
-
-    :param alone: nothing else computes on this machine for now.
+    operation pays for waking them. The variable is read when torch is imported; a value of the user's own wins: ten
+    times as much is faster on a machine where nothing else computes, and much slower where something does.
     """
     if "OMP_WAIT_POLICY" not in environment:
-        environment.setdefault("GOMP_SPINCOUNT", "10000" if alone else "1000")
+        environment.setdefault("GOMP_SPINCOUNT", "1000")
 
 
 def keep_freed_memory() -> None:

@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("verb", metavar="VERB", choices=VERBS, help=f"one of: {', '.join(VERBS)}")
     parser.add_argument("rest", metavar="...", nargs=argparse.REMAINDER, help="arguments of the verb")
     given = parser.parse_args(arguments)
-    set_thread_waiting(os.environ, alone=True)
+    set_thread_waiting(os.environ)
     keep_freed_memory()
     verb = importlib.import_module(f"vmem_ros.cli.{given.verb}")
     verb_parser = argparse.ArgumentParser(prog=f"vmem {given.verb}", description=verb.__doc__)

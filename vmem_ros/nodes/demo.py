@@ -67,7 +67,7 @@ def environment() -> dict[str, str]:
     """Return the environment of the demo's processes: a domain of its own that never leaves this machine."""
     out = {k: v for k, v in os.environ.items() if k not in ("ROS_LOCALHOST_ONLY", "ROS_STATIC_PEERS")}
     out["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    set_thread_waiting(out, alone=False)
+    set_thread_waiting(out)
     out.setdefault("ROS_DOMAIN_ID", str(random.randint(1, 100)))
     profile = Path(get_package_share_directory("vmem_ros")) / "config" / "fastdds.xml"
     # Jazzy reads the first name only, Kilted prefers the second.
