@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vmem_ros.geometry import invert
+from vmem_ros.geometry import Camera, invert
 from vmem_ros.types import View
 
 
@@ -16,31 +16,31 @@ class Look(NamedTuple):
     """Where n points appear, each in a view of its own.
 
     :param u: [n] float32 pixel coordinates, centres at +0.5; with ``v`` 0 where the point is outside the picture.
-    :param z: [n] float32 depth of the point in its view.
-    :param ratio: [n] float32: the depth that the view has there over ``z``; NaN outside or where the view has none.
+    :param ratio: [n] float32: depth that the view has there over depth of the point; NaN outside or where it has none.
     """
 
     u: Tensor
     v: Tensor
-    z: Tensor
     ratio: Tensor
 
 
 class ViewStack:
-    """K views with depth, and how points in the frame of a target camera get into each of them.
+    """K views with depth, and how pixels of a target camera with a depth get into each of them.
 
     :param T_world_target: [4, 4] pose of the target camera.
     """
 
-    def __init__(self, views: Sequence[View], T_world_target: Tensor, device: torch.device) -> None:
-        # Pixels are one homogeneous product away: K [R | t], float64 until here.
+    def __init__(self, views: Sequence[View], target: Camera, T_world_target: Tensor, device: torch.device) -> None:
+        # One homogeneous product takes pixels to pixels: K_view [R K_target^-1 | t], float64 until here.
         T_view_target = torch.stack([invert(view.T_world_camera) @ T_world_target for view in views])
+        R, t = T_view_target[:, :3, :3], T_view_target[:, :3, 3:]
         K = torch.stack([view.camera.K for view in views])
+        P = K @ torch.cat([R @ torch.linalg.inv(target.K), t], dim=-1)
         size = torch.tensor([view.camera.size for view in views])
         pixels = size.prod(dim=1)
-        #: [3, 4, K] rows of the rigid transforms from the target into each view.
-        self.T_view_target = T_view_target[:, :3].permute(1, 2, 0).float().contiguous().to(device)
-        self._projection = (K @ T_view_target[:, :3]).permute(1, 2, 0).reshape(12, -1).float().contiguous().to(device)
+        self._projection = P.permute(1, 2, 0).reshape(12, -1).float().contiguous().to(device)
+        #: [K] how far each view's centre lies behind the target camera, along its axis: -z of it.
+        self.setback = (R[:, :, 2:] * t).sum(dim=(1, 2)).float().to(device)
         self._height, self._width = size.T.contiguous().to(device)
         self._start = (pixels.cumsum(0) - pixels).to(device)
         self._depth = torch.cat([_depth(view) for view in views])
@@ -50,13 +50,14 @@ class ViewStack:
     def __len__(self) -> int:
         return len(self._start)
 
-    def look(self, number: Tensor, points: Sequence[Tensor]) -> Look:
+    def look(self, number: Tensor, pixels: tuple[Tensor, Tensor], z: Tensor) -> Look:
         """Return where points appear in the views that they ask.
 
         :param number: [n] int64 view of each point.
-        :param points: x, y and z [n] float32 in the frame of the target camera.
+        :param pixels: where the points appear in the target, u and v [n] float32, centres at +0.5.
+        :param z: [n] float32 their depths there.
         """
-        x, y, z = points
+        x, y = (pixel * z for pixel in pixels)
         rows = self._projection.index_select(1, number)
         u, v, depth = (
             torch.addcmul(torch.addcmul(torch.addcmul(rows[4 * i + 3], rows[4 * i], x), rows[4 * i + 1], y),
@@ -69,7 +70,7 @@ class ViewStack:
         u, v = torch.where(inside, u, 0.0), torch.where(inside, v, 0.0)
         pixel = self._start.index_select(0, number) + v.long() * width + u.long()
         ratio = self._depth.index_select(0, pixel) / depth
-        return Look(u, v, depth, torch.where(inside, ratio, torch.nan))
+        return Look(u, v, torch.where(inside, ratio, torch.nan))
 
     def colors(self, images: Sequence[Tensor], number: Tensor, u: Tensor, v: Tensor) -> Tensor:
         """Return colours [n, 3] float32 in 0..255, bilinear between the pixels of each point's own view.

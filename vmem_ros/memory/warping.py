@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vmem_ros.geometry import Camera, pixel_rays
+from vmem_ros.geometry import Camera
 from vmem_ros.memory.view_stack import Look, ViewStack
 from vmem_ros.types import View
 
@@ -83,8 +83,8 @@ def warp_views(views: Sequence[View], first: Tensor, camera: Camera, T_world_cam
         nowhere = torch.zeros_like(depth, dtype=torch.bool)
         black = torch.zeros(*size, 3, dtype=torch.uint8, device=depth.device)
         return Warped(black, depth, torch.zeros_like(depth), nowhere, nowhere)
-    stack = ViewStack(views, T_world_camera, depth.device)
-    answers = _Answers(stack, pixel_rays(camera, device=depth.device).view(-1, 3), depth.flatten())
+    stack = ViewStack(views, camera, T_world_camera, depth.device)
+    answers = _Answers(stack, depth)
     answers.ask_first(first.flatten())
     # Whoever got no answer asks all views in turn, the most voted first.
     answers.ask_all((torch.isfinite(answers.depth) & (answers.view < 0)).nonzero().squeeze(1))
@@ -105,18 +105,19 @@ def warp_views(views: Sequence[View], first: Tensor, camera: Camera, T_world_cam
 class _Answers:
     """Which view answers at each of the P target pixels, and where in it."""
 
-    def __init__(self, stack: ViewStack, rays: Tensor, depth: Tensor) -> None:
+    def __init__(self, stack: ViewStack, depth: Tensor) -> None:
         self._stack = stack
-        self._rays = rays.T.contiguous()  # [3, P] with z = 1
-        self.depth = depth  # [P] asked depth, NaN where nothing is asked
+        rows, columns = (torch.arange(side, device=depth.device) + 0.5 for side in depth.shape)
+        # [P] where the pixels are
+        self._pixels = columns.expand(depth.shape).flatten(), rows[:, None].expand(depth.shape).flatten()
+        self.depth = depth.flatten()  # [P] asked depth, NaN where nothing is asked
         # [P] smallest depth that a view saw behind the asked one, or infinite
-        self.behind = torch.full_like(depth, torch.inf)
+        self.behind = torch.full_like(self.depth, torch.inf)
 
     def ask_first(self, number: Tensor) -> None:
         """Let every pixel ask the view of its own [P], where that is not -1."""
         asked = number.clamp(min=0)
-        points = [self._rays[0] * self.depth, self._rays[1] * self.depth, self.depth]
-        look = self._stack.look(asked, points)
+        look = self._stack.look(asked, self._pixels, self.depth)
         agrees = ((look.ratio - 1).abs() <= _TOLERANCE) & (number >= 0)
         self.view = torch.where(agrees, asked, -1)  # [P] int64 number of the view, or -1
         self.u, self.v = look.u, look.v  # [P] float32 pixel in that view, centres at +0.5
@@ -127,10 +128,9 @@ class _Answers:
         for each in range(len(self._stack)):
             if not len(pixels):
                 return
-            z = self.depth.index_select(0, pixels)
-            points = [self._rays[0].index_select(0, pixels) * z, self._rays[1].index_select(0, pixels) * z, z]
+            u, v, z = (of_all.index_select(0, pixels) for of_all in (*self._pixels, self.depth))
             number = torch.full_like(pixels, each)
-            look = self._stack.look(number, points)
+            look = self._stack.look(number, (u, v), z)
             agrees = (look.ratio - 1).abs() <= _TOLERANCE
             where = agrees.nonzero().squeeze(1)
             answered = pixels.index_select(0, where)
@@ -150,11 +150,7 @@ class _Answers:
         pixels, number = pixels.index_select(0, through), number.index_select(0, through)
         ratio, z = look.ratio.index_select(0, through), self.depth.index_select(0, pixels)
         # The surface that the view saw instead, as a depth in the target: z of R^T (ratio * (R p + t) - t).
-        R_z, t = (
-            self._stack.T_view_target[:, 2].index_select(1, number),
-            self._stack.T_view_target[:, 3].index_select(1, number),
-        )
-        behind = ratio * z + (ratio - 1) * (R_z * t).sum(dim=0)
+        behind = ratio * z + (ratio - 1) * self._stack.setback.index_select(0, number)
         behind = torch.where(behind > z, behind, torch.inf)
         self.behind.scatter_reduce_(0, pixels, behind, "amin")
 
