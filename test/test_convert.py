@@ -48,7 +48,9 @@ def test_the_folder_holds_every_weight_and_the_terms(sources, tmp_path, capsys) 
     assert terms in said
     assert f"engine:=vmem device:=cuda model:={tmp_path / 'out'}" in said
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
-    assert not [path for path in (tmp_path / "out").rglob("*") if path.suffix in (".bin", ".pth", ".pt")]
+    files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert not [path for path in files if path.suffix in (".bin", ".pth", ".pt")]
+    assert len({path.stat().st_mode for path in files}) == 1, "who may read one may read all"
 
 
 def test_type_of_the_stored_parameters(sources, tmp_path) -> None:

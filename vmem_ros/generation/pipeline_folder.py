@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -52,24 +54,45 @@ def read_pipeline(
         raise ModelError(f"{folder} cannot be loaded as a pipeline: {error}") from error
 
 
-def write_pipeline(pipeline: VMemPipeline, folder: Path, *, notice: str = "", overwrite: bool = False) -> int:
+def write_pipeline(
+    pipeline: VMemPipeline,
+    folder: Path,
+    *,
+    notice: str = "",
+    overwrite: bool = False,
+    max_shard_size: str = _MAX_SHARD,
+) -> int:
     """Write a pipeline folder and return its size in bytes; a reader never sees half of one.
 
     The parts are written beside ``folder`` and renamed when they are on the disk.
 
     :param notice: text of a file ``NOTICE`` in the folder; empty: none.
     :param overwrite: replace a pipeline that is there. Anything else is never replaced.
+    :param max_shard_size: weights of a part that are larger become several files.
     :raises ModelError: ``folder`` exists, its parent does not, or the disk is full; nothing has changed then.
     """
     folder = folder.absolute()
     check_writable(folder, overwrite=overwrite)
+
+    def write(new: Path) -> None:
+        with quiet_libraries():
+            pipeline.save_pretrained(new, safe_serialization=True, max_shard_size=max_shard_size)
+        if notice:
+            (new / "NOTICE").write_text(notice, encoding="utf-8")
+
+    return write_folder(folder, write)
+
+
+def write_folder(folder: Path, write: Callable[[Path], None]) -> int:
+    """Replace a folder by what ``write`` puts into a new one, and return its size in bytes.
+
+    :raises ModelError: it cannot be written; what was there is unchanged.
+    """
+    folder = folder.absolute()
     try:
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as beside:
             new, old = Path(beside, "new"), Path(beside, "old")
-            with quiet_libraries():
-                pipeline.save_pretrained(new, safe_serialization=True, max_shard_size=_MAX_SHARD)
-            if notice:
-                (new / "NOTICE").write_text(notice, encoding="utf-8")
+            write(new)
             files = [path for path in new.rglob("*") if path.is_file()]
             size = sum(path.stat().st_size for path in files)
             for path in (*files, new):
