@@ -15,13 +15,8 @@ _LEAST_SEEN = 0.5
 def working_size(camera: Camera, *, multiple: int, max_side: int | None = None) -> tuple[int, int]:
     """Return (height, width) near a camera's size, both multiples of ``multiple``.
 
-    :param max_side: bound on both; a larger camera is scaled down at about its own aspect ratio.
-    :raises ValueError: ``max_side`` is less than ``multiple``.
+    :param max_side: bound on both, at least ``multiple``; a larger camera is scaled down at about its own aspect ratio.
     """
-    if max_side is not None and max_side < multiple:
-        raise ValueError(
-            f"max_side must be at least {multiple}, the smallest size that the model can draw, got {max_side}"
-        )
     scale = 1.0 if max_side is None else min(1.0, max_side / max(camera.size))
     most = None if max_side is None else max_side // multiple * multiple
 
