@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -95,7 +94,10 @@ def write_folder(folder: Path, write: Callable[[Path], None]) -> int:
             write(new)
             files = [path for path in new.rglob("*") if path.is_file()]
             size = sum(path.stat().st_size for path in files)
-            for path in (*files, new):
+            for path in files:
+                # Whoever may enter the folder may read: safetensors makes files for their owner alone.
+                path.chmod(new.stat().st_mode & 0o666)
+            for path in (*new.rglob("*"), new):
                 _flush(path)
             try:
                 if folder.exists():
