@@ -100,3 +100,19 @@ class InvalidImageError(VmemError, ValueError):
     """An image or depth map has the wrong shape, type, encoding or range."""
 
     code = ErrorCode.INVALID_IMAGE
+
+
+class RecipeError(VmemError, ValueError):
+    """A training recipe cannot be read, or has a field that is unknown, missing or out of range."""
+
+
+class CheckpointError(VmemError):
+    """A training checkpoint cannot be written or read; the one before is unchanged."""
+
+    code = ErrorCode.FILE_ERROR
+
+
+class TrainingDataError(VmemError):
+    """Training data cannot be made or kept; the training stops with its last checkpoint intact."""
+
+    code = ErrorCode.FILE_ERROR

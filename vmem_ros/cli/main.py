@@ -16,6 +16,7 @@ from vmem_ros.process import keep_freed_memory, set_thread_waiting
 VERBS = {
     "explore": "draw views of a photo with depth, or of a procedural house, from poses no camera visited",
     "bench": "measure what the camera costs on this machine",
+    "train": "train a small model, or an adapter, on procedural houses",
     "convert": "turn published weights into a folder that the camera's engine 'vmem' loads",
 }
 

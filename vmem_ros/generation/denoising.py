@@ -9,6 +9,7 @@ from torch import Tensor
 
 from vmem_ros.generation.conditioning import Conditioning
 from vmem_ros.generation.guidance import GuidanceInterval, guide
+from vmem_ros.generation.prediction import Prediction, clean_latents
 
 
 class Network(Protocol):
@@ -19,7 +20,7 @@ class Network(Protocol):
         ...
 
     def __call__(self, sample: Tensor, timestep: Tensor, *, num_frames: int, prepared: Any) -> Any:
-        """Return an object whose ``sample`` is the noise in the first channels of ``sample`` [B*N, C', h, w]."""
+        """Return an object whose ``sample`` is a prediction for the first channels of ``sample`` [B*N, C', h, w]."""
         ...
 
 
@@ -34,6 +35,7 @@ class Denoiser:
 
     :param conditioning: of N frames.
     :param scales: [N] guidance scales.
+    :param prediction: what the network predicts.
     :param dtype: what the network computes in. Estimates are float32 whatever it is.
     """
 
@@ -44,11 +46,13 @@ class Denoiser:
         scales: Tensor,
         *,
         interval: GuidanceInterval | None = None,
+        prediction: Prediction = "epsilon",
         dtype: torch.dtype = torch.float32,
     ) -> None:
         self._network = network
         self._scales = scales
         self._interval = interval or GuidanceInterval()
+        self._prediction: Prediction = prediction
         self._dtype = dtype
         self._frames = len(conditioning.given)
         guided = bool((scales != 1).any())
@@ -81,7 +85,7 @@ class Denoiser:
             num_frames=self._frames,
             prepared=prepared,
         )
-        clean = noisy * scale - sigma * output.sample.float()
+        clean = clean_latents(self._prediction, noisy, output.sample.float(), sigma)
         if len(halves) == 1:
             return clean
         unconditional, conditional = clean.chunk(2)

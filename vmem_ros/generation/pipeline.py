@@ -63,8 +63,8 @@ class VMemPipeline(LoraMixin, DiffusionPipeline):
     :param unet: the denoiser.
     :param vae: an ``AutoencoderKL``, an ``AutoencoderTiny``, or what encodes and decodes like one of them.
     :param image_encoder: CLIP's vision tower with projection, or ``None``: the network's context is a zero token then.
-    :param scheduler: any diffusers scheduler with the betas that the network was trained with. It holds the noise
-        schedule; which scheduler class walks it, the ``sampler`` of a call says.
+    :param scheduler: any diffusers scheduler with the betas and the ``prediction_type`` that the network was trained
+        with. It holds the noise schedule; which scheduler class walks it, the ``sampler`` of a call says.
     :param camera_scale: distance from the centre that frame 0 is scaled to.
     :param published_offset: whether poses are scaled as by VMem's released code
         (:func:`~vmem_ros.generation.conditioning.normalise_poses`): true for the published weights.
@@ -242,7 +242,14 @@ class VMemPipeline(LoraMixin, DiffusionPipeline):
             scale=guidance_scale,
             minimum=guidance_min,
         ).to(device)
-        denoiser = Denoiser(self.unet, conditioning, scales, interval=interval, dtype=self.unet.dtype)
+        denoiser = Denoiser(
+            self.unet,
+            conditioning,
+            scales,
+            interval=interval,
+            prediction=self.scheduler.config.prediction_type,
+            dtype=self.unet.dtype,
+        )
         if latents is None:
             noise_shape = (references + targets, *latent_shape)
             latents = randn_tensor(noise_shape, generator=generator, device=device, dtype=torch.float32)

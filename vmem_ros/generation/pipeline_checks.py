@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vmem_ros.errors import InvalidCameraError, InvalidImageError, ModelError
 from vmem_ros.generation.autoencoding import downsampling
+from vmem_ros.generation.prediction import Prediction
 from vmem_ros.geometry import Camera
 from vmem_ros.types import Projection, as_image
 
@@ -38,10 +39,11 @@ def check_parts(unet: Any, vae: Any, image_encoder: Any | None, scheduler: Any) 
             f"the image encoder gives embeddings of {image_encoder.config.projection_dim}, the unet takes "
             f"{config.context_dim}: use the encoder that it was trained with, or None"
         )
-    if scheduler.config.get("prediction_type") != "epsilon" or not hasattr(scheduler, "alphas_cumprod"):
+    predictions = get_args(Prediction)
+    if scheduler.config.get("prediction_type") not in predictions or not hasattr(scheduler, "alphas_cumprod"):
         raise ModelError(
-            f"the scheduler must hold betas and predict epsilon, got {type(scheduler).__name__} with prediction_type="
-            f"{scheduler.config.get('prediction_type')}: use vmem_ros.generation.schedules.published_scheduler()"
+            f"the scheduler must hold betas and predict {' or '.join(predictions)}, got {type(scheduler).__name__} "
+            f"with prediction_type={scheduler.config.get('prediction_type')}: use one of vmem_ros.generation.schedules"
         )
 
 

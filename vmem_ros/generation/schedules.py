@@ -19,6 +19,7 @@ import torch
 from diffusers import DPMSolverMultistepScheduler, EulerDiscreteScheduler, SchedulerMixin
 
 from vmem_ros.errors import ModelError
+from vmem_ros.generation.prediction import Prediction
 
 #: How the noise levels are walked: ``published`` is Euler over equal index distances, as the weights were released;
 #: ``fast`` is DPM-Solver++(2M) over equal ratios of sigma.
@@ -45,8 +46,7 @@ def published_betas() -> list[float]:
     low, high = _BETA_RANGE
     base = np.linspace(math.sqrt(low), math.sqrt(high), _TRAIN_STEPS) ** 2
     sigmas = np.sqrt(1 / np.cumprod(1 - base) - 1) * _SIGMA_SHIFT
-    abar = 1 / (1 + sigmas**2)
-    return (1 - abar / np.concatenate([[1.0], abar[:-1]])).tolist()
+    return _betas(sigmas)
 
 
 def published_scheduler() -> EulerDiscreteScheduler:
@@ -56,6 +56,22 @@ def published_scheduler() -> EulerDiscreteScheduler:
         trained_betas=published_betas(),
         prediction_type="epsilon",
         # The one spacing whose initial noise has the scale sqrt(sigma^2 + 1) of the published sampler.
+        timestep_spacing="leading",
+    )
+
+
+def log_scheduler(sigma_min: float, sigma_max: float, *, prediction: Prediction = "epsilon") -> EulerDiscreteScheduler:
+    """Return a schedule of 1000 noise levels at equal ratios, for networks that are trained from nothing.
+
+    :param prediction: what the network predicts.
+    :raises ModelError: not 0 < sigma_min < sigma_max.
+    """
+    if not 0 < sigma_min < sigma_max < math.inf:
+        raise ModelError(f"noise levels must rise from above 0, got {sigma_min:g} to {sigma_max:g}")
+    return EulerDiscreteScheduler(
+        num_train_timesteps=_TRAIN_STEPS,
+        trained_betas=_betas(np.geomspace(sigma_min, sigma_max, _TRAIN_STEPS)),
+        prediction_type=prediction,
         timestep_spacing="leading",
     )
 
@@ -127,6 +143,12 @@ def sampling_scheduler(
     # Spares the search for the first timestep, which would wait for the device.
     walk.set_begin_index(0)
     return walk
+
+
+def _betas(sigmas: np.ndarray) -> list[float]:
+    """Return the betas of a variance-preserving schedule with these rising noise levels."""
+    abar = 1 / (1 + sigmas**2)
+    return (1 - abar / np.concatenate([[1.0], abar[:-1]])).tolist()
 
 
 def _check_steps(steps: int, most: int) -> None:

@@ -1,0 +1,104 @@
+"""Walks on disk: made once, whole or not at all, read again by their number."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Generic, Protocol, TypeVar
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from vmem_ros.errors import TrainingDataError
+from vmem_ros.training.recipes import Data
+
+# Walks of another version are made again.
+_VERSION = 1
+# What decides what a walk is; the other fields say how walks are used.
+_FIELDS = (
+    "size",
+    "fov_deg",
+    "step_m",
+    "chunks",
+    "chunk",
+    "supersample",
+    "walks_per_house",
+    "remembered",
+    "imperfect",
+)
+
+
+class Tensors(Protocol):
+    """What is a dataclass of tensors, some of which may be ``None``."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the fields by name, without those that are ``None``."""
+        ...
+
+
+T = TypeVar("T", bound=Tensors)
+
+
+def cache_folder(root: Path, data: Data) -> Path:
+    """Return the folder of walks of this kind, named after what decides what they are."""
+    fields = {name: getattr(data, name) for name in _FIELDS} | {"version": _VERSION}
+    digest = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:12]
+    return root / f"walks-{digest}"
+
+
+class Cache(Generic[T]):
+    """Numbered entries in a folder, one safetensors file each; several processes may share it.
+
+    :param make: returns an entry by its number; equal numbers must give equal entries.
+    :param kind: dataclass of the entries.
+    """
+
+    def __init__(self, folder: Path, make: Callable[[int], T], kind: type[T]) -> None:
+        self.folder = folder
+        self._make = make
+        self._kind = kind
+
+    def path(self, number: int) -> Path:
+        """Return where an entry is, or will be."""
+        return self.folder / f"{number:07d}.safetensors"
+
+    def get(self, number: int) -> T:
+        """Return an entry, and make and keep it if it is not there.
+
+        :raises TrainingDataError: it cannot be written.
+        """
+        path = self.path(number)
+        if path.exists():
+            try:
+                return self._kind(**self._complete(load_file(path)))
+            except (OSError, SafetensorError, TypeError):
+                # Cut short by a crash of the machine, say: made again below.
+                path.unlink(missing_ok=True)
+        made = self._make(number)
+        beside = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            save_file({name: tensor.contiguous() for name, tensor in made.tensors().items()}, beside)
+            beside.rename(path)
+        except (OSError, SafetensorError) as error:
+            beside.unlink(missing_ok=True)
+            raise TrainingDataError(
+                f"cannot keep training data in {self.folder}: {error}; free some space, or choose another --cache, and "
+                "start the same command again"
+            ) from error
+        return made
+
+    def forget_before(self, number: int) -> None:
+        """Delete the entries with lower numbers."""
+        for path in self.folder.glob("[0-9]*.safetensors"):
+            if int(path.stem) < number:
+                path.unlink(missing_ok=True)
+
+    def _complete(self, tensors: dict[str, Tensor]) -> dict[str, Tensor | None]:
+        names = [field.name for field in dataclasses.fields(self._kind)]  # type: ignore[arg-type]
+        return {name: tensors.get(name) for name in names}

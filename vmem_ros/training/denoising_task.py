@@ -1,0 +1,143 @@
+"""The training of the multi-view network of a pipeline, whole or as a low-rank adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vmem_ros.evaluation.metrics import psnr
+from vmem_ros.generation.pipeline import VMemPipeline, VMemPipelineOutput
+from vmem_ros.geometry import average_pose, geodesic_distance
+from vmem_ros.training.objective import DenoisingObjective
+from vmem_ros.training.recipes import Conditions, Sampling
+from vmem_ros.training.samples import SetSampler
+from vmem_ros.training.sheets import write_sheet
+from vmem_ros.training.walks import Walk
+from vmem_ros.types import Projection
+
+
+@dataclass(eq=False)
+class DenoisingTask:
+    """See :class:`vmem_ros.training.loop.Task`.
+
+    :param pipeline: whose ``unet`` is trained.
+    :param evaluation: walks for sample sheets, one set of each.
+    :param write: writes the result into a folder and says what it is.
+    """
+
+    pipeline: VMemPipeline
+    sampler: SetSampler
+    objective: DenoisingObjective
+    conditions: Conditions
+    sampling: Sampling
+    evaluation: Callable[[], list[Walk]]
+    write: Callable[[Path], str]
+    stop: Callable[[], None]
+
+    @property
+    def network(self) -> nn.Module:
+        """The network that is trained."""
+        return self.pipeline.unet
+
+    def loss(
+        self, network: nn.Module, first: int, count: int, generator: torch.Generator
+    ) -> tuple[Tensor, dict[str, float]]:
+        """Return the loss of so many sets of views."""
+        return self.objective(network, self.sampler.batch(first, count).to(self.pipeline.device), generator)
+
+    def sample(self, sheet: Path) -> dict[str, float]:
+        """Draw chunks of evaluation walks from true references, as in sampling, and compare them with the truth.
+
+        Sets go from chunks that memory shows nearly all of to those that it shows little of.
+        """
+        blocks, quality, unseen_quality, baseline = [], [], [], []
+        training = self.network.training
+        self.network.eval()
+        walks = self.evaluation()
+        for index, walk in enumerate(walks):
+            chunk = _chunk_by_visibility(walk, (index + 0.5) / len(walks))
+            references, targets = self._choose(walk, chunk)
+            drawn = self._draw(walk, references, targets, seed=index)
+            truth = [walk.images[i] for i in targets]
+            shown, seen = ([kept[i - 1] for i in targets] for kept in (walk.shown, walk.seen))
+            scores = [psnr(a, b) for a, b in zip(drawn, truth, strict=True)]
+            quality += scores
+            baseline += [psnr(a, b) for a, b in zip(shown, truth, strict=True)]
+            unseen_quality += [
+                psnr(a, b, mask=~known)
+                for a, b, known in zip(drawn, truth, seen, strict=True)
+                if bool((~known).float().mean() > 0.01)
+            ]
+            share = float(torch.stack(seen).float().mean())
+            title = f"{share:.0%} remembered, {np.mean(scores):.1f} dB"
+            rows = {"truth": truth, "memory": shown, "drawn": drawn, "references": [walk.images[i] for i in references]}
+            blocks.append((title, rows))
+        self.network.train(training)
+        write_sheet(sheet, blocks)
+        figures = {"psnr_dB": float(np.mean(quality)), "psnr_memory_alone_dB": float(np.mean(baseline))}
+        return figures | ({"psnr_unseen_dB": float(np.mean(unseen_quality))} if unseen_quality else {})
+
+    def save(self, folder: Path) -> str:
+        """Write the result."""
+        return self.write(folder)
+
+    def close(self) -> None:
+        """End the processes that make walks."""
+        self.stop()
+
+    def _choose(self, walk: Walk, chunk: int) -> tuple[list[int], list[int]]:
+        """Return references, nearest first, and targets of a chunk."""
+        size = (len(walk.images) - 1) // len(walk.recalled)
+        targets = list(range(1 + chunk * size, 1 + (chunk + 1) * size))
+        count = max(1, self.conditions.frames - size)
+        references = [index for index in walk.recalled[chunk].tolist() if index >= 0][:count]
+        distance = geodesic_distance(walk.poses[references], average_pose(walk.poses[targets]))
+        return [references[int(i)] for i in torch.argsort(distance, stable=True)], targets
+
+    def _draw(self, walk: Walk, references: list[int], targets: list[int], *, seed: int) -> list[Tensor]:
+        """Return images [H, W, 3] uint8 of the targets."""
+        pipeline = self.pipeline
+        slots = [min(i, len(targets) - 1) for i in range(max(len(targets), self.conditions.frames - len(references)))]
+        wanted = [targets[slot] for slot in slots]
+        projections = None
+        if pipeline.unet.config.projection_channels:
+            projections = [_projection(walk.shown[i - 1], walk.seen[i - 1]) for i in wanted]
+        height, width = walk.images.shape[1:3]
+        pipeline.set_progress_bar_config(disable=True)
+        output = pipeline(
+            [walk.images[i] for i in references],
+            [walk.camera] * len(references),
+            walk.poses[references],
+            [walk.camera] * len(wanted),
+            walk.poses[wanted],
+            height=height,
+            width=width,
+            sampler="fast",
+            num_inference_steps=self.sampling.num_inference_steps,
+            guidance_scale=self.sampling.guidance_scale,
+            projections=projections,
+            generator=torch.Generator().manual_seed(seed),
+        )
+        assert isinstance(output, VMemPipelineOutput), "return_dict is the default"
+        images = torch.as_tensor(output.images)[: len(targets)]
+        return list((images * 255).round().byte().permute(0, 2, 3, 1).cpu())
+
+
+def _chunk_by_visibility(walk: Walk, rank: float) -> int:
+    """Return the chunk that memory shows more of than a share ``rank`` of the others; the first ones are left out."""
+    chunks = len(walk.recalled)
+    share = walk.seen.float().mean(dim=(1, 2)).view(chunks, -1).mean(dim=1)
+    candidates = list(range(chunks // 4, chunks))
+    candidates.sort(key=lambda chunk: float(share[chunk]))
+    return candidates[min(int(rank * len(candidates)), len(candidates) - 1)]
+
+
+def _projection(image: Tensor, seen: Tensor) -> Projection:
+    """Return what memory shows as a projection of which only picture and mask are used."""
+    unknown = torch.full(seen.shape, torch.nan)
+    return Projection(image, unknown, seen, torch.where(seen, 0, -1), seen.float())

@@ -1,0 +1,102 @@
+"""Walks as the network takes them: latents, computed once, because the autoencoder stays as it is."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vmem_ros.generation.autoencoding import encode, pixels
+from vmem_ros.generation.conditioning import projection_channels
+from vmem_ros.generation.image_embedding import embed
+from vmem_ros.geometry import Camera
+from vmem_ros.training.walks import Walk
+
+_BATCH = 16
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedWalk:
+    """A :class:`~vmem_ros.training.walks.Walk` without its pixels.
+
+    :param latents: [N, C, h, w] float16 of the views.
+    :param shown: [C * M, C + 1, h, w] float16: latents of what memory showed, and the share of each cell it showed.
+    :param nothing: [C, h, w] float16: latents of a projection that shows nothing.
+    :param size: [2] int64, height and width of the images.
+    :param embeddings: [N, D] float32 of the views, where the pipeline has an image encoder.
+    """
+
+    latents: Tensor
+    shown: Tensor
+    nothing: Tensor
+    poses: Tensor
+    K: Tensor
+    size: Tensor
+    recalled: Tensor
+    written: Tensor
+    embeddings: Tensor | None = None
+
+    @property
+    def camera(self) -> Camera:
+        """The camera of all views."""
+        height, width = self.size.tolist()
+        return Camera(self.K, width, height)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the fields by name, without those that are ``None``."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {name: tensor for name, tensor in fields.items() if tensor is not None}
+
+
+class Encoder:
+    """The frozen parts of a pipeline that turn images into what its network takes.
+
+    :param image_encoder: CLIP's vision tower, or ``None``.
+    """
+
+    def __init__(self, vae: Any, image_encoder: Any | None = None) -> None:
+        self.vae = vae
+        self.image_encoder = image_encoder
+
+    @property
+    def digest(self) -> str:
+        """A name that changes with the weights."""
+        sha = hashlib.sha256()
+        for model in filter(None, (self.vae, self.image_encoder)):
+            for name, tensor in model.state_dict().items():
+                sha.update(name.encode())
+                sha.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+            sha.update(str(model.config.get("scaling_factor")).encode() if model is self.vae else b"")
+        return sha.hexdigest()[:12]
+
+    @torch.no_grad()
+    def encode(self, walk: Walk) -> EncodedWalk:
+        """Return a walk as the network takes it."""
+        device = next(self.vae.parameters()).device
+        views, embeddings = [], []
+        for images in walk.images.split(_BATCH):
+            batch = pixels(list(images), device)
+            views.append(encode(self.vae, batch).cpu())
+            if self.image_encoder is not None:
+                embeddings.append(embed(self.image_encoder, batch).cpu())
+        shown = []
+        for images, seen in zip(walk.shown.split(_BATCH), walk.seen.split(_BATCH), strict=True):
+            visible = seen.to(device)
+            # Holes are encoded as a neutral grey, as in sampling.
+            latents = encode(self.vae, pixels(list(images), device) * visible[:, None])
+            shown.append(projection_channels(latents, visible).cpu())
+        return EncodedWalk(
+            latents=torch.cat(views).half(),
+            shown=torch.cat(shown).half(),
+            nothing=encode(self.vae, torch.zeros(1, 3, *walk.images.shape[1:3], device=device))[0].cpu().half(),
+            poses=walk.poses,
+            K=walk.K,
+            size=torch.tensor(walk.images.shape[1:3]),
+            recalled=walk.recalled,
+            written=walk.written,
+            embeddings=torch.cat(embeddings) if embeddings else None,
+        )

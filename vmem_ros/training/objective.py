@@ -1,0 +1,86 @@
+"""What the multi-view network is trained to do: see through noise on the frames that are not given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from diffusers import SchedulerMixin
+from torch import Tensor, nn
+
+from vmem_ros.generation.prediction import Prediction, wanted_output
+from vmem_ros.generation.schedules import noise_levels
+from vmem_ros.training.samples import Batch
+
+
+class DenoisingObjective:
+    """Mean squared error of the network's prediction at random noise levels, one per set.
+
+    :param scheduler: holds the noise levels and what the network predicts.
+    :param min_snr: see :class:`~vmem_ros.training.recipes.Diffusion`.
+    """
+
+    def __init__(self, scheduler: SchedulerMixin, *, min_snr: float | None = None) -> None:
+        self._sigmas = torch.from_numpy(noise_levels(scheduler)).float()
+        self._prediction: Prediction = scheduler.config.prediction_type
+        self._min_snr = min_snr
+
+    def __call__(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+        """Return the loss, and figures of it for the log: the loss of the lower, middle and upper third of levels.
+
+        :param generator: on the CPU, so that the noise is the same on every device.
+        """
+        device, frames = batch.clean.device, batch.num_frames
+        sets = len(batch.clean) // frames
+        levels = torch.randint(len(self._sigmas), (sets,), generator=generator)
+        sigma = self._sigmas[levels].repeat_interleave(frames).to(device)[:, None, None, None]
+        noise = torch.randn(batch.clean.shape, generator=generator).to(device)
+        scale = (sigma**2 + 1).sqrt()
+        conditioning = batch.conditioning
+        noisy = conditioning.place_given((batch.clean + sigma * noise) / scale, scale)
+        output = network(
+            torch.cat([noisy, conditioning.concat], dim=1),
+            levels.repeat_interleave(frames).to(device),
+            conditioning.context,
+            conditioning.plucker,
+            frames,
+        ).sample.float()
+        error = (output - wanted_output(self._prediction, batch.clean, noise, sigma)).square().mean(dim=(1, 2, 3))
+        unknown = (~conditioning.given).float()
+        weighted = error * self._weight(sigma.flatten()) * unknown
+        figures = self._by_level(levels, (error * unknown).detach().cpu().view(sets, frames).sum(1), unknown, frames)
+        return weighted.sum() / unknown.sum(), figures
+
+    def _weight(self, sigma: Tensor) -> Tensor:
+        if self._min_snr is None:
+            return torch.ones_like(sigma)
+        weight = (self._min_snr * sigma**2).clamp(max=1)
+        return weight / (sigma**2 + 1) if self._prediction == "v_prediction" else weight
+
+    def _by_level(self, levels: Tensor, errors: Tensor, unknown: Tensor, frames: int) -> dict[str, float]:
+        """Return the mean error of the sets in each third of the levels that has any."""
+        count = unknown.cpu().view(-1, frames).sum(1)
+        thirds = levels * 3 // len(self._sigmas)
+        named = (("low", 0), ("middle", 1), ("high", 2))
+        return {
+            f"loss_{name}_noise": float(errors[thirds == third].sum() / count[thirds == third].sum())
+            for name, third in named
+            if bool((thirds == third).any())
+        }
+
+
+def initialise(network: Any) -> None:
+    """Make a new network begin as the identity of its residuals: the last layer of each block starts at zero.
+
+    The output starts at zero too, so that the first steps are not spent on unlearning what random weights say.
+    """
+    for name, module in network.named_modules():
+        last = name == "out.2" or name.endswith(("out_layers.3", "proj_out", "dense_emb_layers.0"))
+        if last and isinstance(module, (nn.Conv2d, nn.Linear)):
+            nn.init.zeros_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    projection = getattr(network, "projection_in", None)
+    if projection is not None:
+        # That it starts at zero is for networks that were trained without it.
+        nn.init.kaiming_uniform_(projection.weight, a=5**0.5)

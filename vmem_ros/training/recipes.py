@@ -1,0 +1,305 @@
+"""What a training is: the fields of ``config/training/*.yaml``, each with its meaning and range."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from vmem_ros.generation.prediction import Prediction
+
+Precision = Literal["no", "bf16", "fp16"]
+#: How the learning rate goes after its warm-up: constant, or along half a cosine down to ``final_lr`` of it.
+LearningRate = Literal["constant", "cosine"]
+AutoencoderClass = Literal["AutoencoderKL", "AutoencoderTiny", "PatchAutoencoder"]
+
+
+def _at_least(least: float, **values: float) -> None:
+    for name, value in values.items():
+        if value < least:
+            raise ValueError(f"{name} must be at least {least:g}, got {value:g}")
+
+
+def _shares(**values: float) -> None:
+    for name, value in values.items():
+        if not 0 <= value <= 1:
+            raise ValueError(f"{name} must be 0 to 1, got {value:g}")
+
+
+def _range(name: str, values: tuple[float, float], least: float, most: float) -> None:
+    if not least <= values[0] <= values[1] <= most:
+        raise ValueError(f"{name} must be two rising numbers between {least:g} and {most:g}, got {list(values)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimisation:
+    """How weights are changed.
+
+    :param steps: optimiser steps in all.
+    :param batch: samples per step and device.
+    :param lr: learning rate of AdamW after ``warmup_steps`` of linear rise.
+    :param final_lr: share of ``lr`` at the last step of a cosine.
+    :param max_grad_norm: gradients are scaled down to this norm.
+    :param ema_decay: of the running mean of the weights, which is what is saved; 0: the weights themselves. It rises
+        towards this value over the first steps.
+    :param precision: of the forward pass; weights stay float32.
+    """
+
+    steps: int
+    batch: int
+    lr: float
+    weight_decay: float = 0.01
+    betas: tuple[float, float] = (0.9, 0.99)
+    warmup_steps: int = 200
+    schedule: LearningRate = "constant"
+    final_lr: float = 0.0
+    max_grad_norm: float = 1.0
+    ema_decay: float = 0.999
+    precision: Precision = "no"
+
+    def __post_init__(self) -> None:
+        _at_least(1, steps=self.steps, batch=self.batch)
+        _at_least(0, lr=self.lr, weight_decay=self.weight_decay, warmup_steps=self.warmup_steps)
+        _shares(final_lr=self.final_lr, ema_decay=self.ema_decay)
+        _range("betas", self.betas, 0, 1)
+        if not self.max_grad_norm > 0:
+            raise ValueError(f"max_grad_norm must be positive, got {self.max_grad_norm:g}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reporting:
+    """What is written while training.
+
+    :param log_every: steps between lines of ``log.jsonl``.
+    :param checkpoint_every: steps between checkpoints, of which the last ``keep_checkpoints`` stay.
+    :param sample_every: steps between sample sheets.
+    :param sample_sets: sets of views on a sheet, each of another evaluation house.
+    """
+
+    log_every: int = 20
+    checkpoint_every: int = 500
+    keep_checkpoints: int = 2
+    sample_every: int = 1000
+    sample_sets: int = 4
+
+    def __post_init__(self) -> None:
+        _at_least(
+            1,
+            log_every=self.log_every,
+            checkpoint_every=self.checkpoint_every,
+            keep_checkpoints=self.keep_checkpoints,
+            sample_every=self.sample_every,
+            sample_sets=self.sample_sets,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """Walks through procedural houses, remembered on the way (:mod:`vmem_ros.training.walks`).
+
+    Training goes through ever new walks: the n-th sample is drawn from the newest ``window`` walks of the first
+    ``first_walks + n / samples_per_walk``. That is also what bounds the cache.
+
+    :param size: height and width of the views in pixels.
+    :param fov_deg: range of the horizontal field of view.
+    :param step_m: range of the distance between views of a random walk.
+    :param chunks: chunks of a walk.
+    :param chunk: views of a chunk, which memory is read for at once.
+    :param supersample: rays per pixel and axis.
+    :param walks_per_house: a house's light costs as much as 60 views of it.
+    :param remembered: range, over walks, of the share of chunks that memory keeps; less makes larger holes.
+    :param imperfect: share of the remembered views that are blurred and whose depth is wrong, as generated ones are.
+    :param workers: processes that make walks; 0: the training process makes them when it needs them.
+    """
+
+    size: tuple[int, int] = (128, 128)
+    fov_deg: tuple[float, float] = (60.0, 80.0)
+    step_m: tuple[float, float] = (0.15, 0.5)
+    chunks: int = 12
+    chunk: int = 4
+    supersample: int = 1
+    walks_per_house: int = 2
+    remembered: tuple[float, float] = (0.3, 1.0)
+    imperfect: float = 0.5
+    window: int = 2000
+    samples_per_walk: int = 12
+    first_walks: int = 16
+    workers: int = 1
+
+    def __post_init__(self) -> None:
+        _at_least(
+            1,
+            height=self.size[0],
+            width=self.size[1],
+            chunks=self.chunks,
+            chunk=self.chunk,
+            supersample=self.supersample,
+            walks_per_house=self.walks_per_house,
+            window=self.window,
+            samples_per_walk=self.samples_per_walk,
+            first_walks=self.first_walks,
+        )
+        _at_least(0, workers=self.workers)
+        _shares(imperfect=self.imperfect)
+        _range("fov_deg", self.fov_deg, 20, 120)
+        _range("step_m", self.step_m, 0.01, 2)
+        _range("remembered", self.remembered, 0, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How sample sheets are drawn, with the pipeline that is being trained."""
+
+    num_inference_steps: int = 8
+    guidance_scale: float = 1.5
+
+    def __post_init__(self) -> None:
+        _at_least(1, num_inference_steps=self.num_inference_steps)
+        _at_least(0, guidance_scale=self.guidance_scale)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """What the network is told in training: drawn at random, made worse, and left out now and then.
+
+    A model is trained on the truth but runs on its own output: references and projections are disturbed, so that it
+    learns not to trust them in every detail.
+
+    :param frames: frames of a set; those that references leave are targets, repeated as in sampling.
+    :param few_references: share of the batches with fewer references than ``frames`` less the chunk.
+    :param recalled: share of the sets whose references are those that memory recalled; the others' are random ones.
+    :param drop_all: share of the sets that know nothing but their rays, for guidance without classifier.
+    :param drop_projection: share of the sets that are not told what memory shows.
+    :param noise: largest standard deviation of noise on latents of references and projections; sets get a share of it.
+    :param blur: share of the sets whose references are blurred by half a latent cell.
+    """
+
+    frames: int = 8
+    few_references: float = 0.25
+    recalled: float = 0.5
+    drop_all: float = 0.1
+    drop_projection: float = 0.15
+    noise: float = 0.15
+    blur: float = 0.15
+
+    def __post_init__(self) -> None:
+        _at_least(2, frames=self.frames)
+        _at_least(0, noise=self.noise)
+        _shares(
+            few_references=self.few_references,
+            recalled=self.recalled,
+            drop_all=self.drop_all,
+            drop_projection=self.drop_projection,
+            blur=self.blur,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diffusion:
+    """The noise levels, and what the loss counts.
+
+    :param levels: ``log``: 1000 levels at equal ratios from ``sigma[0]`` to ``sigma[1]``; ``published``: those of the
+        published weights.
+    :param prediction: what the network predicts.
+    :param min_snr: squared errors of the clean latents count 1 / sigma^2, but at most this much (Hang et al., arXiv
+        2303.09556). ``None``: every level counts as the network's output does.
+    """
+
+    levels: Literal["log", "published"] = "log"
+    sigma: tuple[float, float] = (0.02, 40.0)
+    prediction: Prediction = "epsilon"
+    min_snr: float | None = None
+
+    def __post_init__(self) -> None:
+        _range("sigma", self.sigma, 1e-4, 1e4)
+        if self.min_snr is not None and not self.min_snr > 0:
+            raise ValueError(f"min_snr must be positive or null, got {self.min_snr:g}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoencoderRecipe:
+    """``vmem train autoencoder``: images to latents and back.
+
+    :param kind: class of the autoencoder; ``config``: its fields.
+    :param edges: weight of errors of differences between neighbouring pixels, at three scales.
+    :param kl: weight of the Kullback-Leibler term per latent, or of the squared latents where there is no distribution.
+    :param latent_noise: standard deviation of noise on latents in training, as a share of theirs: what the network
+        gets wrong must not show.
+    """
+
+    seed: int = 0
+    kind: AutoencoderClass
+    config: dict[str, Any]
+    edges: float = 1.0
+    kl: float = 1e-6
+    latent_noise: float = 0.0
+    optimisation: Optimisation
+    data: Data = field(default_factory=Data)
+    reporting: Reporting = field(default_factory=Reporting)
+
+    def __post_init__(self) -> None:
+        _at_least(0, seed=self.seed, edges=self.edges, kl=self.kl, latent_noise=self.latent_noise)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorRecipe:
+    """``vmem train generator``: the multi-view U-Net of a pipeline, from nothing.
+
+    :param autoencoder: folder of a trained autoencoder.
+    :param network: fields of ``MultiviewUNet``; channels follow from the autoencoder.
+    :param projection: whether it is told what memory shows at the targets.
+    """
+
+    seed: int = 0
+    autoencoder: str
+    network: dict[str, Any]
+    projection: bool = True
+    diffusion: Diffusion = field(default_factory=Diffusion)
+    conditions: Conditions = field(default_factory=Conditions)
+    optimisation: Optimisation
+    data: Data = field(default_factory=Data)
+    sampling: Sampling = field(default_factory=Sampling)
+    reporting: Reporting = field(default_factory=Reporting)
+
+    def __post_init__(self) -> None:
+        _at_least(0, seed=self.seed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adapter:
+    """A low-rank adapter.
+
+    :param alpha: the adapter counts alpha / rank; by default 1.
+    :param modules: names, or ends of names, of the layers that get one.
+    """
+
+    rank: int
+    alpha: float | None = None
+    modules: tuple[str, ...] = ("to_q", "to_k", "to_v", "to_out.0")
+
+    def __post_init__(self) -> None:
+        _at_least(1, rank=self.rank)
+        if not self.modules:
+            raise ValueError("modules must name at least one layer")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoraRecipe:
+    """``vmem train lora``: a low-rank adapter for the network of a pipeline.
+
+    :param pipeline: folder of the pipeline.
+    :param checkpointing: compute activations again for the gradient: a third more work, a fraction of the memory.
+    """
+
+    seed: int = 0
+    pipeline: str
+    adapter: Adapter
+    checkpointing: bool = False
+    min_snr: float | None = None
+    conditions: Conditions = field(default_factory=Conditions)
+    optimisation: Optimisation
+    data: Data = field(default_factory=Data)
+    sampling: Sampling = field(default_factory=Sampling)
+    reporting: Reporting = field(default_factory=Reporting)
+
+    def __post_init__(self) -> None:
+        _at_least(0, seed=self.seed)

@@ -1,0 +1,50 @@
+"""A recipe is trained."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+
+from vmem_ros.errors import ModelError
+from vmem_ros.training.autoencoder_task import AutoencoderTask
+from vmem_ros.training.loop import Task, Training
+from vmem_ros.training.recipe_file import as_mapping
+from vmem_ros.training.recipes import AutoencoderRecipe, GeneratorRecipe, LoraRecipe
+from vmem_ros.training.tasks import generator_task, lora_task
+
+
+def train(
+    recipe: AutoencoderRecipe | GeneratorRecipe | LoraRecipe,
+    out: Path,
+    *,
+    cache: Path,
+    device: str | None = None,
+    threads: int | None = None,
+) -> None:
+    """Train a recipe from the start, or from the newest checkpoint in ``out``.
+
+    :param cache: folder of walks through houses; shared by trainings of all kinds.
+    :param device: by default what accelerate finds.
+    :param threads: of torch; by default all cores but those that make data.
+    :raises VmemError: see :meth:`vmem_ros.training.loop.Training.run`.
+    """
+    if threads is not None and threads < 1:
+        raise ModelError(f"threads must be at least 1, got {threads}")
+    torch.set_num_threads(threads or max(1, (os.cpu_count() or 1) - recipe.data.workers))
+    accelerator = Accelerator(mixed_precision=recipe.optimisation.precision, cpu=device == "cpu")
+    if device is not None and torch.device(device).type != accelerator.device.type:
+        raise ModelError(f"device {device} cannot be used: accelerate finds {accelerator.device}")
+    task: Task
+    if isinstance(recipe, AutoencoderRecipe):
+        task = AutoencoderTask(recipe, cache=cache, accelerator=accelerator)
+    elif isinstance(recipe, GeneratorRecipe):
+        task = generator_task(recipe, cache=cache, accelerator=accelerator)
+    else:
+        task = lora_task(recipe, cache=cache, accelerator=accelerator)
+    training = Training(
+        task, recipe.optimisation, recipe.reporting, out, recipe=as_mapping(recipe), accelerator=accelerator
+    )
+    training.run()

@@ -1,0 +1,154 @@
+"""Recipes made into tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from diffusers import SchedulerMixin
+from peft import LoraConfig
+
+from vmem_ros.errors import ModelError, RecipeError
+from vmem_ros.generation.network import MultiviewUNet
+from vmem_ros.generation.pipeline import VMemPipeline
+from vmem_ros.generation.pipeline_checks import check_size
+from vmem_ros.generation.pipeline_folder import read_pipeline, write_pipeline
+from vmem_ros.generation.schedules import log_scheduler, published_scheduler
+from vmem_ros.training.autoencoders import build, load_autoencoder
+from vmem_ros.training.denoising_task import DenoisingTask
+from vmem_ros.training.encoding import EncodedWalk, Encoder
+from vmem_ros.training.objective import DenoisingObjective, initialise
+from vmem_ros.training.production import Walks
+from vmem_ros.training.recipes import Diffusion, GeneratorRecipe, LoraRecipe
+from vmem_ros.training.samples import SetSampler
+from vmem_ros.training.sources import EncodedCaches, evaluation_walks
+
+# Cameras' channels, and the mask of given frames.
+_RAYS, _MASK = 6, 1
+
+
+@dataclass(frozen=True)
+class _OfAutoencoder:
+    """Loads the encoder of a generator's training."""
+
+    folder: str
+    device: str
+
+    def __call__(self) -> Encoder:
+        return Encoder(load_autoencoder(self.folder).to(self.device))
+
+
+@dataclass(frozen=True)
+class _OfPipeline:
+    """Loads the encoder of an adapter's training."""
+
+    folder: str
+    device: str
+
+    def __call__(self) -> Encoder:
+        pipeline = read_pipeline(self.folder).to(self.device)
+        return Encoder(pipeline.vae, pipeline.image_encoder)
+
+
+def generator_task(recipe: GeneratorRecipe, *, cache: Path, accelerator: Accelerator) -> DenoisingTask:
+    """Return the training of a new network.
+
+    :raises RecipeError: a field of the network that does not exist or does not fit.
+    :raises ModelError: the autoencoder cannot be loaded.
+    """
+    vae = load_autoencoder(recipe.autoencoder)
+    channels = vae.config.latent_channels
+    torch.manual_seed(recipe.seed)
+    computed = {
+        "in_channels": channels + _MASK + _RAYS,
+        "out_channels": channels,
+        "num_frames": recipe.conditions.frames,
+        "projection_channels": channels + 1 if recipe.projection else 0,
+    }
+    taken = sorted(set(recipe.network) & set(computed))
+    if taken:
+        raise RecipeError(f"network.{taken[0]} is not to be set: it follows from the autoencoder and the conditions")
+    unet = build(MultiviewUNet, {**recipe.network, **computed}, section="network", given=tuple(computed))
+    initialise(unet)
+    unet.to(memory_format=torch.channels_last)
+    pipeline = VMemPipeline(unet, vae, None, _scheduler(recipe.diffusion)).to(accelerator.device)
+
+    def write(folder: Path) -> str:
+        size = write_pipeline(pipeline, folder, overwrite=True)
+        return (
+            f"wrote the pipeline {folder} ({size / 1e6:.1f} MB); drive with it:\n  ros2 launch vmem_ros "
+            f"camera.launch.xml engine:=vmem model:={folder.absolute()}"
+        )
+
+    load_encoder = _OfAutoencoder(recipe.autoencoder, str(accelerator.device))
+    return _task(recipe, pipeline, load_encoder, write, cache=cache, min_snr=recipe.diffusion.min_snr)
+
+
+def lora_task(recipe: LoraRecipe, *, cache: Path, accelerator: Accelerator) -> DenoisingTask:
+    """Return the training of a low-rank adapter.
+
+    :raises RecipeError: the adapter names no layer of the network.
+    :raises ModelError: the pipeline cannot be loaded.
+    """
+    pipeline = read_pipeline(recipe.pipeline).to(accelerator.device)
+    unet, adapter = pipeline.unet, recipe.adapter
+    torch.manual_seed(recipe.seed)
+    alpha = adapter.rank if adapter.alpha is None else adapter.alpha
+    try:
+        unet.add_adapter(LoraConfig(r=adapter.rank, lora_alpha=alpha, target_modules=list(adapter.modules)))
+    except ValueError as error:
+        raise RecipeError(f"adapter.modules = {list(adapter.modules)} cannot be adapted: {error}") from error
+    if recipe.checkpointing:
+        unet.enable_gradient_checkpointing()
+    unet.train()
+
+    def write(folder: Path) -> str:
+        return f"wrote the adapter {pipeline.save_lora_weights(folder)}; load it with model.lora, or load_lora_weights"
+
+    load_encoder = _OfPipeline(recipe.pipeline, str(accelerator.device))
+    return _task(recipe, pipeline, load_encoder, write, cache=cache, min_snr=recipe.min_snr)
+
+
+def _task(
+    recipe: GeneratorRecipe | LoraRecipe,
+    pipeline: VMemPipeline,
+    load_encoder: _OfAutoencoder | _OfPipeline,
+    write: Callable[[Path], str],
+    *,
+    cache: Path,
+    min_snr: float | None,
+) -> DenoisingTask:
+    unet, data = pipeline.unet, recipe.data
+    check_size(unet, pipeline.vae, *data.size)
+    walks: Walks[EncodedWalk] = Walks(EncodedCaches(cache, data, load_encoder), data)
+    sampler = SetSampler(
+        walks,
+        recipe.conditions,
+        chunk=data.chunk,
+        context_dim=unet.config.context_dim,
+        projection=bool(unet.config.projection_channels),
+        seed=recipe.seed,
+        camera_scale=pipeline.config.camera_scale,
+        published_offset=pipeline.config.published_offset,
+    )
+    return DenoisingTask(
+        pipeline,
+        sampler,
+        DenoisingObjective(pipeline.scheduler, min_snr=min_snr),
+        recipe.conditions,
+        recipe.sampling,
+        lambda: evaluation_walks(cache, data, recipe.reporting.sample_sets),
+        write,
+        walks.close,
+    )
+
+
+def _scheduler(diffusion: Diffusion) -> SchedulerMixin:
+    if diffusion.levels == "log":
+        return log_scheduler(*diffusion.sigma, prediction=diffusion.prediction)
+    if diffusion.prediction != "epsilon":
+        raise ModelError("the published noise levels go with prediction: epsilon; use levels: log for another")
+    return published_scheduler()
