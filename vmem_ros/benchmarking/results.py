@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -18,6 +18,11 @@ from vmem_ros.evaluation.report import describe_machine
 
 #: A file that holds these two lines keeps everything around them when results are written to it.
 BEGIN, END = "<!-- vmem bench: begin -->", "<!-- vmem bench: end -->"
+
+
+def own_marks(name: str) -> tuple[str, str]:
+    """Return the two lines between which a file keeps one benchmark apart from the others."""
+    return f"<!-- vmem bench {name}: begin -->", f"<!-- vmem bench {name}: end -->"
 
 
 @dataclass
@@ -37,15 +42,16 @@ class Results:
         """What the figures depend on."""
         return {**describe_machine(), "threads of torch": str(torch.get_num_threads())}
 
-    def markdown(self) -> str:
-        """Return the machine, the budgets and all tables as Markdown."""
+    def markdown(self, names: Collection[str] | None = None) -> str:
+        """Return the machine, the budgets and all tables as Markdown; ``names``: of these benchmarks alone."""
+        outcomes = [o for name, o in self.outcomes.items() if names is None or name in names]
         head = [f"`{self.command}`", "", *(f"- {k}: {v}" for k, v in self.machine.items())]
         head += [f"- date: {self.started.date().isoformat()}", ""]
-        budgets = [b.row() for o in self.outcomes.values() for b in o.budgets]
+        budgets = [b.row() for o in outcomes for b in o.budgets]
         tables = (
             [Figures("Budgets", budgets, "What the design allows, and the medians of this run.")] if budgets else []
         )
-        tables += [table for o in self.outcomes.values() for table in o.tables]
+        tables += [table for o in outcomes for table in o.tables]
         return "\n".join([*head, *(table.markdown() for table in tables)])
 
     def write_json(self, path: Path) -> None:
@@ -66,15 +72,24 @@ class Results:
         _replace(path, json.dumps(_finite(record), indent=2, allow_nan=False) + "\n")
 
     def write_markdown(self, path: Path) -> None:
-        """Write the tables to a file; between its lines :data:`BEGIN` and :data:`END`, if it has them."""
-        before, after = f"{BEGIN}\n", f"{END}\n"
-        if path.exists():
-            old = path.read_text(encoding="utf-8")
-            if BEGIN not in old or END not in old.partition(BEGIN)[2]:
-                raise ValueError(f"{path} exists and has no lines '{BEGIN}' and '{END}' to write between: add them")
-            head, _, rest = old.partition(BEGIN)
-            before, after = head + before, END + rest.partition(END)[2]
-        _replace(path, f"{before}\n{self.markdown()}\n{after}")
+        """Write the tables to a file; if it has marks, only between them.
+
+        A benchmark with marks of its own (:func:`own_marks`) goes there, the others between :data:`BEGIN` and
+        :data:`END`. So one benchmark can be measured again, perhaps on another machine, and the rest stays.
+
+        :raises ValueError: the file exists, and has no marks for what was measured.
+        """
+        if not path.exists():
+            _replace(path, f"{BEGIN}\n\n{self.markdown()}\n{END}\n")
+            return
+        text = path.read_text(encoding="utf-8")
+        apart = [name for name in self.outcomes if own_marks(name)[0] in text]
+        together = [name for name in self.outcomes if name not in apart]
+        for name in apart:
+            text = _between(text, own_marks(name), self.markdown([name]), path)
+        if together:
+            text = _between(text, (BEGIN, END), self.markdown(together), path)
+        _replace(path, text)
 
     def draw(self, folder: Path) -> Sequence[Path]:
         """Draw all plots into a folder and return their paths."""
@@ -83,6 +98,15 @@ class Results:
         for name, draw in plots.items():
             draw(folder / name)
         return [folder / name for name in plots]
+
+
+def _between(text: str, marks: tuple[str, str], section: str, path: Path) -> str:
+    """Return the ``text`` of a file with ``section`` in the place of what was between two lines of it."""
+    begin, end = marks
+    before, _, rest = text.partition(begin)
+    if end not in rest:
+        raise ValueError(f"{path} exists and has no lines '{begin}' and '{end}' to write between: add them")
+    return f"{before}{begin}\n\n{section}\n{end}{rest.partition(end)[2]}"
 
 
 def _budget_record(budget: Budget) -> dict[str, Any]:

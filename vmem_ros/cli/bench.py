@@ -1,5 +1,6 @@
-"""Measure what the camera costs on this machine: memory by size and by history, picture quality, preview rate, and,
-where ROS 2 is installed, message packing and latencies between processes over DDS.
+"""Measure what the camera costs on this machine: memory by size and by history, picture quality, preview rate, the
+diffusion generator with random weights, and, where ROS 2 is installed, message packing and latencies between processes
+over DDS.
 
 Prints tables; writes JSON, Markdown and plots where asked, after every benchmark, so that an interrupted run leaves
 what it has measured.
@@ -25,6 +26,7 @@ BENCHMARKS = {
     "history": "vmem_ros.benchmarking.history",
     "quality": "vmem_ros.benchmarking.quality",
     "preview": "vmem_ros.benchmarking.preview",
+    "generator": "vmem_ros.benchmarking.generator",
     "packing": "vmem_ros.nodes.bench_packing",
     "dds": "vmem_ros.nodes.bench_dds",
 }
@@ -38,13 +40,20 @@ _GET_ROS = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``vmem bench``."""
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"what to measure: {', '.join(BENCHMARKS)}")
-    parser.add_argument("--all", action="store_true", help="everything that this machine can (under eight minutes)")
+    parser.add_argument("--all", action="store_true", help="everything that this machine can (a quarter of an hour)")
     effort = parser.add_mutually_exclusive_group()
     effort.add_argument("--quick", dest="effort", action="store_const", const="quick", help="tiny sizes, in seconds")
     effort.add_argument(
-        "--full", dest="effort", action="store_const", const="full", help="up to 10,000 views; 8 GB, half an hour"
+        "--full",
+        dest="effort",
+        action="store_const",
+        const="full",
+        help="up to 10,000 views, a compiled network; 8 GB, an hour",
     )
-    parser.add_argument("--device", default="cpu", help="where memory lives: cpu, cuda or cuda:N (default cpu)")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    parser.add_argument(
+        "--device", default=device, help=f"where memory and generator live: cpu, cuda or cuda:N (here: {device})"
+    )
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="threads of torch (default: all)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to FILE")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables to FILE")
