@@ -1,16 +1,18 @@
 """``vmem bench generator``: what it compares is what it says, and a quick run leaves it all. No time is judged here."""
 
 import json
-import math
+import time
 from dataclasses import replace
 
 import pytest
 import torch
 
+from vmem_ros.benchmarking.flops import count_flops
 from vmem_ros.benchmarking.generator_chunk import INTERVAL, Chunk, Recipe
-from vmem_ros.benchmarking.generator_device import kind_of, matrix_rate, profile_call
+from vmem_ros.benchmarking.generator_device import MatrixProducts, kind_of, profile_call
 from vmem_ros.benchmarking.generator_models import FULL, SMALL, TINY
 from vmem_ros.benchmarking.generator_network import (
+    MATRIX_PRODUCTS,
     SAVINGS,
     decode_all,
     decode_new,
@@ -23,7 +25,7 @@ from vmem_ros.benchmarking.generator_workload import Workload, count
 from vmem_ros.benchmarking.mixture import Mixture
 from vmem_ros.benchmarking.outcome import Figures, Outcome
 from vmem_ros.benchmarking.results import BEGIN, END, Results, own_marks
-from vmem_ros.benchmarking.timing import Timing
+from vmem_ros.benchmarking.timing import Timing, measure_stepwise
 from vmem_ros.cli import main
 
 
@@ -109,16 +111,17 @@ def test_sizes_are_those_of_the_published_and_of_a_small_model():
 def test_passes_through_the_network(workload, recipe, halves):
     chunk = Chunk(workload, None, recipe)
     for _ in range(2):
-        images = chunk.draw(recipe.steps)
+        *estimates, images = chunk.draw(recipe.steps)
+        assert len(estimates) == recipe.steps
         assert chunk.halves == halves
         assert images.shape == (TINY.targets, 3, TINY.side, TINY.side)
         assert bool(images.isfinite().all())
 
 
 def test_unoptimised_draws_the_same(workload):
-    slow, fast = (Chunk(workload, None, Recipe("fast", 3, unoptimised=u)).draw(3) for u in (True, False))
+    slow, fast = (list(Chunk(workload, None, Recipe("fast", 3, unoptimised=u)).draw(3)) for u in (True, False))
     # Between steps latents are float32.
-    assert difference(fast, slow) < 1e-4
+    assert all(difference(a, b) < 1e-4 for a, b in zip(fast, slow, strict=True))
 
 
 def test_errors_of_samplers_are_those_of_an_exact_denoiser():
@@ -134,7 +137,13 @@ def test_profile_finds_the_expensive_kind():
     assert next(iter(spent)) == "linear layers"
     assert spent["linear layers"].calls >= 5
     assert spent["linear layers"].largest == "aten::mm"
-    assert matrix_rate("cpu", torch.float32, "quick") > 0
+
+
+@pytest.mark.parametrize("flops", [10**6, 10**9])
+def test_matrix_products_are_about_as_much_work_as_asked_for(flops):
+    products = MatrixProducts("cpu", torch.float32, flops=flops)
+    assert products.flops == pytest.approx(flops, rel=0.05)
+    assert count_flops(products.run).total == products.flops
 
 
 @pytest.mark.parametrize(
@@ -159,6 +168,23 @@ def test_ratios_are_within_turns():
     assert times_faster(Timing((1.0, 9.0, 4.0)), Timing((0.5, 3.0, 1.0))) == pytest.approx(3)
 
 
+def test_long_works_take_turns_in_proportion(monkeypatch):
+    now, order = 0.0, []
+    monkeypatch.setattr(time, "perf_counter", lambda: now)
+
+    def work(name, step_s, steps):
+        nonlocal now
+        for _ in range(steps):
+            now += step_s
+            order.append(name)
+            yield
+
+    works = [lambda: work("a", 0.5, 2), lambda: work("b", 2.0, 4)]
+    short, long = measure_stepwise(works, [2, 4], repeats=2)
+    assert "".join(order) == "abbabb" * 2
+    assert (short.seconds, long.seconds) == ((1.0, 1.0), (8.0, 8.0))
+
+
 # -- the command -------------------------------------------------------------------------------------------------------
 def test_quick_run_leaves_every_table(tmp_path, capsys):
     threads, file = str(torch.get_num_threads()), tmp_path / "bench.json"
@@ -166,7 +192,8 @@ def test_quick_run_leaves_every_table(tmp_path, capsys):
     found = json.loads(file.read_text(encoding="utf-8"))["benchmarks"]["generator"]
     network, savings, kinds, chunks, steps = (table["rows"] for table in found["tables"])
     assert network[0]["network"] == "unoptimised"
-    assert len(network) == 4, "a CPU has no compiled row"
+    assert network[-1]["network"] == MATRIX_PRODUCTS
+    assert len(network) == 4 + 1, "a CPU has no compiled row"
     assert not any("peak" in column for column in network[0])
     assert len(savings) == len(SAVINGS)
     assert sum(row["fastest %"] for row in kinds) == pytest.approx(100)
@@ -176,7 +203,7 @@ def test_quick_run_leaves_every_table(tmp_path, capsys):
     assert found["budgets"] == []
     printed = capsys.readouterr().out
     assert all(f"## {table['title']}" in printed for table in found["tables"])
-    assert not any(math.isnan(row["change x 1e-6"]) for row in [*network, *savings])
+    assert all(row["change x 1e-6"] is not None for row in [*network[:-1], *savings]), "not a number"
 
 
 def test_a_benchmark_with_marks_of_its_own_leaves_the_others_alone(tmp_path):

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from vmem_ros.benchmarking import generator_notes as notes
 from vmem_ros.benchmarking.generator_chunk import INTERVAL, RECIPES, Recipe, chunk_figures
-from vmem_ros.benchmarking.generator_device import matrix_rate, work_dtype
+from vmem_ros.benchmarking.generator_device import work_dtype
 from vmem_ros.benchmarking.generator_models import FULL, SMALL, TINY, Size, build_image_encoder
 from vmem_ros.benchmarking.generator_network import profile_figures, saving_figures, stage_figures, stages
 from vmem_ros.benchmarking.generator_workload import Workload
@@ -59,36 +59,35 @@ def run(settings: Settings) -> Outcome:
     sizes = [TINY if quick else SMALL]
     if gpu and not quick and torch.cuda.mem_get_info(settings.device)[0] > _ROOM_FOR_FULL:
         sizes.append(FULL)
-    rate = matrix_rate(settings.device, work_dtype(settings.device), settings.effort)
     tables: list[Figures] = []
     budgets: list[Budget] = []
     for size in tqdm(sizes, desc="generator", unit="size"):
-        found, goals = _measured(size, settings.device, effort, rate)
+        found, goals = _measured(size, settings.device, effort)
         tables += found
         budgets += goals if size is FULL else []
     return Outcome(tables, budgets)
 
 
-def _measured(size: Size, device: str, effort: _Effort, rate: float) -> tuple[list[Figures], list[Budget]]:
+def _measured(size: Size, device: str, effort: _Effort) -> tuple[list[Figures], list[Budget]]:
     plain = Workload.of(size, device=device, dtype=work_dtype(device))
     meta = Workload.of(size, device="meta", dtype=torch.float32)
     encoder = build_image_encoder(size, device=device, dtype=work_dtype(device))
     ladder = stages(plain, compiled=effort.compiled)
     last = ladder[-1]
-    network = stage_figures(ladder, meta, rate=rate, repeats=effort.evaluations)
+    network = stage_figures(ladder, meta, repeats=effort.evaluations)
     savings = saving_figures(plain, meta, repeats=effort.evaluations)
     kinds = profile_figures(ladder)
     chunks = chunk_figures(plain, last.workload, encoder, meta, repeats=effort.chunks, recipes=effort.recipes)
     steps = world_figures(last.workload, encoder, [*effort.goals], repeats=effort.chunks)
     title = f"Generator, {size.side} x {size.side}"
     tables = [
-        Figures(f"{title}: one evaluation of the network", network, notes.network(plain, rate, effort.evaluations)),
+        Figures(f"{title}: one evaluation of the network", network, notes.network(plain, effort.evaluations)),
         Figures(f"{title}: exact savings", savings, notes.savings(plain)),
         Figures(f"{title}: where the time goes", kinds, notes.profiled(last)),
         Figures(f"{title}: a chunk", chunks, notes.chunk(size, last, effort.chunks)),
         Figures(f"{title}: a step of the world", steps, notes.world(size)),
     ]
-    return tables, [_rate_budget(size, network[-1]), *_budgets(size, effort.goals, steps)]
+    return tables, [_rate_budget(size, network[len(ladder) - 1]), *_budgets(size, effort.goals, steps)]
 
 
 def _rate_budget(size: Size, fastest: Row) -> Budget:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,7 +17,7 @@ from vmem_ros.benchmarking.generator_network import decode_all, decode_new, prep
 from vmem_ros.benchmarking.generator_workload import Workload, count
 from vmem_ros.benchmarking.mixture import Mixture
 from vmem_ros.benchmarking.outcome import Row
-from vmem_ros.benchmarking.timing import Case, measure_in_turn
+from vmem_ros.benchmarking.timing import measure_stepwise
 from vmem_ros.generation.autoencoding import decode
 from vmem_ros.generation.caching import TaylorCache
 from vmem_ros.generation.denoising import Denoiser
@@ -86,8 +88,11 @@ class Chunk:
         self._network = _Counted(workload.unet, unoptimised=recipe.unoptimised)
 
     @torch.no_grad()
-    def draw(self, steps: int) -> Tensor:
-        """Return the new images; ``steps`` instead of those of the recipe warm up."""
+    def draw(self, steps: int) -> Iterator[Tensor]:
+        """Yield after every step the estimate of the latents, and at last the new images.
+
+        :param steps: of the recipe, or fewer to warm up.
+        """
         workload, recipe, network = self._workload, self._recipe, self._network
         network.halves = 0
         conditioning, unet = workload.conditioning, workload.unet
@@ -97,14 +102,15 @@ class Chunk:
         denoiser = Denoiser(network, conditioning, scales, interval=interval, dtype=unet.dtype)
         scheduler = sampling_scheduler(published_scheduler(), recipe.sampler, steps, device=unet.device)
         noise = workload.noisy[: workload.size.frames].float()
-        *_, last = sample(denoiser, scheduler, noise, cache=recipe.cache)
+        for step in sample(denoiser, scheduler, noise, cache=recipe.cache):
+            yield step.clean
         if recipe.unoptimised:
-            images = decode(workload.vae, last.latents)[references:]
+            images = decode(workload.vae, step.latents)[references:]
         else:
-            images = decode(workload.vae, last.latents[references:])
+            images = decode(workload.vae, step.latents[references:])
         if self._image_encoder is not None:
             embed(self._image_encoder, images.clamp(-1, 1))
-        return images
+        yield images
 
     @property
     def halves(self) -> int:
@@ -151,12 +157,10 @@ def chunk_figures(
     """
     targets = plain.size.targets
     chunks = [Chunk(plain if recipe.unoptimised else fastest, image_encoder, recipe) for recipe in recipes]
-    timings = measure_in_turn(
-        [
-            Case(chunk.draw, [min(_WARM_UP_STEPS, recipe.steps), *[recipe.steps] * repeats])
-            for chunk, recipe in zip(chunks, recipes, strict=True)
-        ]
-    )
+    for chunk, recipe in zip(chunks, recipes, strict=True):
+        _exhaust(chunk, min(_WARM_UP_STEPS, recipe.steps))
+    works = [partial(chunk.draw, recipe.steps) for chunk, recipe in zip(chunks, recipes, strict=True)]
+    timings = measure_stepwise(works, [recipe.steps + 1 for recipe in recipes], repeats=repeats)
     mixture = Mixture()
     rows: list[Row] = []
     for chunk, recipe, timing in zip(chunks, recipes, timings, strict=True):
@@ -169,7 +173,7 @@ def chunk_figures(
                 "passes": chunk.halves,
                 "GFLOP per frame": flops / 1e9 / targets,
                 "error %": float("nan") if recipe.interval else 100 * _error(mixture, recipe),
-                **peak_gb(plain.unet.device, _drawing(chunk, recipe.steps)),
+                **peak_gb(plain.unet.device, partial(_exhaust, chunk, recipe.steps)),
             }
         )
     return rows
@@ -185,5 +189,5 @@ def _error(mixture: Mixture, recipe: Recipe) -> float:
     return mixture.error(recipe.sampler, recipe.steps, cache=recipe.cache)
 
 
-def _drawing(chunk: Chunk, steps: int) -> Callable[[], Tensor]:
-    return lambda: chunk.draw(steps)
+def _exhaust(chunk: Chunk, steps: int) -> None:
+    deque(chunk.draw(steps), maxlen=0)

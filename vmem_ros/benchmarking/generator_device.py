@@ -9,13 +9,10 @@ import torch
 from torch._C._autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
-from vmem_ros.benchmarking.outcome import Effort, Row
-from vmem_ros.benchmarking.timing import measure
+from vmem_ros.benchmarking.outcome import Row
 
 # Sides of a matrix product that reaches the rate of a device.
 _SIDE = {"cuda": 8192, "cpu": 2048}
-_QUICK_SIDE = 256
-_REPEATS = 10
 # Kind of work: parts of the names of its operators and kernels; the first that fits. Names of kernels that the compiler
 # fused list everything that went into them, so they come first.
 _KINDS: Mapping[str, tuple[str, ...]] = {
@@ -35,12 +32,23 @@ def work_dtype(device: torch.device | str) -> torch.dtype:
     return torch.bfloat16 if torch.device(device).type == "cuda" else torch.float32
 
 
-def matrix_rate(device: torch.device | str, dtype: torch.dtype, effort: Effort) -> float:
-    """Return operations a second of the fastest of a few large matrix products of random numbers."""
-    side = _QUICK_SIDE if effort == "quick" else _SIDE[torch.device(device).type]
-    a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
-    timing = measure(lambda _: a @ b, range(_REPEATS + 1))
-    return 2 * side**3 / min(timing.seconds)
+class MatrixProducts:
+    """Large products of random matrices, whose rate is what a network could reach at best.
+
+    :param flops: about so many operations in a run, so that it meets the clock rate that a network meets.
+    """
+
+    def __init__(self, device: torch.device | str, dtype: torch.dtype, *, flops: int) -> None:
+        largest = _SIDE[torch.device(device).type]
+        side = min(largest, round((flops / 2) ** (1 / 3)))
+        self._a, self._b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
+        self._number = max(1, round(flops / (2 * side**3)))
+        self.flops = self._number * 2 * side**3
+
+    def run(self, _: object = None) -> None:
+        """Multiply."""
+        for _number in range(self._number):
+            self._a @ self._b
 
 
 def peak_gb(device: torch.device | str, call: Callable[[], object]) -> Row:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import sys
 from collections.abc import Sequence
@@ -11,13 +12,15 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from vmem_ros.benchmarking.generator_device import Spent, peak_gb, profile_call
+from vmem_ros.benchmarking.generator_device import MatrixProducts, Spent, peak_gb, profile_call
 from vmem_ros.benchmarking.generator_workload import Work, Workload, count
 from vmem_ros.benchmarking.outcome import Row
 from vmem_ros.benchmarking.timing import Case, Timing, measure_in_turn
 from vmem_ros.generation.network import attention_backend
 
 _MILLIONTH = 1e-6
+#: The row of what a network could reach at best.
+MATRIX_PRODUCTS = "(large matrix products)"
 
 
 @torch.no_grad()
@@ -84,31 +87,33 @@ def stages(plain: Workload, *, compiled: bool) -> list[Stage]:
     return found
 
 
-def stage_figures(ladder: Sequence[Stage], meta: Workload, *, rate: float, repeats: int) -> list[Row]:
-    """Return a row per stage.
-
-    :param rate: operations a second of the device's matrix products.
-    """
-    device = ladder[0].workload.unet.device
+def stage_figures(ladder: Sequence[Stage], meta: Workload, *, repeats: int) -> list[Row]:
+    """Return a row per stage, and one for large matrix products in the same type."""
+    unet = ladder[0].workload.unet
+    products = MatrixProducts(unet.device, unet.dtype, flops=count(meta, ladder[-1].work).total)
     first = ladder[0].run()
-    timings = measure_in_turn([Case(stage.run, range(repeats + 1)) for stage in ladder])
+    *timings, bound = measure_in_turn(
+        [Case(run, range(repeats + 1)) for run in (*(stage.run for stage in ladder), products.run)]
+    )
     rows: list[Row] = []
     for stage, timing in zip(ladder, timings, strict=True):
         flops = count(meta, stage.work).total
-        reached = flops / timing.median_ms * 1e3
         rows.append(
             {
                 "network": stage.name,
                 "evaluation": timing,
                 "times faster": times_faster(timings[0], timing),
                 "GFLOP": flops / 1e9,
-                "GFLOP/s": reached / 1e9,
-                "% of matrix rate": 100 * reached / rate,
+                "GFLOP/s": flops / timing.median_ms / 1e6,
+                "% of matrix rate": 100 * times_faster(bound, timing) * flops / products.flops,
                 "change x 1e-6": difference(stage.run(), first) / _MILLIONTH,
-                **peak_gb(device, stage.run),
+                **peak_gb(unet.device, stage.run),
             }
         )
-    return rows
+    reached = products.flops / bound.median_ms / 1e6
+    empty = dict.fromkeys(rows[0], math.nan)
+    large = {"network": MATRIX_PRODUCTS, "evaluation": bound, "GFLOP": products.flops / 1e9, "GFLOP/s": reached}
+    return [*rows, {**empty, **large, "% of matrix rate": 100.0}]
 
 
 @dataclass(frozen=True)

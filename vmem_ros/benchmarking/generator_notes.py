@@ -10,7 +10,7 @@ from vmem_ros.benchmarking.generator_network import Stage
 from vmem_ros.benchmarking.generator_workload import Workload
 
 
-def network(plain: Workload, rate: float, repeats: int) -> str:
+def network(plain: Workload, repeats: int) -> str:
     """Return what was evaluated, on what, and how often."""
     size, device = plain.size, plain.unet.device
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
@@ -21,7 +21,7 @@ def network(plain: Workload, rate: float, repeats: int) -> str:
         f"percentile in ms of {repeats} in turn; times faster: median ratio within a turn. Unoptimised: fused "
         "attention for every length, all conditioning worked out in every step, standard memory layout; each row adds "
         "to those above. Operations are counted, a multiplication and an addition as two. Matrix rate: "
-        f"{rate / 1e9:,.0f} GFLOP/s, measured here in the same type. Change: largest difference to the unoptimised "
+        "what large products in the same type reach in the same turns. Change: largest difference to the unoptimised "
         "output over its standard deviation."
     )
 
@@ -50,7 +50,9 @@ def chunk(size: Size, fastest: Stage, repeats: int) -> str:
     """Return what a chunk is, and which of the rows are approximations."""
     return (
         f"{size.references} references and {size.targets} new frames: denoising, decoding"
-        f"{', embedding of the new images' if size.image_encoder else ''}; median of {repeats} in turn, per new frame. "
+        f"{', embedding of the new images' if size.image_encoder else ''}; per new frame, median of {repeats}. "
+        "Chunks take turns step by step. "
+        ""
         "First row: the unoptimised network, which also decodes the references; all others with every saving up to "
         f"{fastest.name.removeprefix('+ ')}. Passes: frame sets through the network, two per step where guidance "
         f"applies. Guidance interval: noise levels {INTERVAL[0]} to {INTERVAL[1]:g}. TaylorCache: every third step "

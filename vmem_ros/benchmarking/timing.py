@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -94,6 +94,29 @@ def measure_in_turn(cases: Sequence[Case[T]], *, limit_s: float = 10.0) -> list[
                 case.afterwards()
         if number >= _FEWEST and time.perf_counter() > end:
             break
+    return [Timing(tuple(durations)) for durations in seconds]
+
+
+def measure_stepwise(
+    works: Sequence[Callable[[], Iterator[object]]], steps: Sequence[int], *, repeats: int = 1
+) -> list[Timing]:
+    """Return the timings of long works that take turns step by step, always the one that is least far.
+
+    So minutes in which the machine is slow fall on all of them in proportion. Nothing warms up.
+
+    :param works: each called ``repeats`` times, and its iterator exhausted.
+    :param steps: how many items each of them yields.
+    """
+    seconds: list[list[float]] = [[] for _ in works]
+    for _ in range(repeats):
+        running = [work() for work in works]
+        done, spent = [0] * len(works), [0.0] * len(works)
+        for _turn in range(sum(steps)):
+            next_one = min(range(len(works)), key=lambda i: done[i] / steps[i])
+            spent[next_one] += _duration(next, running[next_one])
+            done[next_one] += 1
+        for durations, total in zip(seconds, spent, strict=True):
+            durations.append(total)
     return [Timing(tuple(durations)) for durations in seconds]
 
 
