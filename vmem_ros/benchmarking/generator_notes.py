@@ -52,7 +52,6 @@ def chunk(size: Size, fastest: Stage, repeats: int) -> str:
         f"{size.references} references and {size.targets} new frames: denoising, decoding"
         f"{', embedding of the new images' if size.image_encoder else ''}; per new frame, median of {repeats}. "
         "Chunks take turns step by step. "
-        ""
         "First row: the unoptimised network, which also decodes the references; all others with every saving up to "
         f"{fastest.name.removeprefix('+ ')}. Passes: frame sets through the network, two per step where guidance "
         f"applies. Guidance interval: noise levels {INTERVAL[0]} to {INTERVAL[1]:g}. TaylorCache: every third step "
