@@ -53,7 +53,7 @@ def run(settings: Settings) -> Outcome:
         chunks=settings.pick(quick=1, normal=3 if gpu else 1),
         recipes=[replace(r, steps=3) for r in (RECIPES[0], RECIPES[2], RECIPES[-1])] if quick else RECIPES,
         goals={Recipe("fast", 2): 1.0} if quick else _GOALS_S,
-        # For a CPU the compiler takes minutes, for code that runs as fast as without.
+        # For a CPU the compiler takes minutes.
         compiled=(gpu and not quick) or settings.effort == "full",
     )
     sizes = [TINY if quick else SMALL]
