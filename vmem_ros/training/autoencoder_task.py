@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from vmem_ros.evaluation.metrics import psnr
 from vmem_ros.generation.autoencoding import pixels
 from vmem_ros.generation.components import quiet_libraries
+from vmem_ros.generation.patch_autoencoder import PatchAutoencoder
 from vmem_ros.generation.pipeline_folder import write_folder
 from vmem_ros.training.autoencoders import make_autoencoder
 from vmem_ros.training.production import Walks
@@ -26,7 +27,7 @@ from vmem_ros.training.walks import Walk
 
 _SCALES = 3
 # Images that latents are measured on for their scale.
-_MEASURED = 64
+_MEASURED = 96
 _VIEWS_PER_HOUSE = 4
 
 
@@ -71,6 +72,12 @@ class AutoencoderTask:
         self.network = Reconstruction(self._vae, latent_noise=recipe.latent_noise)
         self._walks: Walks[Walk] = Walks(PixelCaches(cache, recipe.data), recipe.data)
         self._cache = cache
+        if isinstance(self._vae, PatchAutoencoder):
+            # The same images every time, so a training that goes on has the same latents.
+            self._vae.fit(self._some_images(), whitening=recipe.whitening)
+            self._vae.encoder.requires_grad_(False)
+            self._vae.decoder.requires_grad_(False)
+        self._vae.to(self._device)
 
     def loss(
         self, network: nn.Module, first: int, count: int, generator: torch.Generator
@@ -129,11 +136,14 @@ class AutoencoderTask:
         encoded = self._vae.encode(images)
         return encoded.latent_dist.mean if hasattr(encoded, "latent_dist") else encoded.latents
 
+    def _some_images(self) -> Tensor:
+        """Return images of training walks [N, 3, H, W] in [-1, 1], the same at every call."""
+        return pixels(list(self._images(0, _MEASURED)))
+
     @torch.no_grad()
     def _measure(self) -> tuple[float, float]:
         """Return mean and standard deviation of latents of training views."""
-        images = pixels(list(self._images(0, _MEASURED)), self._device)
-        latents = torch.cat([self._latents(part) for part in images.split(8)])
+        latents = torch.cat([self._latents(part.to(self._device)) for part in self._some_images().split(8)])
         return float(latents.mean()), float(latents.std())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -86,7 +87,8 @@ class Cache(Generic[T]):
             save_file({name: tensor.contiguous() for name, tensor in made.tensors().items()}, beside)
             beside.rename(path)
         except (OSError, SafetensorError) as error:
-            beside.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                beside.unlink()
             raise TrainingDataError(
                 f"cannot keep training data in {self.folder}: {error}; free some space, or choose another --cache, and "
                 "start the same command again"

@@ -17,6 +17,8 @@ from vmem_ros.geometry import Camera
 from vmem_ros.training.walks import Walk
 
 _BATCH = 16
+# How the names of an autoencoder's layers between image and latents begin.
+_ENCODING = ("encoder.", "quant_conv.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,10 +66,12 @@ class Encoder:
 
     @property
     def digest(self) -> str:
-        """A name that changes with the weights."""
+        """A name that changes with the weights that encode; a decoder may go on learning."""
         sha = hashlib.sha256()
         for model in filter(None, (self.vae, self.image_encoder)):
             for name, tensor in model.state_dict().items():
+                if model is self.vae and not name.startswith(_ENCODING):
+                    continue
                 sha.update(name.encode())
                 sha.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
             sha.update(str(model.config.get("scaling_factor")).encode() if model is self.vae else b"")

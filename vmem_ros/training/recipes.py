@@ -220,6 +220,7 @@ class AutoencoderRecipe:
     """``vmem train autoencoder``: images to latents and back.
 
     :param kind: class of the autoencoder; ``config``: its fields.
+    :param whitening: how alike the latents of a ``PatchAutoencoder`` are made (:meth:`PatchAutoencoder.fit`).
     :param edges: weight of errors of differences between neighbouring pixels, at three scales.
     :param kl: weight of the Kullback-Leibler term per latent, or of the squared latents where there is no distribution.
     :param latent_noise: standard deviation of noise on latents in training, as a share of theirs: what the network
@@ -229,6 +230,7 @@ class AutoencoderRecipe:
     seed: int = 0
     kind: AutoencoderClass
     config: dict[str, Any]
+    whitening: float = 0.5
     edges: float = 1.0
     kl: float = 1e-6
     latent_noise: float = 0.0
@@ -238,6 +240,7 @@ class AutoencoderRecipe:
 
     def __post_init__(self) -> None:
         _at_least(0, seed=self.seed, edges=self.edges, kl=self.kl, latent_noise=self.latent_noise)
+        _shares(whitening=self.whitening)
 
 
 @dataclass(frozen=True, kw_only=True)

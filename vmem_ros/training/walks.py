@@ -8,6 +8,7 @@ everything that the generator is told comes from the memory that it will work wi
 from __future__ import annotations
 
 import dataclasses
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,7 +62,7 @@ class Walk:
 
 
 class WalkMaker:
-    """Makes walks by number; equal numbers give equal walks. Keeps the last house, whose light takes long.
+    """Makes walks by number; equal numbers give equal walks.
 
     :param houses: seeds of the houses, the walks' numbers from 0 on.
     """
@@ -69,23 +70,27 @@ class WalkMaker:
     def __init__(self, data: Data, *, houses: range = TRAINING_SEEDS) -> None:
         self._data = data
         self._houses = houses
-        self._house: House | None = None
 
     def make(self, number: int) -> Walk:
         """Return walk ``number``."""
         data = self._data
         seed = self._houses[number // data.walks_per_house % len(self._houses)]
-        if self._house is None or self._house.seed != seed:
-            self._house = House(seed)
+        house = _house(seed)
         rng = np.random.default_rng((seed, 11, number))
-        poses = _poses(self._house, data, rng)
+        poses = _poses(house, data, rng)
         camera = Camera.from_fov(data.size[1], data.size[0], float(rng.uniform(*data.fov_deg)))
-        rendering = self._house.render_batch(camera, poses, supersample=data.supersample)
+        rendering = house.render_batch(camera, poses, supersample=data.supersample)
         views = [
             View(image.contiguous(), camera, T, depth=depth.contiguous())
             for image, T, depth in zip(rendering.image, poses, rendering.depth, strict=True)
         ]
         return remember(views, data, rng)
+
+
+@functools.lru_cache(maxsize=2)
+def _house(seed: int) -> House:
+    """Return a house; the last ones are kept, because their light takes as long as many views."""
+    return House(seed)
 
 
 def remember(views: list[View], data: Data, rng: np.random.Generator) -> Walk:

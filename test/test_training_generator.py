@@ -1,0 +1,191 @@
+"""Generators and adapters trained for a few steps: what comes of them is a pipeline, or an adapter that it loads."""
+
+import pytest
+import torch
+from accelerate import Accelerator
+
+from training_runs import AUTOENCODER, DATA, GENERATOR, LORA, changed, log, run, same, weights
+from vmem_ros.errors import ModelError, RecipeError
+from vmem_ros.generation import VMemGenerator
+from vmem_ros.generation.conditioning import Conditioning
+from vmem_ros.generation.denoising import Denoiser
+from vmem_ros.generation.pipeline_folder import read_pipeline
+from vmem_ros.generation.prediction import clean_latents, wanted_output
+from vmem_ros.generation.schedules import log_scheduler, noise_levels
+from vmem_ros.generation.vmem_generator import Sampling
+from vmem_ros.memory import SurfelMemory
+from vmem_ros.training.loop import Training
+from vmem_ros.training.objective import DenoisingObjective
+from vmem_ros.training.recipe_file import as_mapping, from_mapping
+from vmem_ros.training.recipes import Data, GeneratorRecipe
+from vmem_ros.training.samples import Batch
+from vmem_ros.training.tasks import generator_task
+from vmem_ros.training.walks import WalkMaker
+from vmem_ros.types import PointMap, Target, View
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("training_cache")
+
+
+@pytest.fixture(scope="module")
+def autoencoder(cache, tmp_path_factory):
+    return run(AUTOENCODER, tmp_path_factory.mktemp("autoencoder"), cache)
+
+
+@pytest.fixture(scope="module")
+def generator_out(autoencoder, cache, tmp_path_factory):
+    out = tmp_path_factory.mktemp("generator")
+    run(GENERATOR, out, cache, autoencoder=str(autoencoder))
+    return out
+
+
+def drawn(pipeline, seed=0):
+    """Return two views that a pipeline draws after one, through the generator that worlds use."""
+    walk = WalkMaker(from_mapping(DATA, Data)).make(0)
+    first = View(walk.images[0], walk.camera, walk.poses[0])
+    memory = SurfelMemory()
+    depth = torch.full(walk.camera.size, 2.0)
+    memory.write([first], [PointMap.from_depth(depth, torch.ones_like(depth), walk.camera, walk.poses[0])])
+    targets = [Target(walk.camera, pose) for pose in walk.poses[1:3]]
+    generator = VMemGenerator(pipeline, sampling=Sampling(sampler="fast", num_inference_steps=2))
+    return torch.stack([view.image for view in generator.generate(memory.read(targets), targets, seed=seed)])
+
+
+def test_a_generator_comes_out_as_a_pipeline_that_draws(generator_out):
+    pipeline = read_pipeline(generator_out / "model")
+    assert pipeline.unet.config.projection_channels == pipeline.vae.config.latent_channels + 1
+    assert pipeline.scheduler.config.prediction_type == "v_prediction"
+    images = drawn(pipeline)
+    assert images.shape == (2, 32, 32, 3)
+    assert not torch.equal(images[0], images[1])
+
+
+def test_samples_are_drawn_and_compared_while_it_trains(generator_out):
+    (figures,) = [entry for entry in log(generator_out) if "sample_psnr_dB" in entry]
+    assert 3 < figures["sample_psnr_dB"] < 60
+    assert 3 < figures["sample_psnr_memory_alone_dB"] < 60
+    assert (generator_out / "samples" / "step-0000002.png").exists()
+
+
+def test_going_on_gives_the_weights_of_an_uninterrupted_training(generator_out, autoencoder, cache, tmp_path):
+    run(GENERATOR, tmp_path, cache, autoencoder=str(autoencoder), optimisation={"steps": 1})
+    run(GENERATOR, tmp_path, cache, autoencoder=str(autoencoder))
+    assert same(weights(tmp_path / "model"), weights(generator_out / "model"))
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
+def test_a_few_sets_are_learnt(autoencoder, cache, tmp_path, prediction):
+    fields = {
+        "autoencoder": str(autoencoder),
+        "diffusion": {"prediction": prediction},
+        "optimisation": {"steps": 25, "lr": 0.003},
+        "reporting": {"checkpoint_every": 1000, "sample_every": 1000},
+    }
+    recipe = from_mapping(changed(GENERATOR, **fields), GeneratorRecipe)
+    accelerator = Accelerator(cpu=True)
+    task = generator_task(recipe, cache=cache, accelerator=accelerator)
+
+    def loss():
+        with torch.no_grad():
+            return float(task.loss(task.network, 0, 8, torch.Generator().manual_seed(0))[0])
+
+    before = loss()
+    how, reporting = recipe.optimisation, recipe.reporting
+    Training(task, how, reporting, tmp_path, recipe=as_mapping(recipe), accelerator=accelerator).run()
+    assert loss() < 0.85 * before
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"network": {"model_chanels": 32}}, r"no field network\.model_chanels; MultiviewUNet has model_channels"),
+        ({"network": {"in_channels": 11}}, r"network\.in_channels is not to be set"),
+        ({"network": {"model_channels": 33}}, r"network is no configuration of MultiviewUNet: .*multiple of 32"),
+        ({"data": {"size": [30, 30]}}, r"multiples of 4"),
+        ({"diffusion": {"levels": "published"}}, r"go with prediction: epsilon"),
+    ],
+)
+def test_what_cannot_be_trained_is_named_before_any_work(autoencoder, cache, tmp_path, fields, message):
+    with pytest.raises((RecipeError, ModelError, ValueError), match=message):
+        run(GENERATOR, tmp_path / "out", cache, autoencoder=str(autoencoder), **fields)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_autoencoder_that_is_not_there(cache, tmp_path):
+    with pytest.raises(ModelError, match="train one with `vmem train autoencoder`"):
+        run(GENERATOR, tmp_path / "out", cache, autoencoder=str(tmp_path / "nowhere"))
+
+
+def test_an_adapter_is_trained_loaded_and_removed(generator_out, cache, tmp_path):
+    adapter = run(LORA, tmp_path / "out", cache, pipeline=str(generator_out / "model"))
+    pipeline = read_pipeline(generator_out / "model")
+    before = drawn(pipeline)
+    pipeline.load_lora_weights(adapter)
+    after = drawn(pipeline)
+    pipeline.unload_lora_weights()
+    assert not torch.equal(before, after)
+    assert torch.equal(before, drawn(pipeline))
+    assert all(".lora_" in name for name in weights(adapter))
+
+
+def test_an_adapter_goes_on_where_it_was(generator_out, cache, tmp_path):
+    straight, halted = tmp_path / "straight", tmp_path / "halted"
+    options = {"pipeline": str(generator_out / "model"), "checkpointing": True}
+    run(LORA, straight, cache, **options)
+    run(LORA, halted, cache, **options, optimisation={"steps": 1})
+    run(LORA, halted, cache, **options)
+    assert same(weights(straight / "model"), weights(halted / "model"))
+
+
+def test_an_adapter_for_no_layer(generator_out, cache, tmp_path):
+    with pytest.raises(RecipeError, match=r"adapter\.modules = \['to_nothing'\] cannot be adapted"):
+        run(LORA, tmp_path, cache, pipeline=str(generator_out / "model"), adapter={"modules": ["to_nothing"]})
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
+def test_a_perfect_prediction_gives_the_clean_latents(prediction):
+    torch.manual_seed(0)
+    clean, noise = torch.randn(3, 4, 2, 2), torch.randn(3, 4, 2, 2)
+    sigma = torch.tensor([0.02, 1.0, 40.0])[:, None, None, None]
+    noisy = (clean + sigma * noise) / (sigma**2 + 1).sqrt()
+    output = wanted_output(prediction, clean, noise, sigma)
+    assert torch.allclose(clean_latents(prediction, noisy, output, sigma), clean, atol=2e-5)
+
+
+class _Perfect:
+    """A network that knows the clean latents of its frames, and says the velocity that leads to them."""
+
+    def __init__(self, clean, sigmas):
+        self.clean, self.sigmas = clean, torch.from_numpy(sigmas).float()
+
+    def prepare(self, *_):
+        return None
+
+    def __call__(self, sample, timestep, *_, num_frames=None, prepared=None):
+        channels = self.clean.shape[1]
+        sigma = self.sigmas[timestep][:, None, None, None]
+        noisy = sample[:, :channels]
+        noise = (noisy * (sigma**2 + 1).sqrt() - self.clean) / sigma
+        return type("Output", (), {"sample": wanted_output("v_prediction", self.clean, noise, sigma)})
+
+
+def test_a_perfect_network_has_no_loss_and_denoises_in_one_step():
+    torch.manual_seed(0)
+    clean = torch.randn(3, 4, 4, 4)
+    given = torch.tensor([True, False, False])
+    conditioning = Conditioning(
+        clean * given[:, None, None, None], given, torch.randn(3, 6, 4, 4), torch.zeros(3, 1, 8)
+    )
+    scheduler = log_scheduler(0.02, 40.0, prediction="v_prediction")
+    sigmas = noise_levels(scheduler)
+    network = _Perfect(clean, sigmas)
+    loss, figures = DenoisingObjective(scheduler)(
+        network, Batch(clean, conditioning, 3), torch.Generator().manual_seed(0)
+    )
+    assert float(loss) < 1e-4
+    assert len(figures) == 1
+    denoiser = Denoiser(network, conditioning, torch.ones(3), prediction="v_prediction")
+    noisy = torch.randn(3, 4, 4, 4)
+    assert torch.allclose(denoiser(noisy, torch.tensor(700), float(sigmas[700])), clean, atol=1e-3)

@@ -1,0 +1,89 @@
+"""Trainings that take seconds: tiny views, one house, networks of a few thousand parameters."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+
+from vmem_ros.training.recipe_file import from_mapping
+from vmem_ros.training.recipes import AutoencoderRecipe, GeneratorRecipe, LoraRecipe
+from vmem_ros.training.start import train
+
+DATA: dict[str, Any] = {
+    "size": [32, 32],
+    "chunks": 4,
+    "remembered": [1.0, 1.0],
+    "walks_per_house": 1000,
+    "first_walks": 2,
+    "samples_per_walk": 1000,
+    "workers": 0,
+}
+REPORTING: dict[str, Any] = {"log_every": 1, "sample_every": 1000, "sample_sets": 1, "checkpoint_every": 2}
+AUTOENCODER: dict[str, Any] = {
+    "kind": "PatchAutoencoder",
+    "config": {"patch": 4, "widths": [16, 16], "blocks": [1, 1], "latent_channels": 4},
+    "latent_noise": 0.05,
+    "optimisation": {"steps": 4, "batch": 2, "lr": 0.002, "warmup_steps": 2, "ema_decay": 0.9},
+    "data": DATA,
+    "reporting": REPORTING,
+}
+GENERATOR: dict[str, Any] = {
+    "network": {
+        "model_channels": 32,
+        "channel_mult": [1],
+        "num_res_blocks": 1,
+        "attention_resolutions": [1],
+        "transformer_depth": [1],
+        "num_head_channels": 16,
+        "context_dim": 8,
+    },
+    "diffusion": {"prediction": "v_prediction"},
+    "optimisation": {"steps": 2, "batch": 2, "lr": 0.001, "warmup_steps": 0},
+    "data": DATA,
+    "sampling": {"num_inference_steps": 2},
+    "reporting": REPORTING,
+}
+LORA: dict[str, Any] = {
+    "adapter": {"rank": 2},
+    "optimisation": {"steps": 2, "batch": 1, "lr": 0.01, "warmup_steps": 0, "ema_decay": 0.0},
+    "data": DATA,
+    "sampling": {"num_inference_steps": 2},
+    "reporting": REPORTING,
+}
+_KINDS = {id(AUTOENCODER): AutoencoderRecipe, id(GENERATOR): GeneratorRecipe, id(LORA): LoraRecipe}
+
+
+def changed(recipe: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    """Return a copy with other fields; of a section given as a mapping only the fields named change."""
+    made = copy.deepcopy(recipe)
+    for name, value in fields.items():
+        made[name] = {**made[name], **value} if isinstance(value, dict) and name in made else value
+    return made
+
+
+def run(recipe: dict[str, Any], out: Path, cache: Path, **fields: Any) -> Path:
+    """Train one of the recipes above with other fields, and return the folder of its result."""
+    train(from_mapping(changed(recipe, **fields), _KINDS[id(recipe)]), out, cache=cache, device="cpu", threads=1)
+    return out / "model"
+
+
+def log(out: Path) -> list[dict[str, float]]:
+    """Return the log of a training."""
+    return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    """Return all tensors of a model, by file and name."""
+    files = sorted(folder.rglob("*.safetensors"))
+    assert files, f"nothing in {folder}"
+    return {f"{path.name}:{name}": tensor for path in files for name, tensor in load_file(path).items()}
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    """Return whether two models are equal bit by bit."""
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
