@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from vmem_ros.geometry import geodesic_distance
+from vmem_ros.memory.numbering import Numbering
 from vmem_ros.memory.observations import Observations
 from vmem_ros.memory.splatting import Splat
 
@@ -31,15 +32,15 @@ class Choice(NamedTuple):
     weights: Tensor
 
 
-def surfel_votes(splat: Splat, cosine: Tensor, n_surfels: int) -> Tensor:
-    """Return the weight of every surfel [N] int64: its pixels' ``cos / (1 + depth)``, in fixed-point units.
+def surfel_votes(splat: Splat, visible: Numbering, cosine: Tensor) -> Tensor:
+    """Return the weights [m] int64 of the visible surfels: their pixels' ``cos / (1 + depth)``, in fixed-point units.
 
-    :param cosine: [N] ``|n . v|`` of each surfel towards the query camera.
+    :param cosine: [m] ``|n . v|`` of each towards the query camera.
     """
     seen = splat.ids >= 0
-    ids = splat.ids[seen]
-    pixel_weight = (cosine[ids] / (1 + splat.depth[seen]) * _VOTE_UNIT).round().long()
-    return torch.zeros(n_surfels, dtype=torch.int64, device=ids.device).index_add_(0, ids, pixel_weight)
+    number = visible.of(splat.ids[seen])
+    pixel_weight = (cosine[number] / (1 + splat.depth[seen]) * _VOTE_UNIT).round().long()
+    return torch.zeros_like(visible.surfels).index_add_(0, number, pixel_weight)
 
 
 def choose_views(
@@ -65,7 +66,7 @@ def choose_views(
     order = torch.argsort(votes[candidates], descending=True, stable=True)[:_MAX_CANDIDATES]
     candidates = candidates[order]
     poses = T_world_views[candidates.cpu()]
-    uncast = weight.clone()
+    uncast = weight.clone() if selection == "coverage" else weight
 
     def score(chosen: list[int]) -> Tensor:
         """Return how much each candidate is wanted [C] once some are chosen."""

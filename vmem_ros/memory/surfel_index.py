@@ -11,6 +11,7 @@ from torch import Tensor
 from vmem_ros.geometry import transform
 from vmem_ros.memory import storage
 from vmem_ros.memory.growable import GrowableTensor
+from vmem_ros.memory.numbering import Numbering
 from vmem_ros.memory.observations import Observations
 from vmem_ros.memory.retrieval import surfel_votes
 from vmem_ros.memory.splatting import Splat, splat
@@ -30,6 +31,10 @@ class SurfelIndex:
         self._surfels = SurfelStore(device)
         self._observations = Observations(device)
         self._hash = VoxelHash(device, merge_factor=merge_factor, min_cosine=min_cosine)
+        self._visible = Numbering(device)
+        #: Weights of the last votes by surfel, and which of them are not 0.
+        self._weight = torch.zeros(0, dtype=torch.int64, device=device)
+        self._weighted = torch.zeros(0, dtype=torch.int64, device=device)
         #: Box around the surfels that each view saw, [V, (low, high), 3].
         self._reach = GrowableTensor((2, 3), torch.float32, device)
         #: Number of surfels before each view was added, and after the last.
@@ -59,7 +64,8 @@ class SurfelIndex:
     @property
     def nbytes(self) -> int:
         """Bytes allocated."""
-        return self._surfels.nbytes + self._hash.nbytes + self._observations.nbytes + self._reach.nbytes
+        tables = self._weight.nbytes + self._visible.nbytes
+        return self._surfels.nbytes + self._hash.nbytes + self._observations.nbytes + self._reach.nbytes + tables
 
     def local(self, T_world_camera: Tensor) -> Tensor:
         """Return poses [..., 4, 4] relative to the origin of the index, still in float64."""
@@ -121,21 +127,22 @@ class SurfelIndex:
         T = self.local(target.T_world_camera)
         return splat(self.cloud, self._surfels.blocks, target.camera, T, scale=scale)
 
-    def visible(self, rendered: Splat) -> Tensor:
-        """Return the numbers of the surfels that cover a pixel, ascending: [n] int64."""
-        mark = torch.zeros(len(self._surfels) + 1, dtype=torch.bool, device=self._device)
-        mark[rendered.ids.flatten()] = True
-        return mark[:-1].nonzero().squeeze(1)
+    def visible(self, rendered: Splat) -> Numbering:
+        """Return the surfels that cover a pixel, numbered; valid until the next time something is asked."""
+        self._visible.renew(rendered.ids.flatten(), len(self._surfels))
+        return self._visible
 
     def votes(self, rendered: Splat, T_world_query: Tensor) -> tuple[Tensor, Tensor]:
-        """Return (votes of each view [V], weight of each surfel [N]): each view collects what it saw."""
+        """Return (votes of each view [V], weight of each surfel [N]): each view collects what it saw.
+
+        The weights are valid until the next votes.
+        """
         visible = self.visible(rendered)
-        position = self.cloud.position.index_select(0, visible)
+        position = self.cloud.position.index_select(0, visible.surfels)
         eye = self.local(T_world_query)[:3, 3].to(position)
         direction = torch.nn.functional.normalize(position - eye, dim=-1)
-        cosine = torch.zeros(len(self._surfels), device=self._device)
-        cosine[visible] = (direction * self.cloud.normal.index_select(0, visible)).sum(dim=-1).abs()
-        weight = surfel_votes(rendered, cosine, len(self._surfels))
+        cosine = (direction * self.cloud.normal.index_select(0, visible.surfels)).sum(dim=-1).abs()
+        weight = self._spread(visible.surfels, surfel_votes(rendered, visible, cosine))
         votes = torch.zeros(len(self), dtype=torch.int64, device=self._device)
         near = self._views_near(position)
         votes[near] = self._observations.sums(weight, near)
@@ -173,6 +180,16 @@ class SurfelIndex:
         self._derive()
 
     # Insides
+
+    def _spread(self, surfels: Tensor, weight: Tensor) -> Tensor:
+        """Return [N] int64 with ``weight`` [m] at ``surfels`` [m], else 0, in a table that is used again."""
+        if len(self._weight) < len(self._surfels):
+            self._weight = self._weight.new_zeros(2 * len(self._surfels))
+        else:
+            self._weight[self._weighted] = 0
+        self._weight[surfels] = weight
+        self._weighted = surfels
+        return self._weight[: len(self._surfels)]
 
     def _views_near(self, points: Tensor) -> Tensor:
         """Return the views that may have seen one of the points [n, 3]: their surfels' box meets the points' box."""

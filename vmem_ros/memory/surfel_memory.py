@@ -274,15 +274,19 @@ class SurfelMemory:
         sparse = Splat(rendered.ids[::4, ::4], rendered.depth[::4, ::4])
         chosen = self._choose(sparse, target.T_world_camera, self.config.detail_views)[0].views
         views = [self._views[i] for i in chosen]
-        n, visible = self.n_surfels, self._index.visible(rendered)
-        saw = torch.zeros(len(views), n, dtype=torch.bool, device=self.device)
-        saw[self._index.observations.of_all(torch.tensor(chosen, dtype=torch.int64, device=self.device))] = True
-        best = torch.full((n,), -1, dtype=torch.int64, device=self.device)
-        best[visible] = best_views(
-            views, saw[:, visible], self._index.cloud.position.index_select(0, visible),
+        visible = self._index.visible(rendered)
+        row, surfel = self._index.observations.of_all(torch.tensor(chosen, dtype=torch.int64, device=self.device))
+        number = visible.of(surfel)
+        saw = torch.zeros(len(views), len(visible.surfels), dtype=torch.bool, device=self.device)
+        saw[row[number >= 0], number[number >= 0]] = True
+        best = best_views(
+            views, saw, self._index.cloud.position.index_select(0, visible.surfels),
             self._index.local(self._poses.data[chosen]), self._index.local(target.T_world_camera)[:3, 3],
         )  # fmt: skip
-        first = torch.where(rendered.ids >= 0, best[rendered.ids.clamp(min=0)], -1)
+        # The last entry answers for pixels without a surfel, whose number is -1.
+        first = torch.nn.functional.pad(best, (0, 1), value=-1)[visible.of(rendered.ids.flatten())].view_as(
+            rendered.ids
+        )
         return warp_views(views, first, target.camera, target.T_world_camera, rendered.depth)
 
     def _nothing(self, target: Target) -> Projection:
