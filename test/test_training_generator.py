@@ -79,8 +79,8 @@ def test_going_on_gives_the_weights_of_an_uninterrupted_training(generator_out, 
 def test_a_few_sets_are_learnt(autoencoder, cache, tmp_path, prediction):
     fields = {
         "autoencoder": str(autoencoder),
-        "diffusion": {"prediction": prediction},
-        "optimisation": {"steps": 25, "lr": 0.003},
+        "diffusion": {"prediction": prediction, "log_normal": [0.0, 0.5]},
+        "optimisation": {"steps": 40, "lr": 0.005},
         "reporting": {"checkpoint_every": 1000, "sample_every": 1000},
     }
     recipe = from_mapping(changed(GENERATOR, **fields), GeneratorRecipe)

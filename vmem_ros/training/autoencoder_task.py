@@ -70,7 +70,9 @@ class AutoencoderTask:
         self._device = accelerator.device
         self._vae = make_autoencoder(recipe.kind, recipe.config)
         self.network = Reconstruction(self._vae, latent_noise=recipe.latent_noise)
-        self._walks: Walks[Walk] = Walks(PixelCaches(cache, recipe.data), recipe.data)
+        self._walks: Walks[Walk] = Walks(
+            PixelCaches(cache, recipe.data), recipe.data, produces=accelerator.is_local_main_process
+        )
         self._cache = cache
         if isinstance(self._vae, PatchAutoencoder):
             # The same images every time, so a training that goes on has the same latents.

@@ -88,6 +88,9 @@ class Training:
             fused=True,
         )
         self._network, self._optimizer = accelerator.prepare(task.network, optimizer)
+        if optimisation.compile:
+            # A wrapper: sampling, whose shapes are others, goes on with the network as it is.
+            self._network = torch.compile(self._network)
         self._mean = EMAModel(self._parameters, decay=optimisation.ema_decay) if optimisation.ema_decay else None
         self._checkpoints = Checkpoints(out / "checkpoints", keep=reporting.keep_checkpoints)
         self._step = 0

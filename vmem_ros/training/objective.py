@@ -17,11 +17,23 @@ class DenoisingObjective:
     """Mean squared error of the network's prediction at random noise levels, one per set.
 
     :param scheduler: holds the noise levels and what the network predicts.
-    :param min_snr: see :class:`~vmem_ros.training.recipes.Diffusion`.
+    :param log_normal: see :class:`~vmem_ros.training.recipes.Diffusion`, as ``min_snr``.
     """
 
-    def __init__(self, scheduler: SchedulerMixin, *, min_snr: float | None = None) -> None:
+    def __init__(
+        self,
+        scheduler: SchedulerMixin,
+        *,
+        log_normal: tuple[float, float] | None = None,
+        min_snr: float | None = None,
+    ) -> None:
         self._sigmas = torch.from_numpy(noise_levels(scheduler)).float()
+        self._frequency = torch.ones_like(self._sigmas)
+        if log_normal is not None:
+            mean, deviation = log_normal
+            # The levels' distances in log(sigma) differ in the published schedule.
+            spacing = torch.gradient(self._sigmas.log())[0]
+            self._frequency = torch.exp(-((self._sigmas.log() - mean) ** 2) / (2 * deviation**2)) * spacing
         self._prediction: Prediction = scheduler.config.prediction_type
         self._min_snr = min_snr
 
@@ -32,7 +44,7 @@ class DenoisingObjective:
         """
         device, frames = batch.clean.device, batch.num_frames
         sets = len(batch.clean) // frames
-        levels = torch.randint(len(self._sigmas), (sets,), generator=generator)
+        levels = torch.multinomial(self._frequency, sets, replacement=True, generator=generator)
         sigma = self._sigmas[levels].repeat_interleave(frames).to(device)[:, None, None, None]
         noise = torch.randn(batch.clean.shape, generator=generator).to(device)
         scale = (sigma**2 + 1).sqrt()

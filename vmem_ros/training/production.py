@@ -26,10 +26,12 @@ class Walks(Generic[T]):
 
     :param open_caches: returns the caches to fill, the last of which is read; called in every process, so it must be
         picklable.
+    :param produces: false where another process of the same training has the workers.
     """
 
-    def __init__(self, open_caches: Callable[[], list[Cache[Any]]], data: Data) -> None:
+    def __init__(self, open_caches: Callable[[], list[Cache[Any]]], data: Data, *, produces: bool = True) -> None:
         self._data = data
+        self._produces = produces
         self._caches = open_caches()
         self._open_caches = open_caches
         self._processes: list[Any] = []
@@ -64,6 +66,10 @@ class Walks(Generic[T]):
     def _wait(self, number: int, sample: int) -> None:
         """Return once a walk is there, or no other process is going to make it."""
         window = self.window(sample)
+        if not self._produces:
+            while self._data.workers and not self._caches[-1].path(number).exists():
+                time.sleep(_POLL_S)
+            return
         if self._data.workers and not self._processes:
             self._start(window)
         if self._processes:

@@ -84,7 +84,9 @@ def generator_task(recipe: GeneratorRecipe, *, cache: Path, accelerator: Acceler
         )
 
     load_encoder = _OfAutoencoder(recipe.autoencoder, str(accelerator.device))
-    return _task(recipe, pipeline, load_encoder, write, cache=cache, min_snr=recipe.diffusion.min_snr)
+    diffusion = recipe.diffusion
+    objective = DenoisingObjective(pipeline.scheduler, log_normal=diffusion.log_normal, min_snr=diffusion.min_snr)
+    return _task(recipe, pipeline, load_encoder, objective, write, cache, accelerator)
 
 
 def lora_task(recipe: LoraRecipe, *, cache: Path, accelerator: Accelerator) -> DenoisingTask:
@@ -109,21 +111,24 @@ def lora_task(recipe: LoraRecipe, *, cache: Path, accelerator: Accelerator) -> D
         return f"wrote the adapter {pipeline.save_lora_weights(folder)}; load it with model.lora, or load_lora_weights"
 
     load_encoder = _OfPipeline(recipe.pipeline, str(accelerator.device))
-    return _task(recipe, pipeline, load_encoder, write, cache=cache, min_snr=recipe.min_snr)
+    objective = DenoisingObjective(pipeline.scheduler, min_snr=recipe.min_snr)
+    return _task(recipe, pipeline, load_encoder, objective, write, cache, accelerator)
 
 
 def _task(
     recipe: GeneratorRecipe | LoraRecipe,
     pipeline: VMemPipeline,
     load_encoder: _OfAutoencoder | _OfPipeline,
+    objective: DenoisingObjective,
     write: Callable[[Path], str],
-    *,
     cache: Path,
-    min_snr: float | None,
+    accelerator: Accelerator,
 ) -> DenoisingTask:
     unet, data = pipeline.unet, recipe.data
     check_size(unet, pipeline.vae, *data.size)
-    walks: Walks[EncodedWalk] = Walks(EncodedCaches(cache, data, load_encoder), data)
+    walks: Walks[EncodedWalk] = Walks(
+        EncodedCaches(cache, data, load_encoder), data, produces=accelerator.is_local_main_process
+    )
     sampler = SetSampler(
         walks,
         recipe.conditions,
@@ -137,7 +142,7 @@ def _task(
     return DenoisingTask(
         pipeline,
         sampler,
-        DenoisingObjective(pipeline.scheduler, min_snr=min_snr),
+        objective,
         recipe.conditions,
         recipe.sampling,
         lambda: evaluation_walks(cache, data, recipe.reporting.sample_sets),
