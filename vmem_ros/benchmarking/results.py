@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -14,6 +13,7 @@ from typing import Any
 import torch
 
 from vmem_ros.benchmarking.outcome import Budget, Figures, Outcome
+from vmem_ros.evaluation.pages import between, write_whole
 from vmem_ros.evaluation.report import describe_machine
 
 #: A file that holds these two lines keeps everything around them when results are written to it.
@@ -69,7 +69,7 @@ class Results:
                 for name, outcome in self.outcomes.items()
             },
         }
-        _replace(path, json.dumps(_finite(record), indent=2, allow_nan=False) + "\n")
+        write_whole(path, json.dumps(_finite(record), indent=2, allow_nan=False) + "\n")
 
     def write_markdown(self, path: Path) -> None:
         """Write the tables to a file; if it has marks, only between them.
@@ -80,16 +80,16 @@ class Results:
         :raises ValueError: the file exists, and has no marks for what was measured.
         """
         if not path.exists():
-            _replace(path, f"{BEGIN}\n\n{self.markdown()}\n{END}\n")
+            write_whole(path, f"{BEGIN}\n\n{self.markdown()}\n{END}\n")
             return
         text = path.read_text(encoding="utf-8")
         apart = [name for name in self.outcomes if own_marks(name)[0] in text]
         together = [name for name in self.outcomes if name not in apart]
         for name in apart:
-            text = _between(text, own_marks(name), self.markdown([name]), path)
+            text = between(text, own_marks(name), self.markdown([name]), path)
         if together:
-            text = _between(text, (BEGIN, END), self.markdown(together), path)
-        _replace(path, text)
+            text = between(text, (BEGIN, END), self.markdown(together), path)
+        write_whole(path, text)
 
     def draw(self, folder: Path) -> Sequence[Path]:
         """Draw all plots into a folder and return their paths."""
@@ -98,15 +98,6 @@ class Results:
         for name, draw in plots.items():
             draw(folder / name)
         return [folder / name for name in plots]
-
-
-def _between(text: str, marks: tuple[str, str], section: str, path: Path) -> str:
-    """Return the ``text`` of a file with ``section`` in the place of what was between two lines of it."""
-    begin, end = marks
-    before, _, rest = text.partition(begin)
-    if end not in rest:
-        raise ValueError(f"{path} exists and has no lines '{begin}' and '{end}' to write between: add them")
-    return f"{before}{begin}\n\n{section}\n{end}{rest.partition(end)[2]}"
 
 
 def _budget_record(budget: Budget) -> dict[str, Any]:
@@ -120,11 +111,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list):
         return [_finite(v) for v in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write beside and rename, so that an interrupted run leaves whole files."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)

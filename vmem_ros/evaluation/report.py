@@ -14,6 +14,8 @@ from pathlib import Path
 
 import torch
 
+from vmem_ros.evaluation.pages import write_whole
+
 Value = str | int | float
 
 
@@ -51,23 +53,30 @@ class Report:
     pictures: Sequence[tuple[str, str]] = ()
     settings: Mapping[str, Value] = field(default_factory=dict)
 
-    def write(self, folder: Path) -> None:
-        """Write ``report.md`` and ``report.json`` into a folder."""
-        machine, now = describe_machine(), datetime.now(timezone.utc).isoformat(timespec="seconds")
-        parts = [f"# {self.title}", "", self.summary, ""]
-        parts += [f"![{caption}]({name})\n\n*{caption}*\n" for name, caption in self.pictures]
+    def body(self, *, pictures_in: str = "") -> str:
+        """Return everything under the title as Markdown.
+
+        :param pictures_in: folder of the pictures as seen from the page; empty: they are beside it.
+        """
+        prefix = f"{pictures_in}/" if pictures_in else ""
+        parts = [self.summary, ""]
+        parts += [f"![{caption}]({prefix}{name})\n\n*{caption}*\n" for name, caption in self.pictures]
         parts += [table.markdown() for table in self.tables]
         parts += ["## How", "", *(f"- {k}: {_text(v)}" for k, v in self.settings.items())]
-        parts += [*(f"- {k}: {v}" for k, v in machine.items()), f"- date: {now}", ""]
-        (folder / "report.md").write_text("\n".join(parts), encoding="utf-8")
+        parts += [*(f"- {k}: {v}" for k, v in describe_machine().items()), f"- date: {_now()}", ""]
+        return "\n".join(parts)
+
+    def write(self, folder: Path) -> None:
+        """Write ``report.md`` and ``report.json`` into a folder."""
+        write_whole(folder / "report.md", f"# {self.title}\n\n{self.body()}")
         record = {
             "title": self.title,
-            "date": now,
-            "machine": machine,
-            "settings": dict(self.settings),
-            "tables": {t.title: [{k: _json(v) for k, v in row.items()} for row in t.rows] for t in self.tables},
+            "date": _now(),
+            "machine": describe_machine(),
+            "settings": self.settings,
+            "tables": {table.title: table.rows for table in self.tables},
         }
-        (folder / "report.json").write_text(json.dumps(record, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        write_whole(folder / "report.json", as_json(record))
 
 
 def describe_machine() -> dict[str, str]:
@@ -111,8 +120,23 @@ def _text(value: Value) -> str:
     return str(value)
 
 
-def _json(value: Value) -> Value | None:
-    """JSON knows neither NaN nor infinity: unknown becomes null, infinite (a PSNR of identical pictures) a string."""
+def as_json(record: object) -> str:
+    """Return mappings, sequences and values as a JSON text.
+
+    JSON knows neither NaN nor infinity: unknown becomes null, infinite (a PSNR of identical pictures) "identical".
+    """
+    return json.dumps(_finite(record), indent=2, allow_nan=False) + "\n"
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(entry) for entry in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None if math.isnan(value) else "identical"
     return value
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

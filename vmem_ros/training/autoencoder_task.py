@@ -14,6 +14,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from vmem_ros.evaluation.metrics import psnr
+from vmem_ros.evaluation.picture_rows import Block, write_picture_rows
 from vmem_ros.generation.autoencoding import pixels
 from vmem_ros.generation.components import quiet_libraries
 from vmem_ros.generation.patch_autoencoder import PatchAutoencoder
@@ -21,7 +22,6 @@ from vmem_ros.generation.pipeline_folder import write_folder
 from vmem_ros.training.autoencoders import make_autoencoder
 from vmem_ros.training.production import Walks
 from vmem_ros.training.recipes import AutoencoderRecipe
-from vmem_ros.training.sheets import write_sheet
 from vmem_ros.training.sources import PixelCaches, evaluation_walks
 from vmem_ros.training.walks import Walk
 
@@ -95,7 +95,7 @@ class AutoencoderTask:
     @torch.no_grad()
     def sample(self, sheet: Path) -> dict[str, float]:
         """Draw reconstructions of views of evaluation houses."""
-        rows, quality = [], []
+        blocks, quality = [], []
         walks = evaluation_walks(self._cache, self._recipe.data, self._recipe.reporting.sample_sets)
         for walk in walks:
             chosen = np.linspace(0, len(walk.images) - 1, _VIEWS_PER_HOUSE).round().astype(int).tolist()
@@ -103,8 +103,8 @@ class AutoencoderTask:
             drawn = self._vae.decode(self._latents(pixels(truth, self._device))).sample.float().clamp(-1, 1)
             images = ((drawn + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu()
             quality += [psnr(a, b) for a, b in zip(images, truth, strict=True)]
-            rows.append(("", {"truth": truth, "drawn": list(images)}))
-        write_sheet(sheet, rows)
+            blocks.append(Block("", {"truth": truth, "drawn": list(images)}))
+        write_picture_rows(sheet, blocks)
         return {"psnr_dB": float(np.mean(quality)), "psnr_worst_dB": min(quality)}
 
     def save(self, folder: Path) -> str:

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from vmem_ros.evaluation.metrics import psnr
+from vmem_ros.evaluation.picture_rows import Block, write_picture_rows
 from vmem_ros.generation.pipeline import VMemPipeline, VMemPipelineOutput
 from vmem_ros.geometry import average_pose, geodesic_distance
 from vmem_ros.training.objective import DenoisingObjective
 from vmem_ros.training.recipes import Conditions, Sampling
 from vmem_ros.training.samples import SetSampler
-from vmem_ros.training.sheets import write_sheet
 from vmem_ros.training.walks import Walk
 from vmem_ros.types import Projection
 
@@ -76,9 +76,9 @@ class DenoisingTask:
             share = float(torch.stack(seen).float().mean())
             title = f"{share:.0%} remembered, {np.mean(scores):.1f} dB"
             rows = {"truth": truth, "memory": shown, "drawn": drawn, "references": [walk.images[i] for i in references]}
-            blocks.append((title, rows))
+            blocks.append(Block(title, rows))
         self.network.train(training)
-        write_sheet(sheet, blocks)
+        write_picture_rows(sheet, blocks)
         figures = {"psnr_dB": float(np.mean(quality)), "psnr_memory_alone_dB": float(np.mean(baseline))}
         return figures | ({"psnr_unseen_dB": float(np.mean(unseen_quality))} if unseen_quality else {})
 
