@@ -101,7 +101,10 @@ class TestSensorDepth:
         depth = self.view.depth.clone()
         depth[:5] = value
         (found,) = SensorDepth().estimate([dataclasses.replace(self.view, depth=depth)])
-        assert found.points[:5].isnan().all()
+        assert found.points[:5, :, :2].isnan().all()
+        # That a camera saw nothing is kept: it is not the same as not knowing.
+        kept = found.depth[:5]
+        assert torch.isposinf(kept).all() if value == torch.inf else kept.isnan().all()
         assert (found.confidence[:5] == 0).all()
         assert torch.isfinite(found.points[5:]).all()
 

@@ -101,7 +101,8 @@ class View:
 class PointMap:
     """Geometry of one view.
 
-    :param points: [H, W, 3] float32 in the *optical frame* of the camera, metres; NaN where there is no surface.
+    :param points: [H, W, 3] float32 in the *optical frame* of the camera, metres; NaN where no surface is known, with
+        z = +Inf where the camera looked and saw nothing.
     :param confidence: [H, W] float32 in [0, 1]: how much the geometry is to be trusted.
     """
 
@@ -115,11 +116,12 @@ class PointMap:
         """Return the point map of a z-depth image [H, W]; NaN, infinite and non-positive depths have no point."""
         valid = torch.isfinite(depth) & (depth > 0)
         points = unproject(torch.where(valid, depth, torch.nan), camera)
+        points[..., 2] = torch.where(torch.isposinf(depth), depth, points[..., 2])
         return cls(points, torch.where(valid, confidence, 0.0), camera, T_world_camera)
 
     @property
     def depth(self) -> Tensor:
-        """[H, W] z-depth in metres, NaN where there is no surface."""
+        """[H, W] z-depth in metres; NaN unknown, +Inf looked and saw nothing."""
         return self.points[..., 2]
 
 

@@ -1,4 +1,5 @@
-"""Train an autoencoder, a generator or a LoRA adapter from a recipe (config/training/*.yaml), on procedural houses.
+"""Train an autoencoder, a generator, a LoRA adapter or a depth network, on procedural houses, from a recipe
+(config/training/*.yaml).
 
 The folder OUT gets log.jsonl, loss.png, samples/ and checkpoints/ while training, and model/ at the end. The same
 command goes on from the last checkpoint after Ctrl-C or a crash.
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 DEFAULT_CACHE = Path("~/.cache/vmem_ros/training")
-WHAT = ("autoencoder", "generator", "lora")
+WHAT = ("autoencoder", "generator", "lora", "depth")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,10 +44,16 @@ def run(args: argparse.Namespace) -> None:
 
     :raises VmemError: see :meth:`vmem_ros.training.loop.Training.run`.
     """
+    from vmem_ros.training.depth_recipe import DepthRecipe
     from vmem_ros.training.recipe_file import read_recipe
     from vmem_ros.training.recipes import AutoencoderRecipe, GeneratorRecipe, LoraRecipe
 
-    kinds: dict[str, Any] = {"autoencoder": AutoencoderRecipe, "generator": GeneratorRecipe, "lora": LoraRecipe}
+    kinds: dict[str, Any] = {
+        "autoencoder": AutoencoderRecipe,
+        "generator": GeneratorRecipe,
+        "lora": LoraRecipe,
+        "depth": DepthRecipe,
+    }
     recipe = read_recipe(args.recipe, kinds[args.what], settings=args.settings)
     # Imports diffusers, which takes seconds: not before a mistyped field is found.
     from vmem_ros.training.start import train

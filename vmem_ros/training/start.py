@@ -10,6 +10,8 @@ from accelerate import Accelerator
 
 from vmem_ros.errors import ModelError
 from vmem_ros.training.autoencoder_task import AutoencoderTask
+from vmem_ros.training.depth_recipe import DepthRecipe
+from vmem_ros.training.depth_task import DepthTask
 from vmem_ros.training.loop import Task, Training
 from vmem_ros.training.recipe_file import as_mapping
 from vmem_ros.training.recipes import AutoencoderRecipe, GeneratorRecipe, LoraRecipe
@@ -17,7 +19,7 @@ from vmem_ros.training.tasks import generator_task, lora_task
 
 
 def train(
-    recipe: AutoencoderRecipe | GeneratorRecipe | LoraRecipe,
+    recipe: AutoencoderRecipe | DepthRecipe | GeneratorRecipe | LoraRecipe,
     out: Path,
     *,
     cache: Path,
@@ -40,6 +42,8 @@ def train(
     task: Task
     if isinstance(recipe, AutoencoderRecipe):
         task = AutoencoderTask(recipe, cache=cache, accelerator=accelerator)
+    elif isinstance(recipe, DepthRecipe):
+        task = DepthTask(recipe, cache=cache, accelerator=accelerator)
     elif isinstance(recipe, GeneratorRecipe):
         task = generator_task(recipe, cache=cache, accelerator=accelerator)
     else:

@@ -73,6 +73,11 @@ class WalkMaker:
 
     def make(self, number: int) -> Walk:
         """Return walk ``number``."""
+        views, rng = self.views(number)
+        return remember(views, self._data, rng)
+
+    def views(self, number: int) -> tuple[list[View], np.random.Generator]:
+        """Return the true views with depth along walk ``number``, and what the rest of it is drawn with."""
         data = self._data
         seed = self._houses[number // data.walks_per_house % len(self._houses)]
         house = _house(seed)
@@ -84,7 +89,7 @@ class WalkMaker:
             View(image.contiguous(), camera, T, depth=depth.contiguous())
             for image, T, depth in zip(rendering.image, poses, rendering.depth, strict=True)
         ]
-        return remember(views, data, rng)
+        return views, rng
 
 
 @functools.lru_cache(maxsize=2)

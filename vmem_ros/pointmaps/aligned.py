@@ -1,0 +1,90 @@
+"""The geometry of new views from a depth network: predicted, aligned to what is remembered, and joined with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from vmem_ros.pointmaps.alignment import align
+from vmem_ros.pointmaps.correction import correction_field
+from vmem_ros.pointmaps.edges import is_gap
+from vmem_ros.pointmaps.estimators import FILLED_CONFIDENCE
+from vmem_ros.pointmaps.prediction import DepthPrediction, DepthPredictor
+from vmem_ros.types import PointMap, Projection, Recall, View
+
+# Differences of log depth: up to the first, memory and prediction may mean the same surface before the correction; up
+# to the second, they do after it.
+_SAME_BEFORE, _SAME_AFTER = 0.3, 0.1
+# The deviation of log depth at which confidence is one half.
+_HALF = 0.1
+
+
+class AlignedDepth:
+    """Brings the predictions of a depth network into the scale of the world.
+
+    Where memory shows a surface and the prediction agrees with it, the new view gets memory's depth: what was there
+    stays as it is, and surfels merge. Where they disagree, memory's surfels stay and the view adds none. Elsewhere
+    the view gets the aligned prediction, bent smoothly so that it meets memory at the seams; its confidence says how
+    well scale and pixel are known, and where nothing constrains the scale it is :data:`FILLED_CONFIDENCE` at least,
+    for the predictor's own scale is the best guess there is.
+
+    Points in gaps between surfaces have confidence 0. A relative predictor has no scale of its own: views that
+    nothing remembered ties get no geometry.
+
+    :param max_depth_m: what is farther counts as sky: depth +Inf, no points. ``None``: no limit.
+    """
+
+    def __init__(self, predictor: DepthPredictor, *, max_depth_m: float | None = None) -> None:
+        if max_depth_m is not None and not max_depth_m > 0:
+            raise ValueError(f"max_depth_m must be positive or None, got {max_depth_m}")
+        self.predictor = predictor
+        self.max_depth_m = max_depth_m
+
+    @property
+    def name(self) -> str:
+        """Name of the predictor."""
+        return self.predictor.name
+
+    def estimate(self, views: Sequence[View], recall: Recall) -> list[PointMap]:
+        """Return one point map per view; ``recall.projections[i]`` belongs to ``views[i]``."""
+        if not views:
+            return []
+        predictions = self.predictor.predict(views, recall)
+        alignment = align(
+            predictions,
+            recall.projections,
+            [view.camera for view in views],
+            torch.stack([view.T_world_camera for view in views]),
+            prior=self.predictor.scale_prior,
+        )
+        relative = self.predictor.scale_prior is None
+        maps = []
+        for i, (view, prediction, projection) in enumerate(zip(views, predictions, recall.projections, strict=True)):
+            depth = alignment.apply(i, prediction.depth)
+            if relative and not alignment.tied[i]:
+                depth = torch.full_like(depth, torch.nan)
+            confidence = self._confidence(prediction, alignment.deviation[i])
+            depth, confidence = _join(depth, confidence, projection)
+            confidence = torch.where(is_gap(depth, view.camera), 0.0, confidence)
+            if self.max_depth_m is not None:
+                depth = torch.where(depth > self.max_depth_m, torch.inf, depth)
+            maps.append(PointMap.from_depth(depth, confidence, view.camera, view.T_world_camera))
+        return maps
+
+    def _confidence(self, prediction: DepthPrediction, deviation: Tensor) -> Tensor:
+        variance = prediction.deviation.square() + deviation.to(prediction.deviation).square()
+        return (1 / (1 + variance / _HALF**2)).clamp(min=FILLED_CONFIDENCE)
+
+
+def _join(depth: Tensor, confidence: Tensor, projection: Projection) -> tuple[Tensor, Tensor]:
+    """Return depth and confidence of a prediction [H, W] where memory has its say."""
+    remembered = projection.depth.to(depth)
+    seen = projection.seen.to(depth.device) & torch.isfinite(remembered)
+    difference = remembered.log() - depth.log()
+    near = seen & (difference.abs() < _SAME_BEFORE)
+    bent = depth * correction_field(difference, near.to(depth.dtype)).exp()
+    same = seen & ((remembered.log() - bent.log()).abs() < _SAME_AFTER)
+    confidence = torch.where(seen, 0.0, confidence)
+    return torch.where(same, remembered, bent), torch.where(same, 1.0, confidence)

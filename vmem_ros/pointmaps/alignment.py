@@ -1,0 +1,210 @@
+"""Scale (and shift) of predicted depth, from what is remembered and from the other new views.
+
+Cameras, poses and everything remembered are frozen; each of M new views has one unknown, the logarithm ``a`` of its
+scale, or two where the predictor knows inverse depth only up to scale and shift:
+
+    depth = exp(a) / (x + b * m),    x the predicted inverse depth, m its median over the view.
+
+Differences of log depth are made small: between view i and what memory shows at its pose, and between views i and j
+where a sample of i, moved with the known poses, falls on the surface that j predicts. Gauss-Newton steps with weights
+of Geman and McClure, whose width follows the median residual of each row, so that up to nearly half of the samples may
+be wrong. The normal equations have 2 M unknowns: the cost depends on M and the grid, never on how much is remembered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vmem_ros.geometry import Camera
+from vmem_ros.pointmaps.prediction import DepthPrediction, ScalePrior
+from vmem_ros.pointmaps.view_grid import Pairs, ViewGrid
+from vmem_ros.types import Projection
+
+_SIDE = 48
+_STEPS = 15
+_CONVERGED = 1e-5
+# Residuals are never believed to be smaller than so much (log depth): pixels are not points.
+_FLOOR = 0.003
+# Weights fall to a quarter at so many standard deviations.
+_WIDTH = 2.5
+# A row of residuals says something from this share of the grid on.
+_FEWEST = 0.005
+# Errors of depth are alike over an eighth of the picture each way: so many independent measurements has a full view.
+_INDEPENDENT = 64
+# Deviation of b, the shift as a share of the median inverse depth, and of a predictor's scale that means nothing.
+_SHIFT, _ANY_SCALE = 0.5, 1e3
+
+
+@dataclass(frozen=True, eq=False)
+class Alignment:
+    """How M predictions become depth in the scale of the world.
+
+    :param log_scale: [M] float64 ``a``.
+    :param shift: [M] float64 ``b * m``, added to predicted inverse depth; zero for metric predictors.
+    :param deviation: [M] float64 posterior standard deviation of the log depth at the median of the view: small where
+        memory or a neighbour fixes the scale, that of the prior where nothing does.
+    :param tied: [M] bool: what was seen halves the uncertainty at least. False: the scale is the predictor's own.
+    """
+
+    log_scale: Tensor
+    shift: Tensor
+    deviation: Tensor
+    tied: Tensor
+
+    def apply(self, view: int, depth: Tensor) -> Tensor:
+        """Return aligned z-depth of a prediction [H, W]; NaN and infinite stay, and what the shift takes to infinity
+        or beyond is infinite."""
+        scale = self.log_scale[view].exp().to(depth)
+        shift = self.shift[view].to(depth)
+        inverse = 1 / depth + shift
+        return torch.where(torch.isinf(depth), depth, scale / inverse.clamp(min=0))
+
+
+def align(
+    predictions: Sequence[DepthPrediction],
+    projections: Sequence[Projection],
+    cameras: Sequence[Camera],
+    T_world_camera: Tensor,
+    *,
+    prior: ScalePrior | None,
+) -> Alignment:
+    """Return the joint alignment of M views.
+
+    :param projections: what memory shows at each view: depth where seen, and its confidence.
+    :param T_world_camera: [M, 4, 4] float64.
+    :param prior: of the scale of a metric predictor; ``None``: it gives inverse depth up to scale and shift.
+    """
+    grid = ViewGrid.of(predictions, projections, cameras, side=_SIDE)
+    return _Problem(grid, Pairs(grid, T_world_camera), prior).solve()
+
+
+class _Problem:
+    """Unknowns are ordered a_0, b_0, a_1, b_1, ...; without shift only the a are solved for."""
+
+    def __init__(self, grid: ViewGrid, pairs: Pairs, prior: ScalePrior | None) -> None:
+        self._grid, self._pairs = grid, pairs
+        self._shifts = prior is None
+        count, device = len(grid.inverse), grid.inverse.device
+        self._median = torch.nan_to_num(grid.inverse.nanmedian(dim=1).values, nan=1.0)[:, None]
+        common, own = (prior.common, prior.own) if prior is not None else (0.0, _ANY_SCALE)
+        covariance = own**2 * torch.eye(count, dtype=torch.float64) + common**2
+        precision = torch.zeros(2 * count, 2 * count, dtype=torch.float64)
+        precision[::2, ::2] = torch.linalg.inv(covariance)
+        precision[1::2, 1::2] = torch.eye(count, dtype=torch.float64) / _SHIFT**2
+        self._precision = precision.to(device)
+        self._prior_deviation = (common**2 + own**2) ** 0.5
+
+    def solve(self) -> Alignment:
+        unknowns = self._first_guess()
+        for _ in range(_STEPS):
+            information, gradient = self._normal_equations(unknowns)
+            step = self._solve(information, -gradient).clamp(-0.7, 0.7)
+            unknowns = unknowns + step
+            if float(step.abs().max()) < _CONVERGED:
+                break
+        information, _ = self._normal_equations(unknowns)
+        deviation = self._deviation(information, unknowns)
+        a, b = unknowns.view(-1, 2).unbind(1)
+        return Alignment(
+            log_scale=a,
+            shift=b * self._median[:, 0] if self._shifts else torch.zeros_like(a),
+            deviation=deviation,
+            tied=deviation < 0.5 * min(self._prior_deviation, 1.0),
+        )
+
+    def _first_guess(self) -> Tensor:
+        """Return unknowns at which memory's depth is met by median; views without memory take the others' median."""
+        grid = self._grid
+        inverse, wanted = grid.inverse, (-grid.remembered).exp()
+        both = torch.where(torch.isfinite(wanted), inverse, torch.nan)
+        enough = torch.isfinite(both).double().mean(dim=1) >= _FEWEST
+        shift = torch.zeros_like(self._median[:, 0])
+        if self._shifts:
+            shift = _line(both, wanted) / self._median[:, 0]
+            shift = torch.nan_to_num(shift, nan=0.0).clamp(-0.7, 3.0)
+        log_inverse = (inverse + shift[:, None] * self._median).clamp(min=1e-9).log()
+        a = (grid.remembered + log_inverse).nanmedian(dim=1).values
+        a = torch.where(enough, a, torch.nan)
+        # Without any memory a metric predictor keeps its own scale; that of a relative one means nothing.
+        a = torch.where(enough, a, torch.nan_to_num(a.nanmedian(), nan=0.0))
+        return torch.stack([a, shift * enough], dim=1).flatten()
+
+    def _normal_equations(self, unknowns: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the information [2M, 2M] and the gradient [2M] of everything that is known."""
+        grid, pairs, median = self._grid, self._pairs, self._median
+        a, b = unknowns.view(-1, 2, 1).unbind(1)
+        shifted = (grid.inverse + b * median).clamp(min=1e-9)
+        log_depth = a - shifted.log()
+        own = torch.stack([torch.ones_like(shifted), -median / shifted], dim=-1)
+        information, gradient = self._precision.clone(), self._precision @ unknowns
+        views = torch.arange(len(a), device=a.device)
+        _add(information, gradient, log_depth - grid.remembered, own, grid.weight * grid.trust, views[:, None])
+        if len(pairs):
+            i, j = pairs.first, pairs.second
+            met = pairs.meet(log_depth.exp())
+            there = (met.inverse + b[j] * median[j]).clamp(min=1e-9)
+            residual = torch.where(met.valid, a[j] - there.log() - met.log_depth, torch.nan)
+            other = torch.stack([torch.ones_like(there), -median[j] / there], dim=-1)
+            # Pairs tie views to each other. Parallax would also tell the scale that all share, but so weakly that the
+            # shape errors of a network outweigh it: the derivatives are those for distant points, which know nothing
+            # of it, and the deviation says so.
+            rows = torch.cat([-own[i], other], dim=-1)
+            _add(information, gradient, residual, rows, grid.weight[i] * met.weight, torch.stack([i, j], dim=1))
+        return information, gradient
+
+    def _solve(self, information: Tensor, right: Tensor) -> Tensor:
+        if self._shifts:
+            return torch.linalg.solve(information, right)
+        step = torch.zeros_like(right)
+        step[::2] = torch.linalg.solve(information[::2, ::2], right[::2])
+        return step
+
+    def _deviation(self, information: Tensor, unknowns: Tensor) -> Tensor:
+        """Return the deviation [M] of log depth at the median of each view."""
+        if not self._shifts:
+            return torch.linalg.inv(information[::2, ::2]).diagonal().sqrt()
+        count = len(self._median)
+        covariance = torch.linalg.inv(information).view(count, 2, count, 2)
+        block = covariance.diagonal(dim1=0, dim2=2).permute(2, 0, 1)
+        b = unknowns[1::2]
+        row = torch.stack([torch.ones_like(b), -1 / (1 + b).clamp(min=1e-9)], dim=-1)
+        return torch.einsum("mi,mij,mj->m", row, block, row).clamp(min=0).sqrt()
+
+
+def _add(
+    information: Tensor, gradient: Tensor, residual: Tensor, jacobian: Tensor, weight: Tensor, views: Tensor
+) -> None:
+    """Add rows of residuals [R, S], NaN where there is none, to the normal equations.
+
+    :param jacobian: [R, S, 2 V], with respect to the unknowns of the V views [R, V] that a row is about.
+    """
+    known = torch.isfinite(residual)
+    # A third of the samples is enough for a median.
+    middle = residual[:, ::3].abs().nanmedian(dim=1, keepdim=True).values
+    spread = (1.4826 * torch.nan_to_num(middle, nan=1.0)).clamp(min=_FLOOR)
+    robust = 1 / (1 + (residual / (_WIDTH * spread)).square()).square()
+    samples = residual.shape[1]
+    enough = known.double().mean(dim=1, keepdim=True) >= _FEWEST
+    each = weight * robust * enough * (_INDEPENDENT / samples) / spread.square()
+    each = torch.where(known, each, 0.0)
+    jacobian = torch.where(known[..., None], jacobian, 0.0)
+    weighted = jacobian * each[..., None]
+    block = weighted.mT @ jacobian
+    right = (weighted.mT @ torch.nan_to_num(residual, nan=0.0)[..., None]).squeeze(-1)
+    index = torch.stack([2 * views, 2 * views + 1], dim=-1).flatten(1)
+    information.index_put_((index[:, :, None], index[:, None, :]), block, accumulate=True)
+    gradient.index_put_((index,), right, accumulate=True)
+
+
+def _line(x: Tensor, y: Tensor) -> Tensor:
+    """Return for rows [M, S] the shift of x that makes y proportional to it, from quartiles; NaN without spread."""
+    y = torch.where(torch.isfinite(x), y, torch.nan)
+    x = torch.where(torch.isfinite(y), x, torch.nan)
+    levels = torch.tensor([0.25, 0.75], dtype=x.dtype, device=x.device)
+    (low_x, high_x), (low_y, high_y) = (torch.nanquantile(each, levels, dim=1) for each in (x, y))
+    slope = (high_y - low_y) / (high_x - low_x)
+    return torch.where(slope > 0, low_y / slope - low_x, torch.nan)

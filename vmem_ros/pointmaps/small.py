@@ -1,0 +1,80 @@
+"""The depth network that ships with the package."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from vmem_ros.errors import ModelError
+from vmem_ros.geometry import Camera, pixel_rays
+from vmem_ros.pointmaps.prediction import DepthPrediction, ScalePrior
+from vmem_ros.types import Recall, View
+
+if TYPE_CHECKING:
+    from vmem_ros.pointmaps.depth_network import DepthNetwork
+
+#: Name of the trained network among the models of the package.
+SHIPPED = "depth"
+# No picture is given to the network with fewer pixels a side.
+_LEAST_SIDE = 64
+
+
+class SmallDepth:
+    """Depth of single pictures, with memory's depth as a prompt; see :class:`~vmem_ros.pointmaps.AlignedDepth`.
+
+    :param network: what ``vmem train depth`` made.
+    """
+
+    name = "small"
+
+    def __init__(self, network: DepthNetwork, *, scale_prior: ScalePrior | None = None) -> None:
+        self.network = network
+        self.scale_prior: ScalePrior = scale_prior or ScalePrior(common=0.1, own=0.1)
+
+    @classmethod
+    def from_pretrained(cls, folder: Path | str | None = None, *, device: torch.device | str = "cpu") -> SmallDepth:
+        """Return the estimator with the network of a folder.
+
+        :param folder: that ``vmem train depth`` wrote; ``None``: the network that ships with the package.
+        :raises ModelError: missing, damaged or of another class.
+        """
+        # These import diffusers, which takes seconds.
+        from vmem_ros.generation.components import load_component
+        from vmem_ros.generation.shipped import shipped_folder
+        from vmem_ros.pointmaps.depth_network import DepthNetwork
+
+        return cls(load_component(DepthNetwork, folder or shipped_folder(SHIPPED)).to(device))
+
+    @torch.inference_mode()
+    def predict(self, views: Sequence[View], recall: Recall) -> list[DepthPrediction]:
+        """Return depth and deviation of each view."""
+        return [self._predict(view, p.depth) for view, p in zip(views, recall.projections, strict=True)]
+
+    def _predict(self, view: View, remembered: Tensor) -> DepthPrediction:
+        device = self.network.device
+        size = self._working_size(view.camera)
+        image = view.image.to(device).permute(2, 0, 1)[None].float() / 127.5 - 1
+        image = interpolate(image, size, mode="bilinear", antialias=True, align_corners=False)
+        camera = view.camera.resized(size[1], size[0])
+        rays = pixel_rays(camera, device=device)[..., :2].permute(2, 0, 1)[None]
+        # Depth is never averaged: a mean lies between surfaces.
+        prompt = interpolate(remembered.to(device)[None, None], size, mode="nearest-exact")[0]
+        output = self.network(image, rays, prompt)
+        log_depth, log_deviation = (
+            interpolate(each[None], view.camera.size, mode="bilinear", align_corners=False)[0, 0]
+            for each in (output.log_depth, output.log_deviation)
+        )
+        return DepthPrediction(log_depth.exp().to(remembered), log_deviation.exp().to(remembered))
+
+    def _working_size(self, camera: Camera) -> tuple[int, int]:
+        """Return (height, width) that give the picture about the focal length that the network knows."""
+        config, multiple = self.network.config, self.network.multiple
+        factor = config.focal_px / (camera.fx * camera.fy) ** 0.5
+        factor = max(factor, _LEAST_SIDE / min(camera.size))
+        height, width = (max(multiple, round(side * factor / multiple) * multiple) for side in camera.size)
+        return height, width
