@@ -41,11 +41,14 @@ def test_an_unknown_verb_is_refused(capsys):
 
 def test_a_photo_is_explored(photo, tmp_path, capsys):
     arguments = ["--image", tmp_path / "photo.png", "--depth", tmp_path / "depth.png", "--out", tmp_path / "out"]
-    assert main(["explore", *map(str, arguments), "--views", "5", "--width", "60"]) == 0
+    arguments += ["--engine", "reprojection", "--views", "5", "--width", "60"]
+    assert main(["explore", *map(str, arguments)]) == 0
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {"contact_sheet.png", "loop.gif", "surfels.ply", "recording", "report.md", "report.json"}
     assert "contact_sheet.png" in capsys.readouterr().out
-    assert "Against the truth" not in (tmp_path / "out" / "report.md").read_text()
+    report = (tmp_path / "out" / "report.md").read_text()
+    assert "Against the truth" not in report
+    assert "reprojection" in report
 
 
 def test_errors_name_the_cause_and_the_exit_code_is_one(photo, tmp_path, capsys):

@@ -273,11 +273,11 @@ class TestEngines:
 
     @pytest.mark.parametrize(("asked", "used"), [(3, 3), (0, max(1, (os.cpu_count() or 2) - 1))])
     def test_threads(self, asked: int, used: int) -> None:
-        build_world(self.parameters(**{"model.cpu_threads": asked}))
+        build_world(self.parameters(engine="reprojection", **{"model.cpu_threads": asked}))
         assert torch.get_num_threads() == used
 
-    def test_defaults_build_a_world(self) -> None:
-        world = build_world(self.parameters(**{"memory.max_views": 7, "camera.chunk": 3}))
+    def test_a_world_without_a_model(self) -> None:
+        world = build_world(self.parameters(engine="reprojection", **{"memory.max_views": 7, "camera.chunk": 3}))
         assert (world.generator.name, world.estimator.name, world.chunk, len(world)) == ("reprojection", "memory", 3, 0)
         assert world.memory.config.max_views == 7
         assert world.memory.config.max_surfels is None
@@ -297,15 +297,14 @@ class TestEngines:
             build_world(self.parameters(**{name: value}))
 
     def test_vmem_is_built_from_its_parameters_and_follows_those_of_sampling(self, tmp_path: Path) -> None:
-        tiny_pipeline().save_pretrained(tmp_path)
+        pipeline = tiny_pipeline()
+        pipeline.register_to_config(sampling={"sampler": "fast", "num_inference_steps": 2})
+        pipeline.save_pretrained(tmp_path)
         parameters = self.parameters(
             **{
-                "engine": "vmem",
                 "model.path": str(tmp_path),
                 "model.dtype": "bfloat16",
                 "model.max_side": 32,
-                "sampling.sampler": "fast",
-                "sampling.steps": 2,
             }
         )
         world = build_world(parameters)
@@ -314,7 +313,7 @@ class TestEngines:
         camera = Camera.from_fov(64, 48, 80)
         world.observe(box_view(camera, look_at((-1, 0, 0), (3, 0, 0))))
         steps: list[int] = []
-        for wanted in (2, 3):
+        for wanted in (0, 3):  # 0: the model's own
             parameters["sampling.steps"] = wanted
             target = Target(camera, look_at((-0.5, 0.1 * wanted, 0), (3, 0, 0)))
             list(world.explore([target], on_progress=lambda progress: steps.append(progress.steps)))
@@ -323,15 +322,13 @@ class TestEngines:
     def test_vmem_without_a_model_or_its_packages_says_what_to_do(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        with pytest.raises(ModelError, match=r"needs model\.path: the folder that `vmem convert` wrote"):
-            build_world(self.parameters(engine="vmem"))
         with pytest.raises(ModelError, match=r"no pipeline folder .*gone: make one .* with `vmem convert`"):
-            build_world(self.parameters(engine="vmem", **{"model.path": str(tmp_path / "gone")}))
+            build_world(self.parameters(**{"model.path": str(tmp_path / "gone")}))
         for module in [name for name in sys.modules if name.startswith("vmem_ros.generation.")]:
             monkeypatch.delitem(sys.modules, module)
         monkeypatch.setitem(sys.modules, "diffusers", None)
         with pytest.raises(ModelError, match=r"needs a package .*diffusers.*: pip install diffusers transformers"):
-            build_world(self.parameters(engine="vmem", **{"model.path": str(tmp_path)}))
+            build_world(self.parameters())
 
 
 def test_documentation_is_current() -> None:

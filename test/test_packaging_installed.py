@@ -13,7 +13,8 @@ from ament_index_python import get_package_prefix, get_package_share_directory, 
 from rosbags.typesys import Stores, get_typestore
 from vmem_ros.msg import Status
 
-from test_packaging_manifest import PACKAGE, ROOT, executables
+import vmem_ros
+from test_packaging_manifest import PACKAGE, ROOT, executables, files_below
 
 PREFIX = Path(get_package_prefix("vmem_ros"))
 SHARE = Path(get_package_share_directory("vmem_ros"))
@@ -30,6 +31,11 @@ def test_package_is_in_the_index() -> None:
 def test_share_holds_every_file(folder: str) -> None:
     source = {file.name for file in (ROOT / folder).iterdir()}
     assert source == {file.name for file in (SHARE / folder).iterdir()}
+
+
+def test_models_are_installed() -> None:
+    (package,) = (Path(path) for path in vmem_ros.__path__ if PREFIX in Path(path).parents)
+    assert files_below(package / "models") == files_below(ROOT / "vmem_ros" / "models")
 
 
 @pytest.mark.parametrize("name", [name for name, _ in executables()])

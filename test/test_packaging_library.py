@@ -5,12 +5,13 @@ import os
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import venv
 from pathlib import Path
 
 import pytest
 
-from test_packaging_manifest import ROOT
+from test_packaging_manifest import ROOT, files_below
 
 # Lower floors first; a module imports from its own floor and those below.
 FLOORS = (
@@ -116,6 +117,23 @@ assert not [name for name in sys.modules if name.startswith("vmem_ros.nodes")]
 """
     done = run([str(library / "bin" / "python"), "-c", probe], library)
     assert done.returncode == 0, done.stderr
+
+
+def test_models_come_along(library: Path) -> None:
+    """Into the environment, and into the archive that package indexes hold."""
+    (installed,) = library.glob("lib/python*/site-packages/vmem_ros/models")
+    assert files_below(installed) == files_below(ROOT / "vmem_ros" / "models")
+    probe = "from vmem_ros.generation import shipped\nfor name in shipped.SHIPPED_MODELS:"
+    probe += "\n    shipped.check_manifest(shipped.shipped_folder(name))"
+    done = run([str(library / "bin" / "python"), "-c", probe], library)
+    assert done.returncode == 0, done.stderr
+    source = library.parent / "source"
+    sdist = [sys.executable, "setup.py", "-q", "sdist", "--formats", "tar", "--dist-dir", str(library.parent)]
+    subprocess.run(sdist, cwd=source, check=True, capture_output=True)
+    (archive,) = library.parent.glob("*.tar")
+    with tarfile.open(archive) as tar:
+        names = {name.partition("/")[2] for name in tar.getnames()}
+    assert {f"vmem_ros/models/{name}" for name in files_below(ROOT / "vmem_ros" / "models")} <= names
 
 
 def test_command_starts_without_ros(library: Path) -> None:

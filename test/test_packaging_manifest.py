@@ -26,6 +26,13 @@ ROSDEP_OF_MODULE = {
 }
 
 
+def files_below(folder: Path) -> set[str]:
+    """Relative paths of all files in a folder and those in it; there must be some."""
+    found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert found, f"nothing in {folder}"
+    return found
+
+
 def dependencies(*tags: str) -> set[str]:
     return {element.text for element in PACKAGE if element.tag in tags and element.text}
 

@@ -13,7 +13,7 @@ from rooms import box_view
 from tiny_models import tiny_image_encoder, tiny_pipeline, tiny_unet, tiny_vae
 from vmem_ros.errors import CancelledError, ModelError
 from vmem_ros.generation import VMemGenerator, VMemPipeline
-from vmem_ros.generation.vmem_generator import Sampling
+from vmem_ros.generation.sampling_options import Sampling
 from vmem_ros.geometry import Camera, look_at
 from vmem_ros.memory import SurfelMemory
 from vmem_ros.pointmaps import MemoryDepth

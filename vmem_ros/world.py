@@ -250,7 +250,15 @@ def _out_of_memory_named() -> Iterator[None]:
 
 
 def default_world(
-    *, device: torch.device | str = "cpu", memory: SurfelMemoryConfig | None = None, reuse_views: bool = True
+    generator: Generator | None = None,
+    *,
+    device: torch.device | str = "cpu",
+    memory: SurfelMemoryConfig | None = None,
+    reuse_views: bool = True,
 ) -> World:
-    """Return a world of surfel memory, reprojection and memory's own depth: what runs with nothing else installed."""
-    return World(SurfelMemory(memory, device=device), ReprojectionGenerator(), MemoryDepth(), reuse_views=reuse_views)
+    """Return a world of surfel memory and memory's own depth.
+
+    :param generator: by default reprojection, which runs with nothing else installed.
+    """
+    generator = ReprojectionGenerator() if generator is None else generator
+    return World(SurfelMemory(memory, device=device), generator, MemoryDepth(), reuse_views=reuse_views)

@@ -35,8 +35,15 @@ ROOT = HERE.parent.parent
 WAIT_S = 30.0
 CAMERA = Camera.from_fov(96, 72, 80)
 SLOW = "slow_engine:create"
-#: Small pictures, so that a test waits for ROS and not for arithmetic.
-SMALL = {"camera.width": 96, "camera.height": 72, "camera.fov_deg": 80.0, "camera.chunk": 2, "preview.rate_hz": 20.0}
+#: Small pictures and no network, so that a test waits for ROS and not for arithmetic.
+SMALL = {
+    "engine": "reprojection",
+    "camera.width": 96,
+    "camera.height": 72,
+    "camera.fov_deg": 80.0,
+    "camera.chunk": 2,
+    "preview.rate_hz": 20.0,
+}
 
 
 def pose_at(

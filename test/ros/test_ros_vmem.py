@@ -14,6 +14,7 @@ from vmem_ros.msg import Status
 
 from tiny_models import tiny_pipeline
 from vmem_ros.errors import CancelledError, ModelError
+from vmem_ros.generation.shipped import write_manifest
 from vmem_ros.nodes.client import CameraClient, Feedback
 from vmem_ros.nodes.interface import NODE_NAME
 
@@ -106,12 +107,17 @@ def test_views_of_another_size(seeded: CameraClient) -> None:
     assert view.image.shape == (30, 50, 3)
 
 
-def test_a_missing_model_is_told_and_the_node_stays(tmp_path: Path) -> None:
-    parameters = {"engine": "vmem", "model.path": tmp_path / "gone"}
+def test_an_altered_model_is_told_and_the_node_stays(tmp_path: Path) -> None:
+    tiny_pipeline().save_pretrained(tmp_path / "model")
+    write_manifest(tmp_path / "model")
+    weights = tmp_path / "model" / "unet" / "diffusion_pytorch_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"?")
+    parameters = {"engine": "vmem", "model.path": tmp_path / "model"}
     node = CameraProcess(tmp_path / "log", parameters, ros_args=["-r", "__ns:=/other"])
     with node, CameraClient("other") as client:
-        with pytest.raises(ModelError, match=r"no pipeline folder .*gone: make one .* with `vmem convert`"):
+        with pytest.raises(ModelError, match=r"unet/.*\.safetensors is truncated or altered .*: reinstall vmem_ros"):
             client.wait_until_ready(timeout_s=LOADING_S)
         status = client.wait_for(lambda s: s.state == Status.STATE_FAILED)
         assert status.error_code == ModelError.code
+        assert "the engine 'reprojection' needs no model" in status.error_msg
         assert node.process.poll() is None

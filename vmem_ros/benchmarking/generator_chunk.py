@@ -25,7 +25,8 @@ from vmem_ros.generation.guidance import GuidanceInterval
 from vmem_ros.generation.image_embedding import embed
 from vmem_ros.generation.network import MultiviewUNet, attention_backend
 from vmem_ros.generation.sampling import sample
-from vmem_ros.generation.schedules import Sampler, published_scheduler, sampling_scheduler
+from vmem_ros.generation.sampling_options import Sampler
+from vmem_ros.generation.schedules import published_scheduler, sampling_scheduler
 
 #: Noise levels with guidance: half of the evaluations of the fast sampler lie in it.
 INTERVAL = (0.5, 15.0)

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from vmem_ros.generation.caching import TaylorCache
 from vmem_ros.generation.sampling import sample
-from vmem_ros.generation.schedules import Sampler, noise_levels, published_scheduler, sampling_scheduler
+from vmem_ros.generation.sampling_options import Sampler
+from vmem_ros.generation.schedules import noise_levels, published_scheduler, sampling_scheduler
 
 _SIDE, _PATTERNS, _SAMPLES = 8, 24, 64
 # Standard deviation around a pattern; that of the patterns is 1.

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from vmem_ros.evaluation.engine_options import add_engine_options, generator_from_options
 from vmem_ros.evaluation.exhibit import Exploration, write_exhibit
 from vmem_ros.evaluation.report import Table
 from vmem_ros.evaluation.shot import Shot, preview_of
@@ -27,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``vmem explore``."""
     add_tour_options(parser)
     parser.add_argument("--seed", type=int, default=0, help="seed of the generator (default 0)")
-    parser.add_argument("--device", default="cpu", help="where tensors live: cpu, cuda or cuda:N (default cpu)")
+    add_engine_options(parser)
     parser.add_argument("--out", type=Path, default=Path("vmem_out"), help="folder for the results (default vmem_out)")
 
 
@@ -35,9 +36,10 @@ def run(args: argparse.Namespace) -> None:
     """Explore, and write the results into ``args.out``."""
     started = time.monotonic()
     tour = tour_from_options(args)
+    generator = generator_from_options(args)
     args.out.mkdir(parents=True, exist_ok=True)
     # A pose asked for twice is drawn twice: reuse would make every closed loop perfect and say nothing.
-    world = default_world(device=args.device, reuse_views=False)
+    world = default_world(generator, device=args.device, reuse_views=False)
     memory = world.memory
     assert isinstance(memory, SurfelMemory), "the default world remembers surfels"
     observed = [tour.look(target) for target in tqdm(tour.robot, desc="looking", unit="view")]

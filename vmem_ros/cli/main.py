@@ -17,6 +17,8 @@ VERBS = {
     "explore": "draw views of a photo with depth, or of a procedural house, from poses no camera visited",
     "bench": "measure what the camera costs on this machine",
     "train": "train a small model, or an adapter, on procedural houses",
+    "ship": "put a trained model into the package",
+    "evaluate": "judge what a model's world remembers, with parts of the memory taken away",
     "convert": "turn published weights into a folder that the camera's engine 'vmem' loads",
 }
 

@@ -30,7 +30,8 @@ from vmem_ros.generation.image_embedding import embed
 from vmem_ros.generation.lora import LoraMixin
 from vmem_ros.generation.network import MultiviewUNet
 from vmem_ros.generation.sampling import sample
-from vmem_ros.generation.schedules import DEFAULT_STEPS, Sampler, published_scheduler, sampling_scheduler
+from vmem_ros.generation.sampling_options import OwnSampling, Sampler, Sampling
+from vmem_ros.generation.schedules import published_scheduler, sampling_scheduler
 from vmem_ros.geometry import Camera, as_pose
 from vmem_ros.types import Projection
 
@@ -68,7 +69,10 @@ class VMemPipeline(LoraMixin, DiffusionPipeline):
     :param camera_scale: distance from the centre that frame 0 is scaled to.
     :param published_offset: whether poses are scaled as by VMem's released code
         (:func:`~vmem_ros.generation.conditioning.normalise_poses`): true for the published weights.
-    :raises ModelError: the parts do not fit together.
+    :param sampling: fields of :class:`~vmem_ros.generation.sampling_options.OwnSampling`, with which this model draws
+        where a call does not say; those left out are as published.
+    :param max_side: largest side in pixels at which this model draws well, for those who choose a size; ``None``: any.
+    :raises ModelError: the parts do not fit together, or an unknown field of ``sampling``.
     """
 
     model_cpu_offload_seq = "image_encoder->unet->vae"
@@ -83,11 +87,16 @@ class VMemPipeline(LoraMixin, DiffusionPipeline):
         scheduler: SchedulerMixin,
         camera_scale: float = 2.0,
         published_offset: bool = False,
+        sampling: Mapping[str, Any] | None = None,
+        max_side: int | None = None,
     ) -> None:
         super().__init__()
         checks.check_parts(unet, vae, image_encoder, scheduler)
+        OwnSampling.of(sampling)
         self.register_modules(unet=unet, vae=vae, image_encoder=image_encoder, scheduler=scheduler)
-        self.register_to_config(camera_scale=camera_scale, published_offset=published_offset)
+        self.register_to_config(
+            camera_scale=camera_scale, published_offset=published_offset, sampling=sampling, max_side=max_side
+        )
         self.image_processor = VaeImageProcessor(vae_scale_factor=downsampling(vae))
         self._interrupt = False
 
@@ -129,6 +138,11 @@ class VMemPipeline(LoraMixin, DiffusionPipeline):
         return cls(unet, vae, image_encoder, published_scheduler(), published_offset=True)
 
     @property
+    def own_sampling(self) -> OwnSampling:
+        """How this model draws where a call does not say."""
+        return OwnSampling.of(self.config.sampling)
+
+    @property
     def interrupt(self) -> bool:
         """Set it during a call, e.g. from its callback, to end sampling after the current step.
 
@@ -151,10 +165,10 @@ class VMemPipeline(LoraMixin, DiffusionPipeline):
         *,
         height: int,
         width: int,
-        sampler: Sampler = "published",
+        sampler: Sampler | None = None,
         num_inference_steps: int | None = None,
-        guidance_scale: float = 2.0,
-        guidance_min: float = 1.2,
+        guidance_scale: float | None = None,
+        guidance_min: float | None = None,
         guidance_interval: tuple[float, float] | None = None,
         camera_scale: float | None = None,
         projections: Sequence[Projection] | None = None,
@@ -170,6 +184,8 @@ class VMemPipeline(LoraMixin, DiffusionPipeline):
     ) -> VMemPipelineOutput | tuple[Any, ...]:
         """Draw one image per target.
 
+        How noise becomes pictures is, where an argument is ``None``, as the model's own :attr:`own_sampling` says.
+
         :param reference_images: K images [H, W, 3] uint8 RGB, each of the size of its camera. They are resized to
             ``height`` x ``width``. The first one must be the reference nearest to the targets: the scale of positions
             and the frame of all rays are taken from it.
@@ -178,11 +194,12 @@ class VMemPipeline(LoraMixin, DiffusionPipeline):
         :param target_poses: M of ``T_world_camera``.
         :param height: of the images drawn; it and ``width`` must be multiples of the vae's downsampling times
             ``unet.divisor``.
-        :param sampler: see :data:`~vmem_ros.generation.schedules.Sampler`.
-        :param num_inference_steps: by default 50 for ``published``, 15 for ``fast``.
+        :param sampler: see :data:`~vmem_ros.generation.sampling_options.Sampler`.
+        :param num_inference_steps: evaluations of the network; with another sampler than the model's own and no number,
+            50 for ``published`` and 15 for ``fast``.
         :param guidance_scale: of targets that no reference is near (``guidance_scales``); 1 is none, at half the cost.
         :param guidance_min: of references, and of targets near one.
-        :param guidance_interval: (low, high) noise levels with guidance (:class:`GuidanceInterval`); ``None``: all.
+        :param guidance_interval: (low, high) noise levels with guidance (:class:`GuidanceInterval`); (0, inf): all.
         :param camera_scale: instead of the pipeline's own.
         :param projections: what memory shows at each target, for a network with ``projection_channels``. Such a
             network sees references as shown completely.
@@ -201,7 +218,15 @@ class VMemPipeline(LoraMixin, DiffusionPipeline):
         :raises InvalidPoseError: a pose that is not rigid.
         """
         poses, target_poses = _stack(reference_poses, "reference_poses"), _stack(target_poses, "target_poses")
-        interval = None if guidance_interval is None else GuidanceInterval(*guidance_interval)
+        asked = Sampling(
+            sampler=sampler,
+            num_inference_steps=num_inference_steps,
+            guidance_scale=guidance_scale,
+            guidance_min=guidance_min,
+            guidance_interval=guidance_interval,
+        )
+        how = self.own_sampling.asked(asked)
+        interval = None if how.guidance_interval is None else GuidanceInterval(*how.guidance_interval)
         camera_scale = self.config.camera_scale if camera_scale is None else camera_scale
         references, targets = len(reference_images), len(target_cameras)
         checks.check_frames((reference_images, reference_cameras, poses), (target_cameras, target_poses))
@@ -211,12 +236,13 @@ class VMemPipeline(LoraMixin, DiffusionPipeline):
         embedding_shape = (self.unet.config.context_dim,)
         checks.check_cached("reference_embeddings", reference_embeddings, references, embedding_shape)
         checks.check_projections(self.unet, projections, targets)
-        checks.check_numbers(guidance_scale=guidance_scale, guidance_min=guidance_min, camera_scale=camera_scale)
+        checks.check_numbers(
+            guidance_scale=how.guidance_scale, guidance_min=how.guidance_min, camera_scale=camera_scale
+        )
         checks.check_noise(latents, (references + targets, *latent_shape))
         checks.check_output(output_type, callback_on_step_end_tensor_inputs, self._callback_tensor_inputs)
         device = self._execution_device
-        steps = DEFAULT_STEPS.get(sampler, 1) if num_inference_steps is None else num_inference_steps
-        scheduler = sampling_scheduler(self.scheduler, sampler, steps, device=device)
+        scheduler = sampling_scheduler(self.scheduler, how.sampler, how.num_inference_steps, device=device)
         self._interrupt = False
 
         images = [resize_image(torch.as_tensor(image), (height, width)) for image in reference_images]
@@ -239,8 +265,8 @@ class VMemPipeline(LoraMixin, DiffusionPipeline):
             normalised,
             torch.stack([camera.resized(1, 1).K for camera in cameras]),
             conditioning.given.cpu(),
-            scale=guidance_scale,
-            minimum=guidance_min,
+            scale=how.guidance_scale,
+            minimum=how.guidance_min,
         ).to(device)
         denoiser = Denoiser(
             self.unet,
@@ -253,7 +279,7 @@ class VMemPipeline(LoraMixin, DiffusionPipeline):
         if latents is None:
             noise_shape = (references + targets, *latent_shape)
             latents = randn_tensor(noise_shape, generator=generator, device=device, dtype=torch.float32)
-        with self.progress_bar(total=steps) as bar:
+        with self.progress_bar(total=how.num_inference_steps) as bar:
             for step in sample(denoiser, scheduler, latents.to(device), cache=cache):
                 if callback_on_step_end is not None:
                     shown = {"latents": step.latents, "clean_latents": step.clean}

@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from vmem_ros.errors import ModelError
 from vmem_ros.generation.components import load_component, quiet_libraries
 from vmem_ros.generation.pipeline import VMemPipeline
+from vmem_ros.generation.shipped import SHIPPED_MODELS, check_manifest, shipped_folder
 
 _INDEX = "model_index.json"
 # A folder names the classes it is made of; only these packages are imported for it.
@@ -30,11 +31,13 @@ def read_pipeline(
 ) -> VMemPipeline:
     """Return the pipeline of a folder that ``save_pretrained`` or ``vmem convert`` wrote, on the CPU.
 
-    :param source: the folder, or ``owner/name`` of a repository on the Hugging Face Hub.
+    :param source: one of :data:`~vmem_ros.generation.shipped.SHIPPED_MODELS`, a folder (``./small`` for one of such a
+        name), or ``owner/name`` of a repository on the Hugging Face Hub.
     :param allow_download: fetch the repository; otherwise only folders and the Hub's cache are read.
     :raises ModelError: not there, another kind of pipeline, or a part that is truncated, incomplete or misfit.
     """
     folder = _local_folder(source, allow_download=allow_download)
+    check_manifest(folder)
     parts = {}
     for name, (library, class_name) in _parts(folder).items():
         try:
@@ -127,10 +130,15 @@ def check_writable(folder: Path, *, overwrite: bool = False) -> None:
 
 
 def _local_folder(source: Path | str, *, allow_download: bool) -> Path:
+    if source in SHIPPED_MODELS:
+        return shipped_folder(str(source))
     path = Path(source).expanduser()
     if path.is_dir():
         return path
-    missing = f"there is no pipeline folder {source}: make one from the published weights with `vmem convert`"
+    missing = (
+        f"there is no pipeline folder {source}: make one from the published weights with `vmem convert`, or use a "
+        f"model that comes with vmem_ros ({', '.join(SHIPPED_MODELS)})"
+    )
     if path.exists():
         raise ModelError(
             f"{source} is a file, not a pipeline folder: make one from the published weights with `vmem convert`"

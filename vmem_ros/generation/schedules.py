@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 import torch
@@ -20,12 +20,7 @@ from diffusers import DPMSolverMultistepScheduler, EulerDiscreteScheduler, Sched
 
 from vmem_ros.errors import ModelError
 from vmem_ros.generation.prediction import Prediction
-
-#: How the noise levels are walked: ``published`` is Euler over equal index distances, as the weights were released;
-#: ``fast`` is DPM-Solver++(2M) over equal ratios of sigma.
-Sampler = Literal["published", "fast"]
-#: Denoising steps where a caller does not say.
-DEFAULT_STEPS: dict[Sampler, int] = {"published": 50, "fast": 15}
+from vmem_ros.generation.sampling_options import Sampler
 
 _TRAIN_STEPS = 1000
 _BETA_RANGE = (5e-6, 0.012)

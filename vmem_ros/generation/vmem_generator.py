@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,21 +21,12 @@ from vmem_ros.generation.framing import resize_image, working_size
 from vmem_ros.generation.image_embedding import embed
 from vmem_ros.generation.pipeline import VMemPipeline, VMemPipelineOutput
 from vmem_ros.generation.pipeline_folder import read_pipeline
-from vmem_ros.generation.schedules import DEFAULT_STEPS, Sampler
+from vmem_ros.generation.sampling_options import Sampling
 from vmem_ros.geometry import average_pose, geodesic_distance
 from vmem_ros.protocols import OnStep, ShouldStop
 from vmem_ros.types import Projection, Recall, Target, View
 
-
-@dataclass(frozen=True, kw_only=True)
-class Sampling:
-    """How noise becomes pictures; the fields are arguments of :class:`VMemPipeline`, and described there."""
-
-    sampler: Sampler = "published"
-    num_inference_steps: int | None = None
-    guidance_scale: float = 2.0
-    guidance_min: float = 1.2
-    guidance_interval: tuple[float, float] | None = None
+_AS_THE_MODEL = Sampling()
 
 
 class VMemGenerator:
@@ -50,7 +40,7 @@ class VMemGenerator:
     :param fixed_frames: every pass of the network has ``unet.config.num_frames`` frames, the number it was trained
         with and for which it may be compiled: missing targets are filled up with repetitions, which are dropped, and
         more targets than fit take several passes. Otherwise a pass has as many frames as there are.
-    :param max_side: bound on the sides in pixels at which the network works.
+    :param max_side: bound on the sides in pixels at which the network works; ``None``: the model's own.
     :raises ModelError: ``max_side`` is less than the smallest size of the network.
     """
 
@@ -60,17 +50,17 @@ class VMemGenerator:
         self,
         pipeline: VMemPipeline,
         *,
-        sampling: Sampling | Callable[[], Sampling] = Sampling(),
+        sampling: Sampling | Callable[[], Sampling] = _AS_THE_MODEL,
         fixed_frames: bool = True,
         max_side: int | None = None,
     ) -> None:
         self.pipeline = pipeline
         self.fixed_frames = fixed_frames
-        self.max_side = max_side
+        self.max_side: int | None = pipeline.config.max_side if max_side is None else max_side
         self._sampling = sampling
         self._multiple = downsampling(pipeline.vae) * pipeline.unet.divisor
-        if max_side is not None and max_side < self._multiple:
-            raise ModelError(f"max_side must be at least {self._multiple} for this model, got {max_side}")
+        if self.max_side is not None and self.max_side < self._multiple:
+            raise ModelError(f"max_side must be at least {self._multiple} for this model, got {self.max_side}")
         uses: set[Literal["views", "projection"]] = {"views"}
         if pipeline.unet.config.projection_channels:
             uses.add("projection")
@@ -130,7 +120,7 @@ class VMemGenerator:
         if not targets or not recall.views:
             raise ModelError(f"nothing to draw from: {len(recall.views)} references for {len(targets)} targets")
         sampling = self._sampling() if callable(self._sampling) else self._sampling
-        steps = sampling.num_inference_steps or DEFAULT_STEPS.get(sampling.sampler, 1)
+        steps = self.pipeline.own_sampling.asked(sampling).num_inference_steps
         references, room = self._plan(recall.views, targets)
         passes = math.ceil(len(targets) / room)
         noise = torch.Generator()

@@ -124,6 +124,7 @@ def _running_camera(folder: Path) -> Iterator[CameraClient]:
     """Yield a client of a camera node that runs in a process of its own."""
     os.environ.update(environment())
     parameters = {
+        "engine": "reprojection",
         "camera.width": _SIDE,
         "camera.height": _SIDE,
         "camera.fov_deg": float(_FOV_DEG),

@@ -19,6 +19,7 @@ from types import FrameType
 from ament_index_python.packages import get_package_share_directory
 
 from vmem_ros.errors import VmemError
+from vmem_ros.evaluation.engine_options import add_engine_options
 from vmem_ros.evaluation.exhibit import ANIMATION, CLOUD, CONTACT_SHEET
 from vmem_ros.evaluation.tour_options import add_tour_options, tour_from_options
 from vmem_ros.nodes.demo_processes import Processes, ProcessFailedError
@@ -48,6 +49,9 @@ def run(args: argparse.Namespace, forwarded: Sequence[str]) -> None:
     camera = tour_from_options(args).loop[0].camera  # also checks the photo before anything starts
     parameters = {
         **_PARAMETERS,
+        "engine": args.engine,
+        "model.path": args.model,
+        "model.device": args.device,
         "camera.width": str(camera.width),
         "camera.height": str(camera.height),
         "world.root": str(out / "worlds"),
@@ -78,12 +82,14 @@ def environment() -> dict[str, str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo and return its exit code: 0, 1 after an error, 130 after Ctrl-C or SIGTERM."""
-    out = argparse.ArgumentParser(add_help=False)
-    out.add_argument("--out", type=Path, default=Path("demo_out"), help="folder for the results (default demo_out)")
-    parser = argparse.ArgumentParser(prog="demo", description=__doc__, parents=[out])
+    # The other options are those of robot and planner, and reach them as they are.
+    own = argparse.ArgumentParser(add_help=False)
+    own.add_argument("--out", type=Path, default=Path("demo_out"), help="folder for the results (default demo_out)")
+    add_engine_options(own)
+    parser = argparse.ArgumentParser(prog="demo", description=__doc__, parents=[own])
     add_tour_options(parser, default_house=DEMO_HOUSE)
     args = parser.parse_args(arguments)
-    _, forwarded = out.parse_known_args(arguments)
+    _, forwarded = own.parse_known_args(arguments)
     signal.signal(signal.SIGTERM, _interrupt)
     started = time.monotonic()
     try:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
 from vmem_ros.errors import InvalidCameraError
+from vmem_ros.generation.engines import DEFAULT_ENGINE, DTYPES
+from vmem_ros.generation.sampling_options import Sampler
+from vmem_ros.generation.shipped import DEFAULT_MODEL, SHIPPED_MODELS
 from vmem_ros.geometry import Camera
 
 Value = bool | int | float | str
@@ -77,16 +80,18 @@ PARAMETERS = {
     for p in (
         Parameter(
             "engine",
-            "reprojection",
-            "what draws new views: 'reprojection' (what memory shows, holes inpainted), 'vmem' (the multi-view "
-            "diffusion network of model.path), or your own generator as 'module:factory', see vmem_ros.nodes.engines",
+            DEFAULT_ENGINE,
+            "what draws new views: 'vmem' (the multi-view diffusion network of model.path), 'reprojection' (what "
+            "memory shows, holes inpainted), or your own generator as 'module:factory', see "
+            "vmem_ros.generation.engines",
             read_only=True,
         ),
         Parameter(
             "model.path",
-            "",
-            "pipeline of engine 'vmem': a folder (`vmem convert` makes one from published weights), or owner/name on "
-            "the Hugging Face Hub",
+            DEFAULT_MODEL,
+            "model of engine 'vmem': one that comes with the package ("
+            + ", ".join(f"'{name}'" for name in SHIPPED_MODELS)
+            + "), a folder (`vmem train` and `vmem convert` make them), or owner/name on the Hugging Face Hub",
             read_only=True,
         ),
         Parameter(
@@ -104,7 +109,7 @@ PARAMETERS = {
             "model.dtype",
             "auto",
             "numbers of the network: 'auto' is bfloat16 on a GPU and float32 on a CPU",
-            choices=("auto", "float32", "bfloat16", "float16"),
+            choices=DTYPES,
             read_only=True,
         ),
         Parameter(
@@ -116,7 +121,8 @@ PARAMETERS = {
         Parameter(
             "model.max_side",
             0,
-            "largest side in pixels at which the network works; larger views are drawn smaller and enlarged; 0: any",
+            "largest side in pixels at which the network works; larger views are drawn smaller and enlarged; 0: the "
+            "model's own",
             limits=(0, 4096),
             read_only=True,
         ),
@@ -160,20 +166,37 @@ PARAMETERS = {
         ),
         Parameter(
             "sampling.sampler",
-            "published",
-            "how engine 'vmem' removes noise: 'published' (Euler, as the weights were released) or 'fast' "
-            "(DPM-Solver++ over log-spaced noise levels)",
-            choices=("published", "fast"),
+            "auto",
+            "how engine 'vmem' removes noise: 'published' (Euler, as the weights were released), 'fast' "
+            "(DPM-Solver++ over log-spaced noise levels) or 'auto' (the model's own)",
+            choices=("auto", *get_args(Sampler)),
         ),
         Parameter(
-            "sampling.steps", 0, "denoising steps of a chunk; 0: 50 for 'published', 15 for 'fast'", limits=(0, 1000)
+            "sampling.steps",
+            0,
+            "denoising steps of a chunk; 0: the model's own, and with another sampler than its own 50 for 'published' "
+            "and 15 for 'fast'",
+            limits=(0, 1000),
         ),
         Parameter(
-            "sampling.guidance_scale", 2.0, "strength of guidance; 1: none, at half the cost", limits=(1.0, 20.0)
+            "sampling.guidance_scale",
+            0.0,
+            "strength of guidance; 1: none, at half the cost; 0: the model's own",
+            limits=(0.0, 20.0),
         ),
-        Parameter("sampling.guidance_min", 1.2, "strength where a view is close to a reference", limits=(1.0, 20.0)),
+        Parameter(
+            "sampling.guidance_min",
+            0.0,
+            "strength where a view is close to a reference; 0: the model's own",
+            limits=(0.0, 20.0),
+        ),
         Parameter("sampling.guidance_low", 0.0, "lowest noise level (sigma) with guidance", limits=(0.0, 1000.0)),
-        Parameter("sampling.guidance_high", 1000.0, "highest noise level (sigma) with guidance", limits=(0.0, 1000.0)),
+        Parameter(
+            "sampling.guidance_high",
+            0.0,
+            "highest noise level (sigma) with guidance; 0: the levels are the model's own; 1000: all",
+            limits=(0.0, 1000.0),
+        ),
         Parameter("camera.chunk", 4, "views generated together", limits=(1, 64), read_only=True),
         Parameter("camera.references", 4, "remembered views given to the generator", limits=(1, 64), read_only=True),
         Parameter(

@@ -1,0 +1,77 @@
+"""Put a trained pipeline into the package as one of its own models, with its recipes, logs and sample sheets.
+
+Whoever installs vmem_ros from this copy gets the model: `model:=NAME` draws with it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+
+from vmem_ros.errors import ModelError
+from vmem_ros.generation.sampling_options import DEFAULT_STEPS
+from vmem_ros.generation.shipped import SHIPPED_MODELS
+
+_DTYPES = ("float16", "float32")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``vmem ship``."""
+    parser.add_argument("name", choices=SHIPPED_MODELS, metavar="NAME", help=f"one of: {', '.join(SHIPPED_MODELS)}")
+    parser.add_argument("pipeline", type=Path, metavar="PIPELINE", help="its folder, as `vmem train generator` made it")
+    parser.add_argument(
+        "--training",
+        action="append",
+        default=[],
+        dest="trainings",
+        metavar="NAME=FOLDER",
+        help="a training that belongs to it, by the --out of `vmem train`: generator=FOLDER, autoencoder=FOLDER, or, "
+        "of a design that was tried, generator-WORD=FOLDER; may be repeated",
+    )
+    parser.add_argument(
+        "--card", type=Path, required=True, metavar="FILE", help="Markdown, first part of its README.md"
+    )
+    parser.add_argument("--dtype", choices=_DTYPES, default=_DTYPES[0], help=f"stored weights (default {_DTYPES[0]})")
+    parser.add_argument("--overwrite", action="store_true", help="replace the model of that name")
+    own = parser.add_argument_group("how it draws where nobody asks for anything else (default: as PIPELINE says)")
+    own.add_argument("--sampler", choices=tuple(DEFAULT_STEPS), dest="sampler")
+    own.add_argument("--steps", type=int, dest="num_inference_steps")
+    own.add_argument("--guidance-scale", type=float)
+    own.add_argument("--guidance-min", type=float)
+    own.add_argument("--guidance-interval", type=float, nargs=2, metavar=("LOW", "HIGH"))
+    own.add_argument("--max-side", type=int, help="largest side in pixels at which it draws well")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write the model.
+
+    :raises ModelError: see :func:`vmem_ros.training.shipping.ship`.
+    """
+    trainings = {}
+    for entry in args.trainings:
+        name, separator, folder = entry.partition("=")
+        if not separator:
+            raise ModelError(f"--training is NAME=FOLDER, got {entry!r}")
+        trainings[name] = Path(folder)
+    introduction = args.card.read_text(encoding="utf-8")
+    # These import diffusers, which takes seconds: not before a mistyped path is found.
+    import torch
+
+    from vmem_ros.generation.pipeline_folder import read_pipeline
+    from vmem_ros.training.shipping import ship
+
+    names = ("sampler", "num_inference_steps", "guidance_scale", "guidance_min", "guidance_interval")
+    size = ship(
+        read_pipeline(args.pipeline),
+        args.name,
+        trainings=trainings,
+        sampling={name: getattr(args, name) for name in names if getattr(args, name) is not None},
+        max_side=args.max_side,
+        introduction=introduction,
+        command=shlex.join(["vmem", *sys.argv[1:]]),
+        dtype=getattr(torch, args.dtype),
+        overwrite=args.overwrite,
+    )
+    print(f"wrote the model {args.name}: {size / 1e6:.1f} MB")

@@ -1,0 +1,33 @@
+"""The command-line options that choose what draws new views, shared by ``vmem explore`` and the demo."""
+
+from __future__ import annotations
+
+import argparse
+
+from vmem_ros.generation.engines import DEFAULT_ENGINE, ENGINES, load_generator
+from vmem_ros.generation.shipped import DEFAULT_MODEL, SHIPPED_MODELS
+from vmem_ros.protocols import Generator
+
+
+def add_engine_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--engine``, ``--model`` and ``--device``."""
+    parser.add_argument(
+        "--engine",
+        default=DEFAULT_ENGINE,
+        help=f"what draws new views: {', '.join(sorted(ENGINES))}, or MODULE:FACTORY of your own "
+        f"(default {DEFAULT_ENGINE})",
+    )
+    parser.add_argument(
+        "--model",
+        default=DEFAULT_MODEL,
+        help=f"model of engine vmem: {', '.join(SHIPPED_MODELS)}, or a pipeline folder (default {DEFAULT_MODEL})",
+    )
+    parser.add_argument("--device", default="cpu", help="where tensors live: cpu, cuda or cuda:N (default cpu)")
+
+
+def generator_from_options(args: argparse.Namespace) -> Generator:
+    """Return the generator that the options describe, its model loaded.
+
+    :raises ModelError: see :func:`~vmem_ros.generation.engines.load_generator`.
+    """
+    return load_generator(args.engine, device=args.device, model=args.model)

@@ -1,0 +1,154 @@
+"""A trained pipeline becomes a model of the package: small files, how it was made, a card, a manifest."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+
+from vmem_ros.errors import ModelError
+from vmem_ros.generation import shipped
+from vmem_ros.generation.components import quiet_libraries
+from vmem_ros.generation.pipeline import VMemPipeline
+from vmem_ros.generation.pipeline_folder import write_folder
+from vmem_ros.generation.sampling_options import OwnSampling
+from vmem_ros.training.log import read_log
+from vmem_ros.training.model_card import Made, render_card
+
+#: Most bytes of one file, and of all models together: what repositories and package indexes take without asking.
+MAX_FILE_BYTES, MAX_TOTAL_BYTES = 15_000_000, 64_000_000
+# Room for the names and shapes at the head of each file.
+_SHARD_BYTES = MAX_FILE_BYTES - 200_000
+_SHEETS = 4
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training that belongs to the story of a model.
+
+    :param name: of its folder in the model: ``autoencoder``, ``generator``, or one of these with ``-`` and a word, for
+        designs that were tried.
+    :param folder: what ``vmem train --out`` named.
+    :raises ModelError: a name that is none, or a folder without a log or a checkpoint.
+    """
+
+    name: str
+    folder: Path
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z]+(-[a-z0-9]+)*", self.name):
+            raise ModelError(f"the name of a training is small letters and digits with -, got {self.name!r}")
+        if not read_log(self.folder / "log.jsonl") or self._about is None:
+            raise ModelError(f"{self.folder} is no training: it has no log.jsonl, or no checkpoint with its recipe")
+
+    @property
+    def _about(self) -> Path | None:
+        found = sorted(self.folder.glob("checkpoints/step-*/about.json"))
+        return found[-1] if found else None
+
+    def copy(self, into: Path) -> Made:
+        """Put recipe, log, curves and some of the sample sheets into a folder, and return what a card says of them."""
+        assert self._about is not None, "checked above"
+        out = into / self.name
+        out.mkdir(parents=True)
+        about = json.loads(self._about.read_text(encoding="utf-8"))
+        recipe = yaml.safe_dump(about["recipe"], sort_keys=False, width=120)
+        (out / "recipe.yaml").write_text(recipe, encoding="utf-8")
+        sheets = sorted(self.folder.glob("samples/*.png"))
+        chosen = np.unique(np.linspace(0, len(sheets) - 1, min(_SHEETS, len(sheets))).round().astype(int))
+        kept = [sheets[i] for i in chosen]
+        for file in (self.folder / "log.jsonl", self.folder / "loss.png", *kept):
+            if file.is_file():
+                shutil.copyfile(file, out / file.name)
+        return Made(self.name, about["step"], read_log(out / "log.jsonl"), tuple(sheet.name for sheet in kept))
+
+
+def ship(
+    pipeline: VMemPipeline,
+    name: str,
+    *,
+    trainings: Mapping[str, Path],
+    sampling: Mapping[str, Any],
+    max_side: int | None,
+    introduction: str,
+    command: str,
+    dtype: torch.dtype = torch.float16,
+    overwrite: bool = False,
+) -> int:
+    """Write a model of the package and return its size in bytes; on any error what was there stays.
+
+    :param pipeline: is converted to ``dtype``.
+    :param name: one of :data:`~vmem_ros.generation.shipped.SHIPPED_MODELS`.
+    :param trainings: folders of ``vmem train`` by name, see :class:`Training`.
+    :param sampling: fields of :class:`~vmem_ros.generation.sampling_options.OwnSampling` that are to be other than
+        those of the pipeline.
+    :param max_side: the same for the pipeline's ``max_side``; ``None``: as it is.
+    :param introduction: first part of the card, Markdown.
+    :param command: what was typed to come here; part of the card.
+    :param dtype: of the stored weights; they are computed with in the type that is asked for when they are loaded.
+    :raises ModelError: an unknown name, a model that is there, weights that are not finite in ``dtype``, a training
+        without log or recipe, or files that are larger than a package may hold.
+    """
+    if name not in shipped.SHIPPED_MODELS:
+        raise ModelError(f"no model of vmem_ros is called {name!r}: allowed are {', '.join(shipped.SHIPPED_MODELS)}")
+    folder = shipped.MODELS / name
+    if folder.exists() and not overwrite:
+        raise ModelError(f"{folder} exists: allow overwriting, or keep it")
+    told = [Training(label, path) for label, path in trainings.items()]
+    own = {**(pipeline.config.sampling or {}), **sampling}
+    OwnSampling.of(own)
+    pipeline.register_to_config(sampling=own, max_side=max_side or pipeline.config.max_side)
+    pipeline.to(dtype)
+    _check_finite(pipeline, dtype)
+
+    def write(new: Path) -> None:
+        with quiet_libraries():
+            pipeline.save_pretrained(new, safe_serialization=True, max_shard_size=_SHARD_BYTES)
+        made = [training.copy(new / "training") for training in told]
+        card = render_card(pipeline, made, introduction=introduction, command=command, dtype=dtype)
+        (new / "README.md").write_text(card, encoding="utf-8")
+        shipped.write_manifest(new)
+        others = (shipped.MODELS / other for other in shipped.SHIPPED_MODELS if other != name)
+        _check_sizes(new, beside=sum(map(_size, others)))
+
+    shipped.MODELS.mkdir(exist_ok=True)
+    return write_folder(folder, write)
+
+
+def _check_finite(pipeline: VMemPipeline, dtype: torch.dtype) -> None:
+    for part, module in pipeline.components.items():
+        for name, tensor in module.state_dict().items() if isinstance(module, torch.nn.Module) else ():
+            if not bool(torch.isfinite(tensor).all()):
+                raise ModelError(f"{part}.{name} is not finite in {dtype}: store the model as float32")
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _check_sizes(new: Path, *, beside: int) -> None:
+    """Raise :class:`ModelError` if a file, or all models together, are larger than a package may hold.
+
+    :param beside: bytes of the other models.
+    """
+    sizes = {path: path.stat().st_size for path in new.rglob("*") if path.is_file()}
+    for path, size in sizes.items():
+        if size > MAX_FILE_BYTES:
+            raise ModelError(
+                f"{path.relative_to(new)} would have {size / 1e6:.1f} MB, allowed are {MAX_FILE_BYTES / 1e6:.0f} MB a "
+                "file: make the model smaller, or store it as float16"
+            )
+    total = sum(sizes.values()) + beside
+    if total > MAX_TOTAL_BYTES:
+        raise ModelError(
+            f"all models of the package would have {total / 1e6:.1f} MB, allowed are {MAX_TOTAL_BYTES / 1e6:.0f} MB: "
+            "make the model smaller, or tell of fewer trainings"
+        )
