@@ -58,6 +58,10 @@ def ship(sources, *options: str) -> int:
     return main(["ship", "small", str(sources / "pipeline"), *fixed, *options])
 
 
+def seeded() -> torch.Generator:
+    return torch.Generator().manual_seed(7)
+
+
 @pytest.fixture
 def models(tmp_path, monkeypatch):
     """An empty place for models of the package."""
@@ -78,9 +82,12 @@ class TestShipping:
         for pipeline in (original, loaded):
             pipeline.set_progress_bar_config(disable=True)
         assert loaded.unet.dtype == torch.float32
-        images = [pipeline(**chunk(sampler="fast", num_inference_steps=3)).images for pipeline in (original, loaded)]
+        asked = chunk(sampler="fast", num_inference_steps=3, guidance_scale=1.5)
+        expected, image = (pipeline(**asked | {"generator": seeded()}).images for pipeline in (original, loaded))
         # Stored in 16 bits.
-        assert 0 < (images[0] - images[1]).abs().mean() < 1 / 255
+        assert 0 < (image - expected).abs().mean() < 1 / 255
+        as_it_does = loaded(**chunk(num_inference_steps=None, generator=seeded())).images
+        assert torch.equal(as_it_does, image)
 
     def test_it_brings_its_own_way_of_drawing(self, small) -> None:
         pipeline = read_pipeline("small")

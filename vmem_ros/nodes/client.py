@@ -296,7 +296,7 @@ class CameraClient:
                     last = got if status is None else f"the last status was: {status}"
                     raise NotReadyError(f"waited {timeout_s:g} s for the camera node; {last}")
 
-    def wait_until_ready(self, *, timeout_s: float = 60.0) -> Status:
+    def wait_until_ready(self, *, timeout_s: float = 120.0) -> Status:
         """Wait until the node is active with its model loaded and everything is connected."""
         end = time.monotonic() + timeout_s
         status = self.wait_for(lambda s: s.state in _READY, timeout_s=timeout_s)

@@ -27,7 +27,7 @@ from vmem_ros.nodes.demo_robot import DEMO_HOUSE
 from vmem_ros.nodes.interface import NAMESPACE
 from vmem_ros.process import set_thread_waiting
 
-_ROBOT_LIMIT_S, _PLANNER_LIMIT_S = 180.0, 420.0
+_ROBOT_LIMIT_S, _PLANNER_LIMIT_S = 240.0, 600.0
 #: Set for the camera node: every answer is drawn anew, so that loop figures mean something; every robot view is taken.
 _PARAMETERS = {
     "reuse_views": "false",

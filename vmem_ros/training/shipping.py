@@ -106,7 +106,8 @@ def ship(
     own = {**(pipeline.config.sampling or {}), **sampling}
     OwnSampling.of(own)
     pipeline.register_to_config(sampling=own, max_side=max_side or pipeline.config.max_side)
-    pipeline.to(dtype)
+    with quiet_libraries():
+        pipeline.to(dtype)
     _check_finite(pipeline, dtype)
 
     def write(new: Path) -> None:
