@@ -12,12 +12,19 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from vmem_ros.errors import CancelledError, MemoryFullError, NotSeededError, VmemError, WorldFileError
+from vmem_ros.errors import (
+    CancelledError,
+    InvalidImageError,
+    MemoryFullError,
+    NotSeededError,
+    VmemError,
+    WorldFileError,
+)
 from vmem_ros.generation import ReprojectionGenerator, composite_remembered
 from vmem_ros.memory import SurfelMemory, SurfelMemoryConfig
 from vmem_ros.pointmaps import MemoryDepth, SensorDepth
 from vmem_ros.protocols import Generator, Memory, PointMapEstimator, ShouldStop
-from vmem_ros.types import IMAGINED_CONFIDENCE, Projection, Recall, Target, View
+from vmem_ros.types import IMAGINED_CONFIDENCE, PointMap, Projection, Recall, Target, View
 from vmem_ros.world_file import read_world, write_world
 
 #: ``none``: the generator's picture as it is; ``remembered``: remembered pixels blended in.
@@ -100,23 +107,34 @@ class World:
         return len(self.memory)
 
     def seed(self, view: View) -> None:
-        """Start the world with a first image, its camera, pose and depth.
+        """Start the world with a first image, its camera, pose and, where a sensor has it, depth.
 
         :raises VmemError: the world has views already; :meth:`reset` it first, or :meth:`observe` more.
-        :raises InvalidImageError: the view has no depth.
+        :raises InvalidImageError: see :meth:`observe`.
         """
         if len(self):
             raise VmemError(f"the world is seeded already ({len(self)} views): reset it, or observe more views")
         self.observe(view)
 
-    def observe(self, view: View) -> None:
-        """Put a real camera frame with depth into the memory, at any time; it also seeds an empty world.
+    def observe(self, view: View, *, mask: Tensor | None = None) -> None:
+        """Put a real camera frame into the memory, at any time; it also seeds an empty world.
 
-        :raises InvalidImageError: the view has no depth.
+        Depth that comes with the view is kept as it is; a view without any gets that of the estimator.
+
+        :param mask: [H, W] bool: pixels that are not to be remembered, because what they show moves.
+        :raises InvalidImageError: the view has no depth and the estimator finds none, or the mask does not fit.
         """
+        if mask is not None and (mask.dtype != torch.bool or tuple(mask.shape) != view.camera.size):
+            raise InvalidImageError(
+                f"mask must be bool {list(view.camera.size)} like the image, got {mask.dtype} {list(mask.shape)}"
+            )
         view = dataclasses.replace(view, source="observed")
         with _out_of_memory_named():
-            self.memory.write([view], self._sensor.estimate([view]))
+            (found,) = self._geometry(view)
+            if mask is not None:
+                depth = torch.where(mask.to(found.depth.device), torch.nan, found.depth)
+                found = PointMap.from_depth(depth, found.confidence, found.camera, found.T_world_camera)
+            self.memory.write([dataclasses.replace(view, depth=found.depth.contiguous())], [found])
 
     def glimpse(self, target: Target) -> Projection:
         """Return what memory alone shows at a pose: milliseconds, holes allowed, nothing changes."""
@@ -185,6 +203,21 @@ class World:
         with _out_of_memory_named():
             self.memory.restore(tensors, memory)
         self.scale = scale
+
+    def _geometry(self, view: View) -> list[PointMap]:
+        """Return the geometry of an observed view."""
+        measured = view.depth is not None and bool(torch.isfinite(view.depth).any())
+        if measured or not self.estimator.reads_pictures:
+            return self._sensor.estimate([view])
+        alone = Recall((), torch.empty(0, dtype=torch.float64), (), (self.memory.project(view.target),))
+        recall = self.memory.read([view.target], self.k) if len(self) else alone
+        maps = self.estimator.estimate([view], recall)
+        if not bool(torch.isfinite(maps[0].depth).any()):
+            raise InvalidImageError(
+                f"the view has no depth, and the estimator {self.estimator.name!r} finds none where nothing is "
+                "remembered: give z-depth in metres, or use an estimator of metric depth"
+            )
+        return maps
 
     def _step(
         self,

@@ -57,6 +57,7 @@ class ExactDepth:
     """The depth of a house itself: no estimator can be better."""
 
     name = "exact"
+    reads_pictures = True
 
     def __init__(self, house: House) -> None:
         self._house = house

@@ -1,6 +1,21 @@
-"""Geometry of one view: depth estimators."""
+"""Geometry of one view: depth estimators, and their alignment to what is remembered."""
 
+from vmem_ros.pointmaps.aligned import AlignedDepth
+from vmem_ros.pointmaps.choosing import ESTIMATORS, EstimatorName, load_estimator
 from vmem_ros.pointmaps.estimators import FILLED_CONFIDENCE, MemoryDepth, SensorDepth
 from vmem_ros.pointmaps.filling import fill_depth
+from vmem_ros.pointmaps.prediction import DepthPrediction, DepthPredictor, ScalePrior
 
-__all__ = ["FILLED_CONFIDENCE", "MemoryDepth", "SensorDepth", "fill_depth"]
+__all__ = [
+    "ESTIMATORS",
+    "FILLED_CONFIDENCE",
+    "AlignedDepth",
+    "DepthPrediction",
+    "DepthPredictor",
+    "EstimatorName",
+    "MemoryDepth",
+    "ScalePrior",
+    "SensorDepth",
+    "fill_depth",
+    "load_estimator",
+]

@@ -36,16 +36,14 @@ class AlignedDepth:
     :param max_depth_m: what is farther counts as sky: depth +Inf, no points. ``None``: no limit.
     """
 
+    reads_pictures = True
+
     def __init__(self, predictor: DepthPredictor, *, max_depth_m: float | None = None) -> None:
         if max_depth_m is not None and not max_depth_m > 0:
             raise ValueError(f"max_depth_m must be positive or None, got {max_depth_m}")
+        self.name = predictor.name
         self.predictor = predictor
         self.max_depth_m = max_depth_m
-
-    @property
-    def name(self) -> str:
-        """Name of the predictor."""
-        return self.predictor.name
 
     def estimate(self, views: Sequence[View], recall: Recall) -> list[PointMap]:
         """Return one point map per view; ``recall.projections[i]`` belongs to ``views[i]``."""

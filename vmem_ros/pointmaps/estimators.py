@@ -18,6 +18,7 @@ class SensorDepth:
     """The depth image that came with the view, as it is: what an RGB-D robot measures."""
 
     name = "sensor"
+    reads_pictures = False
 
     def estimate(self, views: Sequence[View], recall: Recall | None = None) -> list[PointMap]:
         """Return one point map per view.
@@ -42,6 +43,7 @@ class MemoryDepth:
     """
 
     name = "memory"
+    reads_pictures = False
 
     def estimate(self, views: Sequence[View], recall: Recall) -> list[PointMap]:
         """Return one point map per view; ``recall.projections[i]`` belongs to ``views[i]``."""

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from vmem_ros.errors import ModelError
 from vmem_ros.geometry import Camera, pixel_rays
 from vmem_ros.pointmaps.prediction import DepthPrediction, ScalePrior
 from vmem_ros.types import Recall, View
@@ -34,7 +33,7 @@ class SmallDepth:
 
     def __init__(self, network: DepthNetwork, *, scale_prior: ScalePrior | None = None) -> None:
         self.network = network
-        self.scale_prior: ScalePrior = scale_prior or ScalePrior(common=0.1, own=0.1)
+        self.scale_prior: ScalePrior | None = scale_prior or ScalePrior(common=0.1, own=0.1)
 
     @classmethod
     def from_pretrained(cls, folder: Path | str | None = None, *, device: torch.device | str = "cpu") -> SmallDepth:

@@ -1,0 +1,130 @@
+"""Depth networks of transformers: Depth Anything, Depth Pro, Prompt Depth Anything, DPT."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from vmem_ros.errors import ModelError
+from vmem_ros.geometry import Camera
+from vmem_ros.pointmaps.filling import fill_depth
+from vmem_ros.pointmaps.prediction import DepthPrediction, ScalePrior
+from vmem_ros.pointmaps.preprocessing import Preprocessing
+from vmem_ros.types import Recall, View
+
+#: Kinds of models (``model_type`` of their configuration) that are understood.
+ModelType = Literal["depth_anything", "depth_pro", "prompt_depth_anything", "dpt"]
+#: Apache-2.0, 25 million parameters.
+DEFAULT_MODEL = "depth-anything/Depth-Anything-V2-Metric-Indoor-Small-hf"
+# These networks do not say how sure they are.
+_DEVIATION = 0.1
+# Of inverse depth; what is smaller is infinitely far.
+_LEAST_INVERSE = 1e-4
+_LEAST_CONTRAST = 1e-3
+
+
+class HuggingFaceDepth:
+    """Depth of single pictures; see :class:`~vmem_ros.pointmaps.AlignedDepth`.
+
+    - Metric models give z-depth in metres. Depth Pro gives inverse depth for a focal length of one picture width; the
+      true focal length is known and used, not the one it would estimate.
+    - Prompt Depth Anything is told what memory shows, its holes filled; where memory shows nothing it knows no scale,
+      and there is no depth.
+    - Relative models (Depth Anything without *Metric* in its name, DPT) give inverse depth up to scale and shift: they
+      continue a world but cannot begin one.
+
+    :param model: a model of transformers for depth estimation.
+    :raises ModelError: of a kind that is not known here.
+    """
+
+    name = "huggingface"
+
+    def __init__(self, model: Any, preprocessing: Preprocessing) -> None:
+        kind = model.config.model_type
+        if kind not in get_args(ModelType):
+            raise ModelError(
+                f"a depth model of kind {kind!r} is not known here; allowed are {', '.join(get_args(ModelType))}"
+            )
+        self.model = model
+        self._preprocess = preprocessing
+        self._kind: ModelType = kind
+        if kind == "depth_pro":
+            # A second network that would estimate the focal length.
+            model.use_fov_model = False
+        estimation = getattr(model.config, "depth_estimation_type", "relative")
+        self._relative = kind == "dpt" or (kind == "depth_anything" and estimation == "relative")
+        self.scale_prior: ScalePrior | None = None if self._relative else ScalePrior()
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        source: Path | str = DEFAULT_MODEL,
+        *,
+        device: torch.device | str = "cpu",
+        allow_download: bool = False,
+    ) -> HuggingFaceDepth:
+        """Return the estimator with a model of a folder or of the Hugging Face Hub.
+
+        :param source: a folder with ``config.json``, ``preprocessor_config.json`` and safetensors, or ``owner/name``.
+        :param allow_download: fetch what is not on this machine yet.
+        :raises ModelError: transformers is missing, or the model is missing, damaged or of another kind.
+        """
+        try:
+            from transformers import AutoModelForDepthEstimation
+            from transformers.utils import cached_file
+        except ImportError as error:
+            raise ModelError(
+                f"geometry.estimator = 'huggingface' needs transformers, which cannot be imported ({error}): pip "
+                "install transformers"
+            ) from error
+        from vmem_ros.generation.components import load_component
+
+        model = load_component(AutoModelForDepthEstimation, source, allow_download=allow_download)
+        try:
+            config = cached_file(str(source), "preprocessor_config.json", local_files_only=not allow_download)
+        except OSError as error:
+            raise ModelError(
+                f"{source} has no preprocessor_config.json, which says how pictures are prepared: fetch all of it with "
+                f"`hf download {source}`"
+            ) from error
+        return cls(model.to(device), Preprocessing.read(Path(config)))
+
+    @torch.inference_mode()
+    def predict(self, views: Sequence[View], recall: Recall) -> list[DepthPrediction]:
+        """Return depth and deviation of each view."""
+        return [self._predict(view, p.depth) for view, p in zip(views, recall.projections, strict=True)]
+
+    def _predict(self, view: View, remembered: Tensor) -> DepthPrediction:
+        nothing = torch.full_like(remembered, torch.nan)
+        options = {}
+        if self._kind == "prompt_depth_anything":
+            if not bool(torch.isfinite(remembered).any()):
+                return DepthPrediction(nothing, nothing)
+            options["prompt_depth"] = _prompt(remembered).to(self.model.device)
+        values = self._preprocess(view.image.to(self.model.device))
+        output = self.model(pixel_values=values, **options).predicted_depth.float()
+        output = interpolate(output[:, None], view.camera.size, mode="bilinear", align_corners=False)[0, 0]
+        depth = self._depth(output, view.camera).to(remembered)
+        return DepthPrediction(depth, torch.full_like(depth, _DEVIATION))
+
+    def _depth(self, output: Tensor, camera: Camera) -> Tensor:
+        """Return depth [H, W] of what the model says."""
+        if not self._relative and self._kind != "depth_pro":
+            return output
+        inverse = output * (camera.width / camera.fx) if self._kind == "depth_pro" else output
+        return torch.where(inverse > _LEAST_INVERSE, 1 / inverse, torch.inf)
+
+
+def _prompt(remembered: Tensor) -> Tensor:
+    """Return a prompt [1, 1, H, W] without holes, and not the same everywhere: it is scaled to its own range."""
+    prompt = fill_depth(remembered)
+    prompt = torch.where(torch.isfinite(prompt), prompt, prompt[torch.isfinite(prompt)].max())
+    if float(prompt.max() - prompt.min()) < _LEAST_CONTRAST:
+        prompt = prompt.clone()
+        prompt[0, 0] += _LEAST_CONTRAST
+    return prompt[None, None]
