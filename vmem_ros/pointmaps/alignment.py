@@ -117,21 +117,21 @@ class _Problem:
         )
 
     def _first_guess(self) -> Tensor:
-        """Return unknowns at which memory's depth is met by median; views without memory take the others' median."""
+        """Return unknowns at which memory's depth is met by median; views without memory take the others' unknowns."""
         grid = self._grid
         inverse, wanted = grid.inverse, (-grid.remembered).exp()
         both = torch.where(torch.isfinite(wanted), inverse, torch.nan)
         enough = torch.isfinite(both).double().mean(dim=1) >= _FEWEST
-        shift = torch.zeros_like(self._median[:, 0])
+        shift = torch.zeros_like(self._median)
         if self._shifts:
-            shift = _line(both, wanted) / self._median[:, 0]
-            shift = torch.nan_to_num(shift, nan=0.0).clamp(-0.7, 3.0)
-        log_inverse = (inverse + shift[:, None] * self._median).clamp(min=1e-9).log()
-        a = (grid.remembered + log_inverse).nanmedian(dim=1).values
-        a = torch.where(enough, a, torch.nan)
+            shift = torch.where(enough, _line(both, wanted), torch.nan)
+            shift = torch.nan_to_num(torch.where(enough, shift, shift.nanmedian()), nan=0.0)[:, None]
+            shift = shift.maximum(-0.7 * self._median)
+        log_inverse = (inverse + shift).clamp(min=1e-9).log()
+        a = torch.where(enough, (grid.remembered + log_inverse).nanmedian(dim=1).values, torch.nan)
         # Without any memory a metric predictor keeps its own scale; that of a relative one means nothing.
         a = torch.where(enough, a, torch.nan_to_num(a.nanmedian(), nan=0.0))
-        return torch.stack([a, shift * enough], dim=1).flatten()
+        return torch.stack([a, (shift / self._median)[:, 0]], dim=1).flatten()
 
     def _normal_equations(self, unknowns: Tensor) -> tuple[Tensor, Tensor]:
         """Return the information [2M, 2M] and the gradient [2M] of everything that is known."""
