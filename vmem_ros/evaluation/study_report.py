@@ -99,9 +99,10 @@ class StudyReport:
             parts.append(f"{gap.text(digits, signed=True)} in {title.removeprefix('way back ')}")
         figure, digits = TRUTH["PSNR dB"]
         truth = difference(houses, first, self.rival, figure).text(digits, signed=True)
+        count = f"{len(houses)} house{'s' if len(houses) > 1 else ''}"
         return (
-            f"{len(houses)} houses that no model was trained on. From one given view a world is asked for a loop round "
-            "a room and for a walk out and back, and each method draws them from the same noise. On the way back "
+            f"{count} that no model was trained on. From one given view a world is asked for a loop round a room and "
+            "for a walk out and back, and each method draws them from the same noise. On the way back "
             f"`{first}` is above `{self.rival}` by {', '.join(parts)}; against the truth by {truth} dB."
         )
 
