@@ -4,7 +4,6 @@ import math
 
 import pytest
 
-from vmem_ros.nodes.engines import ESTIMATORS
 from vmem_ros.nodes.parameters import PARAMETERS, check
 
 DEFAULTS = {name: p.default for name, p in PARAMETERS.items()}
@@ -26,10 +25,6 @@ def test_rows_are_consistent(parameter) -> None:
 
 def test_defaults_make_a_node() -> None:
     assert check(DEFAULTS) is None
-
-
-def test_estimators_are_the_choices() -> None:
-    assert set(PARAMETERS["geometry.estimator"].choices) == set(ESTIMATORS)
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,13 @@
 """From parameters to a world: the engine that generates, the estimator of geometry, and the device.
 
-Engines are those of :mod:`vmem_ros.generation.engines`; they are made in the worker's thread, which is where models are
-loaded.
+Engines are those of :mod:`vmem_ros.generation.engines`, estimators those of :mod:`vmem_ros.pointmaps.choosing`; both
+are made in the worker's thread, which is where models are loaded.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -15,12 +15,8 @@ import torch
 from vmem_ros.generation.engines import load_generator, usable_device
 from vmem_ros.generation.sampling_options import Sampling
 from vmem_ros.memory import SurfelMemory, SurfelMemoryConfig
-from vmem_ros.pointmaps import MemoryDepth
-from vmem_ros.protocols import PointMapEstimator
+from vmem_ros.pointmaps import load_estimator
 from vmem_ros.world import World
-
-#: Estimators of the depth of new views, by name.
-ESTIMATORS: dict[str, Callable[[], PointMapEstimator]] = {"memory": MemoryDepth}
 
 
 def build_world(parameters: Mapping[str, Any]) -> World:
@@ -44,13 +40,20 @@ def build_world(parameters: Mapping[str, Any]) -> World:
         lora_scale=parameters["model.lora_scale"],
         allow_download=parameters["model.allow_download"],
     )
+    estimator = load_estimator(
+        parameters["geometry.estimator"],
+        model=parameters["geometry.model"] or None,
+        device=device,
+        max_depth_m=parameters["geometry.max_depth_m"] or None,
+        allow_download=parameters["model.allow_download"],
+    )
     config = SurfelMemoryConfig(
         max_views=parameters["memory.max_views"] or None, max_surfels=parameters["memory.max_surfels"] or None
     )
     return World(
         SurfelMemory(config, device=device),
         generator,
-        ESTIMATORS[parameters["geometry.estimator"]](),
+        estimator,
         k=parameters["camera.references"],
         chunk=parameters["camera.chunk"],
         composite=parameters["composite"],

@@ -15,6 +15,7 @@ from vmem_ros.generation.engines import DEFAULT_ENGINE, DTYPES
 from vmem_ros.generation.sampling_options import Sampler
 from vmem_ros.generation.shipped import DEFAULT_MODEL, SHIPPED_MODELS
 from vmem_ros.geometry import Camera
+from vmem_ros.pointmaps import ESTIMATORS
 
 Value = bool | int | float | str
 
@@ -207,7 +208,29 @@ PARAMETERS = {
             read_only=True,
         ),
         Parameter("reuse_views", True, "a pose equal to a stored view returns that view exactly", read_only=True),
-        Parameter("geometry.estimator", "memory", "depth of new views", choices=("memory",), read_only=True),
+        Parameter(
+            "geometry.estimator",
+            "memory",
+            "depth of new views, and of seeds without depth: 'memory' (what memory shows, continued into its holes; no "
+            "seeds without depth), 'small' (the depth network of the package), 'huggingface' (a depth model of "
+            "transformers) or 'cut3r' (your own installation of CUT3R)",
+            choices=ESTIMATORS,
+            read_only=True,
+        ),
+        Parameter(
+            "geometry.model",
+            "",
+            "model of the estimator: a folder, owner/name on the Hugging Face Hub, or the checkpoint of CUT3R; empty: "
+            "the estimator's own",
+            read_only=True,
+        ),
+        Parameter(
+            "geometry.max_depth_m",
+            0.0,
+            "estimated depth beyond this is sky: +Inf, and no surfels; 0: no limit; not for 'memory'",
+            limits=(0.0, 10_000.0),
+            read_only=True,
+        ),
         Parameter("preview.rate_hz", 10.0, "previews a second, while subscribed", limits=(0.1, 60.0)),
         Parameter("preview.scale", 0.5, "size of previews relative to the generated camera", limits=(0.05, 1.0)),
         Parameter("preview.jpeg_quality", 80, "quality of compressed previews", limits=(1, 100)),

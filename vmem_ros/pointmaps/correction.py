@@ -8,8 +8,8 @@ from torch.nn.functional import adaptive_avg_pool2d, interpolate, pad
 
 # Cells along each side, and how often they are averaged with their neighbours.
 _CELLS, _ROUNDS = 12, 2
-# Weight of "no correction": a cell with a tenth of its pixels known is corrected by two thirds.
-_REST = 0.05
+# Weight of "no correction": a cell with a fiftieth of its pixels known is corrected by half.
+_REST = 0.02
 
 
 def correction_field(difference: Tensor, weight: Tensor) -> Tensor:
