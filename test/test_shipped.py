@@ -94,18 +94,23 @@ class TestShipping:
         expected = OwnSampling(sampler="fast", num_inference_steps=3, guidance_scale=1.5)
         assert (pipeline.own_sampling, pipeline.config.max_side) == (expected, 48)
 
-    def test_it_brings_its_story(self, small) -> None:
+    def test_it_does_not_tell_where_it_came_from(self, sources, small) -> None:
+        configurations = [path.read_text() for path in small.rglob("*.json")]
+        assert len(configurations) > 4
+        assert not [text for text in configurations if str(sources) in text]
+
+    def test_it_brings_its_story(self, sources, small) -> None:
         training = small / "training" / "autoencoder"
         names = {path.name for path in training.iterdir()}
-        assert names == {"recipe.yaml", "log.jsonl", "loss.png", "step-0000002.png", "step-0000004.png"}
+        assert names == {"recipe.yaml", "log.jsonl", "loss.png", "step-0000002.jpg", "step-0000004.jpg"}
         assert read_recipe(training / "recipe.yaml", AutoencoderRecipe) == from_mapping(AUTOENCODER, AutoencoderRecipe)
         card = (small / "README.md").read_text()
         assert card.startswith("# Small\n\nDraws boxes.\n")
         assert "| `unet` | `MultiviewUNet` |" in card
         assert "`fast` in 3 steps, guidance 1.5" in card
-        assert "vmem train autoencoder training/autoencoder/recipe.yaml" in card
+        assert f"vmem train autoencoder training/autoencoder/recipe.yaml --out {sources / 'training'}" in card
         assert "4 steps, 0.0 hours. Last figures: loss 0.25." in card
-        assert (small / "training/autoencoder/step-0000004.png").exists()
+        assert "![step-0000004.jpg](training/autoencoder/step-0000004.jpg)" in card
 
     def test_large_parts_become_several_files(self, sources, models, monkeypatch) -> None:
         monkeypatch.setattr(shipping, "_SHARD_BYTES", 300_000)
@@ -265,7 +270,7 @@ def test_the_models_of_this_package(name) -> None:
     assert {"README.md", "manifest.json", "model_index.json"} <= {path.name for path in folder.iterdir()}
     assert max(path.stat().st_size for path in files) <= shipping.MAX_FILE_BYTES
     assert sum(path.stat().st_size for path in MODELS.rglob("*") if path.is_file()) <= shipping.MAX_TOTAL_BYTES
-    assert {path.suffix for path in files} <= {".json", ".safetensors", ".md", ".yaml", ".jsonl", ".png"}
+    assert {path.suffix for path in files} <= {".json", ".safetensors", ".md", ".yaml", ".jsonl", ".png", ".jpg"}
     assert all(yaml.safe_load(path.read_text()) for path in folder.rglob("recipe.yaml"))
     pipeline = read_pipeline(name)
     assert pipeline.own_sampling != OwnSampling(), "a small model draws in fewer steps than the published one"

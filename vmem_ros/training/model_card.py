@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import torch
 
@@ -19,12 +20,14 @@ class Made:
     """One training, as a card tells of it.
 
     :param name: of its folder below ``training/``.
+    :param out: what ``vmem train --out`` named.
     :param steps: that were taken.
     :param log: its entries.
     :param sheets: names of sample sheets in its folder, in the order in which they were drawn.
     """
 
     name: str
+    out: Path
     steps: int
     log: Sequence[dict[str, float]]
     sheets: tuple[str, ...]
@@ -77,7 +80,7 @@ def render_card(
         lines += [
             f"### {training.name}",
             "",
-            f"    vmem train {verb} training/{training.name}/recipe.yaml --out runs/{training.name}",
+            f"    vmem train {verb} training/{training.name}/recipe.yaml --out {training.out}",
             "",
             f"{training.steps:,} steps, {training.hours:.1f} hours. Last figures: {figures}. "
             f"[Log](training/{training.name}/log.jsonl).",

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
+from diffusers import ConfigMixin
+from PIL import Image
 
 from vmem_ros.errors import ModelError
 from vmem_ros.generation import shipped
@@ -27,7 +29,8 @@ from vmem_ros.training.model_card import Made, render_card
 MAX_FILE_BYTES, MAX_TOTAL_BYTES = 15_000_000, 64_000_000
 # Room for the names and shapes at the head of each file.
 _SHARD_BYTES = MAX_FILE_BYTES - 200_000
-_SHEETS = 4
+# Sample sheets that are kept, from the first to the last, and their quality as JPEG.
+_SHEETS, _QUALITY = 4, 88
 
 
 @dataclass(frozen=True)
@@ -64,11 +67,15 @@ class Training:
         (out / "recipe.yaml").write_text(recipe, encoding="utf-8")
         sheets = sorted(self.folder.glob("samples/*.png"))
         chosen = np.unique(np.linspace(0, len(sheets) - 1, min(_SHEETS, len(sheets))).round().astype(int))
-        kept = [sheets[i] for i in chosen]
-        for file in (self.folder / "log.jsonl", self.folder / "loss.png", *kept):
-            if file.is_file():
-                shutil.copyfile(file, out / file.name)
-        return Made(self.name, about["step"], read_log(out / "log.jsonl"), tuple(sheet.name for sheet in kept))
+        kept = [out / f"{sheets[i].stem}.jpg" for i in chosen]
+        for i, sheet in zip(chosen, kept, strict=True):
+            with Image.open(sheets[i]) as picture:
+                picture.convert("RGB").save(sheet, quality=_QUALITY)
+        for name in ("log.jsonl", "loss.png"):
+            if (self.folder / name).is_file():
+                shutil.copyfile(self.folder / name, out / name)
+        log = read_log(out / "log.jsonl")
+        return Made(self.name, self.folder, about["step"], log, tuple(sheet.name for sheet in kept))
 
 
 def ship(
@@ -105,7 +112,12 @@ def ship(
     told = [Training(label, path) for label, path in trainings.items()]
     own = {**(pipeline.config.sampling or {}), **sampling}
     OwnSampling.of(own)
-    pipeline.register_to_config(sampling=own, max_side=max_side or pipeline.config.max_side)
+    side = max_side or pipeline.config.max_side
+    pipeline.register_to_config(sampling=own, max_side=side)
+    for part in (pipeline, *pipeline.components.values()):
+        if isinstance(part, ConfigMixin):
+            # Where it was read from is of no use to anybody else.
+            part.register_to_config(_name_or_path=name)
     with quiet_libraries():
         pipeline.to(dtype)
     _check_finite(pipeline, dtype)
