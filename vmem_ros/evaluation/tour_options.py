@@ -15,7 +15,7 @@ PHOTO_FOV_DEG = 60.0
 
 
 def add_tour_options(parser: argparse.ArgumentParser, *, default_house: int | None = None) -> None:
-    """Add ``--house``, ``--image``, ``--depth``, ``--fov``, ``--trajectory``, ``--views`` and ``--width``.
+    """Add ``--house``, ``--image``, ``--depth``, ``--fov``, ``--trajectory``, ``--stops``, ``--views``, ``--width``.
 
     :param default_house: the house to visit when neither a house nor an image is named; ``None``: one must be named.
     """
@@ -43,6 +43,12 @@ def add_tour_options(parser: argparse.ArgumentParser, *, default_house: int | No
         default="loop",
         help="path of the camera around a photo (default loop); in a house it is a loop through two rooms",
     )
+    parser.add_argument(
+        "--stops",
+        type=int,
+        default=12,
+        help="stops of the robot in a house, each with three views; fewer leave more to the generator (default 12)",
+    )
     parser.add_argument("--views", type=int, default=48, help="poses along the path (default 48)")
     parser.add_argument("--width", type=int, default=384, help="width of the views in pixels, at most (default 384)")
 
@@ -54,7 +60,9 @@ def tour_from_options(args: argparse.Namespace) -> Tour:
     :raises ValueError: options that do not go together.
     """
     if args.image is None:
-        return house_tour(args.house, views=args.views, width=args.width, fov_deg=args.fov or HOUSE_FOV_DEG)
+        return house_tour(
+            args.house, views=args.views, width=args.width, fov_deg=args.fov or HOUSE_FOV_DEG, stops=args.stops
+        )
     if args.depth is None:
         raise ValueError("--image needs --depth: without it nothing is known about the shape of the scene")
     photo = read_rgbd(args.image, args.depth, fov_deg=args.fov or PHOTO_FOV_DEG, max_width=args.width)
