@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from torch import Tensor
 
 from vmem_ros.evaluation.courses import Course, CourseName
+from vmem_ros.evaluation.intervals import mean_interval
 from vmem_ros.evaluation.metrics import psnr
 from vmem_ros.evaluation.protocols import Agreement, agreement, mean
 
@@ -74,7 +75,7 @@ def score(
         back=mean(twins),
         truth=mean(everything),
         unseen=mean(unseen) if unseen else Agreement(math.nan, math.nan, math.nan),
-        invented_db=sum(invented_db) / len(invented_db) if invented_db else math.nan,
+        invented_db=mean_interval(invented_db).mean,
         seconds_per_view=seconds_per_view,
         truth_db=tuple(found.psnr_db for found in against_truth["out and back"]),
         back_db=tuple(twin.psnr_db for twin in twins),
