@@ -23,10 +23,12 @@ class Settings:
     """How much is measured, and where.
 
     :param device: ``cpu``, ``cuda`` or ``cuda:N``; where memory and generation run.
+    :param depth_model: folder of a depth network; ``None``: the one of the package.
     """
 
     effort: Effort = "normal"
     device: str = "cpu"
+    depth_model: str | None = None
 
     def pick(self, *, quick: T, normal: T, full: T | None = None) -> T:
         """Return the value for this effort; ``full`` is ``normal`` unless given."""

@@ -1,6 +1,6 @@
-"""Measure what the camera costs on this machine: memory by size and by history, picture quality, preview rate, the
-diffusion generator with random weights, and, where ROS 2 is installed, message packing and latencies between processes
-over DDS.
+"""Measure what the camera costs on this machine: memory by size and by history, picture quality, estimated depth
+on long walks, preview rate, the diffusion generator with random weights, and, where ROS 2 is installed, message packing
+and latencies between processes over DDS.
 
 Prints tables; writes JSON, Markdown and plots where asked, after every benchmark, so that an interrupted run leaves
 what it has measured.
@@ -25,6 +25,7 @@ BENCHMARKS = {
     "memory": "vmem_ros.benchmarking.memory",
     "history": "vmem_ros.benchmarking.history",
     "quality": "vmem_ros.benchmarking.quality",
+    "depth": "vmem_ros.benchmarking.depth",
     "preview": "vmem_ros.benchmarking.preview",
     "generator": "vmem_ros.benchmarking.generator",
     "packing": "vmem_ros.nodes.bench_packing",
@@ -55,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--device", default=device, help=f"where memory and generator live: cpu, cuda or cuda:N (here: {device})"
     )
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="threads of torch (default: all)")
+    parser.add_argument("--depth-model", metavar="FOLDER", help="depth network (default: that of the package)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to FILE")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables to FILE")
     parser.add_argument("--plots", type=Path, metavar="FOLDER", help="draw plots into FOLDER")
@@ -70,7 +72,7 @@ def run(args: argparse.Namespace) -> None:
     if args.threads < 1:
         raise ValueError(f"--threads must be at least 1, got {args.threads}")
     torch.set_num_threads(args.threads)
-    settings = Settings(effort=args.effort, device=args.device)
+    settings = Settings(effort=args.effort, device=args.device, depth_model=args.depth_model)
     results = Results(f"vmem bench {' '.join(sys.argv[2:])}".rstrip())
     print("\n".join(f"{k}: {v}" for k, v in results.machine.items()), end="\n\n")
     for name in names:
