@@ -28,7 +28,7 @@ from vmem_ros.scenes import EVALUATION_SEEDS, House
 from vmem_ros.types import Target, View
 
 CAMERA = Camera.from_fov(32, 32, 75)
-SIZES = {"poses": 5, "loop": 5, "size": 32}
+SIZES = {"poses": 3, "loop": 3, "size": 32}
 VIEWS = tuple(box_view(CAMERA, T) for T in orbit(8))
 # Beside view 2, looking nearly the same way.
 TARGETS = (Target(CAMERA, orbit(80)[19]),)
@@ -47,7 +47,7 @@ def pipeline():
 @pytest.fixture(scope="module")
 def study(pipeline):
     """What every method answered in one house."""
-    return study_house(EVALUATION_SEEDS[0], METHODS, VMemGenerator(pipeline), Plan(**SIZES))
+    return study_house(EVALUATION_SEEDS[0], METHODS, VMemGenerator(pipeline), MemoryDepth(), Plan(**SIZES))
 
 
 @pytest.fixture(scope="module")
@@ -125,13 +125,13 @@ class TestWithoutProjection:
 class TestCourses:
     def test_the_loop_ends_where_it_starts_and_the_way_back_is_the_way_out(self, study):
         loop, walk = study.courses
-        assert len(loop.truths) == 5
+        assert len(loop.truths) == 3
         assert torch.equal(loop.truths[-1].T_world_camera, loop.start.T_world_camera)
-        assert len(walk.truths) == 10
-        for i in range(5):
-            assert torch.equal(walk.truths[i].T_world_camera, walk.truths[9 - i].T_world_camera)
+        assert len(walk.truths) == 6
+        for i in range(3):
+            assert torch.equal(walk.truths[i].T_world_camera, walk.truths[5 - i].T_world_camera)
         assert not torch.equal(walk.truths[0].T_world_camera, walk.start.T_world_camera)
-        assert walk.walked_m[4] == walk.walked_m[5]
+        assert walk.walked_m[2] == walk.walked_m[3]
         assert walk.walked_m.diff().min() >= 0
 
     def test_what_the_given_view_shows_shrinks_on_the_way(self, house):
@@ -304,6 +304,13 @@ class TestCommand:
         assert main(self.arguments(tmp_path / "none", tmp_path / "out", *option)) == 1
         assert message in capsys.readouterr().err
         assert not (tmp_path / "out").exists()
+
+    def test_a_page_without_marks_is_refused_before_anything_is_loaded(self, tmp_path, capsys):
+        page = tmp_path / "page.md"
+        page.write_text("Mine.\n")
+        assert main(self.arguments(tmp_path / "none", tmp_path / "out", "--markdown", str(page))) == 1
+        assert MARKS[0] in capsys.readouterr().err
+        assert page.read_text() == "Mine.\n"
 
     def test_a_missing_model_is_named(self, tmp_path, capsys):
         assert main(self.arguments(tmp_path / "none", tmp_path / "out")) == 1

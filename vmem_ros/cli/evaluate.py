@@ -10,20 +10,23 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from tqdm import tqdm
 
 from vmem_ros.evaluation.ablation import methods_for
+from vmem_ros.evaluation.pages import between
 from vmem_ros.evaluation.report import Value
-from vmem_ros.evaluation.study import Depth, Plan, study_house
-from vmem_ros.evaluation.study_report import StudyReport
+from vmem_ros.evaluation.study import Plan, study_house
+from vmem_ros.evaluation.study_report import MARKS, StudyReport
 from vmem_ros.generation.engines import load_generator
 from vmem_ros.generation.sampling_options import OwnSampling, Sampling
+from vmem_ros.pointmaps import ESTIMATORS, load_estimator
 from vmem_ros.scenes import EVALUATION_SEEDS
 
 _RIVAL = "most recent views"
+_EXACT = "exact"
 #: What ``--quick`` replaces: to see in a minute that it works.
 _QUICK = {"houses": 2, "poses": 5, "loop": 4, "steps": 2}
 
@@ -43,10 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, help="denoising steps (default: the model's own number)")
     parser.add_argument("--guidance", type=float, help="guidance scale (default: the model's own)")
     parser.add_argument(
-        "--depth",
-        choices=get_args(Depth),
+        "--estimator",
+        choices=(*ESTIMATORS, _EXACT),
         default="memory",
-        help="of new views: memory's, continued into the holes (default), or the house's own",
+        help=f"of the depth of new views (default memory); {_EXACT}: the house's own",
     )
     parser.add_argument("--quick", action="store_true", help=f"tiny sizes, to see that it works: {_QUICK}")
     parser.add_argument("--device", default="cpu", help="where the model and memories live (default cpu)")
@@ -60,8 +63,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Evaluate a model.
 
-    :raises ValueError: a number out of range.
-    :raises ModelError: the model cannot be loaded.
+    :raises ValueError: a number out of range, or a page without the marks.
+    :raises ModelError: the model or the estimator cannot be loaded.
     """
     if args.quick:
         vars(args).update(_QUICK)
@@ -69,13 +72,14 @@ def run(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
     sampling = Sampling(num_inference_steps=args.steps, guidance_scale=args.guidance)
     generator: Any = load_generator(device=args.device, model=args.model, sampling=sampling)
-    plan = Plan(poses=args.poses, loop=args.loop, size=args.size, depth=args.depth, device=args.device)
+    estimator = None if args.estimator == _EXACT else load_estimator(args.estimator, device=args.device)
+    plan = Plan(poses=args.poses, loop=args.loop, size=args.size, device=args.device)
     methods = methods_for(generator)
     report = StudyReport(args.out, _settings(args, generator.pipeline.own_sampling.asked(sampling)), rival=_RIVAL)
     seeds = EVALUATION_SEEDS[: args.houses]
     with tqdm(total=len(seeds) * len(methods) * plan.views, unit="view", desc="evaluating", smoothing=0.02) as bar:
         for seed in seeds:
-            report.add(study_house(seed, methods, generator, plan, on_view=bar.update))
+            report.add(study_house(seed, methods, generator, estimator, plan, on_view=bar.update))
             report.write()
             if args.markdown:
                 report.write_page(args.markdown)
@@ -90,6 +94,9 @@ def _check(args: argparse.Namespace) -> None:
             raise ValueError(f"--{name} must be at least {lowest}, got {getattr(args, name)}")
     if args.steps is not None and args.steps < 1:
         raise ValueError(f"--steps must be at least 1, got {args.steps}")
+    if args.markdown and args.markdown.exists():
+        # A page that cannot be written to is found now, not after the first house.
+        between(args.markdown.read_text(encoding="utf-8"), MARKS, "", args.markdown)
     if args.houses > len(EVALUATION_SEEDS):
         raise ValueError(f"--houses must be at most {len(EVALUATION_SEEDS)}, got {args.houses}")
 
@@ -102,6 +109,6 @@ def _settings(args: argparse.Namespace, sampling: OwnSampling) -> dict[str, Valu
         "poses": f"{args.poses} out and {args.poses} back, steps of half a metre; {args.loop} round a room",
         "pictures": f"{args.size} x {args.size}",
         "sampler": f"{sampling.sampler}, {sampling.num_inference_steps} steps, guidance {sampling.guidance_scale:g}",
-        "depth of new views": args.depth,
+        "depth of new views": args.estimator,
         "threads of torch": args.threads,
     }

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -14,14 +13,10 @@ from vmem_ros.evaluation.ablation import Method, build_world
 from vmem_ros.evaluation.courses import Course, CourseName, house_courses
 from vmem_ros.evaluation.protocols import nearest_view
 from vmem_ros.evaluation.scores import Scores, score
-from vmem_ros.pointmaps import MemoryDepth
 from vmem_ros.protocols import Generator, PointMapEstimator
 from vmem_ros.scenes import House
 from vmem_ros.types import PointMap, Recall, View
-
-#: Depth of new views: that of memory, continued into the holes; or ``exact``, that of the house, which leaves only
-#: the generator to blame.
-Depth = Literal["memory", "exact"]
+from vmem_ros.world import World
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +26,6 @@ class Plan:
     poses: int
     loop: int
     size: int
-    depth: Depth = "memory"
     device: str = "cpu"
 
     @property
@@ -54,7 +48,7 @@ class HouseStudy:
 
 
 class ExactDepth:
-    """The depth of a house itself: no estimator can be better."""
+    """The depth of a house itself: no estimator can be better, so only the generator is to blame."""
 
     name = "exact"
     reads_pictures = True
@@ -75,42 +69,43 @@ def study_house(
     seed: int,
     methods: Sequence[Method],
     generator: Generator,
+    estimator: PointMapEstimator | None,
     plan: Plan,
     *,
     on_view: Callable[[], None] = lambda: None,
 ) -> HouseStudy:
     """Return what each method answered in a house, and its figures.
 
+    :param estimator: of the depth of new views; ``None``: that of the house itself.
     :param on_view: called after each view that a method answered.
     """
     house = House(seed)
     courses = house_courses(house, poses=plan.poses, loop=plan.loop, size=plan.size)
+    estimator = estimator or ExactDepth(house)
     answers, scores = {}, {}
     for method in methods:
+        found: dict[CourseName, list[Tensor]] = {}
         started = time.perf_counter()
-        answers[method.name] = {
-            course.name: _answer(method, course, house, generator, plan, on_view) for course in courses
-        }
+        for course in courses:
+            copies = method.engine == "copy"
+            world = None if copies else build_world(method, generator, estimator, device=plan.device)
+            found[course.name] = list(_answer(world, course, seed, on_view))
         seconds = time.perf_counter() - started
-        scores[method.name] = score(courses, answers[method.name], seconds_per_view=seconds / plan.views)
+        answers[method.name] = found
+        scores[method.name] = score(courses, found, seconds_per_view=seconds / plan.views)
     return HouseStudy(seed, courses, answers, scores)
 
 
-def _answer(
-    method: Method, course: Course, house: House, generator: Generator, plan: Plan, on_view: Callable[[], None]
-) -> list[Tensor]:
-    """Return a method's pictures at the poses of a course."""
-    pictures = []
-    if method.engine == "copy":
-        for target in course.targets:
-            pictures.append(nearest_view(target, [course.start]).image)
-            on_view()
-        return pictures
-    estimator: PointMapEstimator = ExactDepth(house) if plan.depth == "exact" else MemoryDepth()
-    world = build_world(method, generator, estimator, device=plan.device)
-    world.seed(course.start)
-    # The noise is that of the house, so that methods differ in nothing else.
-    for frame in world.explore(course.targets, seed=house.seed):
-        pictures.append(frame.view.image.cpu())
+def _answer(world: World | None, course: Course, seed: int, on_view: Callable[[], None]) -> Iterator[Tensor]:
+    """Yield the pictures at the poses of a course: of an empty world, or copied from the given view without one.
+
+    :param seed: of the noise; that of the house, so that methods differ in nothing else.
+    """
+    if world is None:
+        pictures = (nearest_view(target, [course.start]).image for target in course.targets)
+    else:
+        world.seed(course.start)
+        pictures = (frame.view.image.cpu() for frame in world.explore(course.targets, seed=seed))
+    for picture in pictures:
+        yield picture
         on_view()
-    return pictures
