@@ -11,8 +11,8 @@ from vmem_ros.generation.conditioning import Conditioning
 from vmem_ros.generation.denoising import Denoiser
 from vmem_ros.generation.pipeline_folder import read_pipeline
 from vmem_ros.generation.prediction import clean_latents, wanted_output
+from vmem_ros.generation.sampling_options import Sampling
 from vmem_ros.generation.schedules import log_scheduler, noise_levels
-from vmem_ros.generation.vmem_generator import Sampling
 from vmem_ros.memory import SurfelMemory
 from vmem_ros.training.loop import Training
 from vmem_ros.training.objective import DenoisingObjective
@@ -75,7 +75,42 @@ def test_going_on_gives_the_weights_of_an_uninterrupted_training(generator_out, 
     assert same(weights(tmp_path / "model"), weights(generator_out / "model"))
 
 
-@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
+def test_a_training_may_start_from_the_network_of_another(generator_out, autoencoder, cache, tmp_path):
+    start = str(generator_out / "model")
+    out = run(
+        GENERATOR, tmp_path, cache, autoencoder=str(autoencoder), start=start, optimisation={"steps": 1, "lr": 0.0}
+    )
+    assert same(weights(out), weights(generator_out / "model"))
+
+
+@pytest.mark.parametrize("prediction", ["v_prediction", "sample"])
+def test_a_new_network_of_differences_repeats_what_memory_shows(autoencoder, cache, prediction):
+    fields = {"autoencoder": str(autoencoder), "residual": True, "diffusion": {"prediction": prediction}}
+    recipe = from_mapping(changed(GENERATOR, **fields), GeneratorRecipe)
+    task = generator_task(recipe, cache=cache, accelerator=Accelerator(cpu=True))
+    conditioning = task.sampler.batch(0, 1).conditioning
+    denoiser = Denoiser(task.network, conditioning, torch.ones(8), prediction=prediction)
+    noise = torch.randn(conditioning.latents.shape, generator=torch.Generator().manual_seed(0))
+    sigma = float(noise_levels(task.pipeline.scheduler)[-1])
+    with torch.no_grad():
+        clean = denoiser(noise, torch.tensor(999), sigma)
+    asked = ~conditioning.given
+    assert torch.allclose(clean[asked], conditioning.projection[asked, :-1], atol=0.1)
+
+
+def test_differences_need_a_projection():
+    with pytest.raises(RecipeError, match="needs projection: true"):
+        from_mapping(changed(GENERATOR, autoencoder="", residual=True, projection=False), GeneratorRecipe)
+
+
+def test_another_network_to_start_from_is_named(generator_out, autoencoder, cache, tmp_path):
+    start, network = str(generator_out / "model"), {"model_channels": 64}
+    with pytest.raises(RecipeError, match="cannot start from the network"):
+        run(GENERATOR, tmp_path, cache, autoencoder=str(autoencoder), start=start, network=network)
+    assert not (tmp_path / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction", "sample"])
 def test_a_few_sets_are_learnt(autoencoder, cache, tmp_path, prediction):
     fields = {
         "autoencoder": str(autoencoder),
@@ -144,7 +179,7 @@ def test_an_adapter_for_no_layer(generator_out, cache, tmp_path):
         run(LORA, tmp_path, cache, pipeline=str(generator_out / "model"), adapter={"modules": ["to_nothing"]})
 
 
-@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction", "sample"])
 def test_a_perfect_prediction_gives_the_clean_latents(prediction):
     torch.manual_seed(0)
     clean, noise = torch.randn(3, 4, 2, 2), torch.randn(3, 4, 2, 2)

@@ -54,6 +54,8 @@ class Conditioning:
     :param plucker: [N, 6, h, w] rays in the frame of the first camera (:func:`~vmem_ros.geometry.plucker_rays`).
     :param context: [N, 1, D] token for cross-attention.
     :param projection: [N, C + 1, h, w] latents of what memory shows and the share of each cell it shows, or ``None``.
+    :param residual: the network sees and predicts the difference to what memory shows instead of the latents
+        themselves. So a network that says nothing repeats memory, and one that errs a little is a little off.
     """
 
     latents: Tensor
@@ -61,6 +63,7 @@ class Conditioning:
     plucker: Tensor
     context: Tensor
     projection: Tensor | None = None
+    residual: bool = False
 
     @classmethod
     def of_chunk(
@@ -72,6 +75,7 @@ class Conditioning:
         *,
         context_dim: int,
         projection: Tensor | None = None,
+        residual: bool = False,
     ) -> Conditioning:
         """Return the conditioning of K references and M targets.
 
@@ -80,7 +84,7 @@ class Conditioning:
         :param cameras: K + M cameras of images of any size; the latent grid spans the whole image.
         :param T_world_camera: [K + M, 4, 4] normalised poses.
         :param context_dim: D.
-        :param projection: see the class; [K + M, C + 1, h, w].
+        :param projection: see the class, as ``residual``; [K + M, C + 1, h, w].
         """
         references, (height, width) = len(latents), latents.shape[-2:]
         targets = len(cameras) - references
@@ -92,6 +96,7 @@ class Conditioning:
             plucker=plucker,
             context=token.expand(len(cameras), 1, -1),
             projection=projection,
+            residual=residual,
         )
 
     def unconditional(self) -> Conditioning:
@@ -102,11 +107,22 @@ class Conditioning:
             plucker=self.plucker,
             context=torch.zeros_like(self.context),
             projection=None if self.projection is None else torch.zeros_like(self.projection),
+            residual=self.residual,
         )
 
     def place_given(self, sample: Tensor, scale: Tensor | float) -> Tensor:
-        """Return ``sample`` [N, C, h, w] with the given latents, divided by ``scale``, in the place of given frames."""
-        return torch.where(self._per_frame, self.latents.to(sample) / scale, sample)
+        """Return what the network sees of ``sample`` [N, C, h, w], noisy latents divided by ``scale``.
+
+        Given frames are there in their place, and :attr:`base` is taken off.
+        """
+        return torch.where(self._per_frame, self.latents.to(sample) / scale, sample) - self.base.to(sample) / scale
+
+    @property
+    def base(self) -> Tensor:
+        """Latents [N, C, h, w] that predictions are differences to, or a scalar zero."""
+        if not self.residual or self.projection is None:
+            return self.latents.new_zeros(())
+        return self.projection[:, :-1]
 
     @property
     def concat(self) -> Tensor:
@@ -123,7 +139,7 @@ class Conditioning:
 def projection_channels(latents: Tensor, seen: Tensor) -> Tensor:
     """Return what memory shows at N poses as channels [N, C + 1, h, w] of the latent grid.
 
-    :param latents: [N, C, h, w] encoded projections, their holes a neutral grey before encoding.
+    :param latents: [N, C, h, w] encoded projections, their holes filled before encoding.
     :param seen: [N, H, W] bool, H and W multiples of h and w; a cell's value is the share of its pixels that are seen.
     """
     height, width = latents.shape[-2:]

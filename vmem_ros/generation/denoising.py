@@ -85,7 +85,8 @@ class Denoiser:
             num_frames=self._frames,
             prepared=prepared,
         )
-        clean = clean_latents(self._prediction, noisy, output.sample.float(), sigma)
+        base = torch.cat([half.base.float().expand(sample.shape) for half in halves])
+        clean = clean_latents(self._prediction, noisy, output.sample.float(), sigma) + base
         if len(halves) == 1:
             return clean
         unconditional, conditional = clean.chunk(2)

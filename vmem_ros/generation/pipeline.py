@@ -26,6 +26,7 @@ from vmem_ros.generation.conditioning import Conditioning, normalise_poses, proj
 from vmem_ros.generation.denoising import Denoiser
 from vmem_ros.generation.framing import resize_image, resize_projection
 from vmem_ros.generation.guidance import GuidanceInterval, guidance_scales
+from vmem_ros.generation.hole_filling import fill_holes
 from vmem_ros.generation.image_embedding import embed
 from vmem_ros.generation.lora import LoraMixin
 from vmem_ros.generation.network import MultiviewUNet
@@ -69,6 +70,8 @@ class VMemPipeline(LoraMixin, DiffusionPipeline):
     :param camera_scale: distance from the centre that frame 0 is scaled to.
     :param published_offset: whether poses are scaled as by VMem's released code
         (:func:`~vmem_ros.generation.conditioning.normalise_poses`): true for the published weights.
+    :param residual: whether the network predicts differences to what memory shows
+        (:class:`~vmem_ros.generation.conditioning.Conditioning`).
     :param sampling: fields of :class:`~vmem_ros.generation.sampling_options.OwnSampling`, with which this model draws
         where a call does not say; those left out are as published.
     :param max_side: largest side in pixels at which this model draws well, for those who choose a size; ``None``: any.
@@ -87,6 +90,7 @@ class VMemPipeline(LoraMixin, DiffusionPipeline):
         scheduler: SchedulerMixin,
         camera_scale: float = 2.0,
         published_offset: bool = False,
+        residual: bool = False,
         sampling: Mapping[str, Any] | None = None,
         max_side: int | None = None,
     ) -> None:
@@ -95,7 +99,11 @@ class VMemPipeline(LoraMixin, DiffusionPipeline):
         OwnSampling.of(sampling)
         self.register_modules(unet=unet, vae=vae, image_encoder=image_encoder, scheduler=scheduler)
         self.register_to_config(
-            camera_scale=camera_scale, published_offset=published_offset, sampling=sampling, max_side=max_side
+            camera_scale=camera_scale,
+            published_offset=published_offset,
+            residual=residual,
+            sampling=sampling,
+            max_side=max_side,
         )
         self.image_processor = VaeImageProcessor(vae_scale_factor=downsampling(vae))
         self._interrupt = False
@@ -260,6 +268,7 @@ class VMemPipeline(LoraMixin, DiffusionPipeline):
             normalised,
             context_dim=self.unet.config.context_dim,
             projection=projection,
+            residual=self.config.residual,
         )
         scales = guidance_scales(
             normalised,
@@ -316,10 +325,9 @@ class VMemPipeline(LoraMixin, DiffusionPipeline):
         """Return the projection channels [K + M, C + 1, h, w]; references show themselves, completely."""
         shown, seen = zip(*(resize_projection(projection, size) for projection in projections), strict=True)
         visible = torch.stack(seen).to(given.device)
-        # Holes are encoded as a neutral grey.
-        neutral = pixels(list(shown), given.device) * visible[:, None]
+        filled = fill_holes(pixels(list(shown), given.device), visible)
         everything = visible.new_ones(len(given), *size)
-        return projection_channels(torch.cat([given, encode(self.vae, neutral)]), torch.cat([everything, visible]))
+        return projection_channels(torch.cat([given, encode(self.vae, filled)]), torch.cat([everything, visible]))
 
 
 def _complete(

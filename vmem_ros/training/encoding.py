@@ -12,11 +12,14 @@ from torch import Tensor
 
 from vmem_ros.generation.autoencoding import encode, pixels
 from vmem_ros.generation.conditioning import projection_channels
+from vmem_ros.generation.hole_filling import fill_holes
 from vmem_ros.generation.image_embedding import embed
 from vmem_ros.geometry import Camera
 from vmem_ros.training.walks import Walk
 
 _BATCH = 16
+# Encoded walks of another version are encoded again.
+_VERSION = b"2"
 # How the names of an autoencoder's layers between image and latents begin.
 _ENCODING = ("encoder.", "quant_conv.")
 
@@ -67,7 +70,7 @@ class Encoder:
     @property
     def digest(self) -> str:
         """A name that changes with the weights that encode; a decoder may go on learning."""
-        sha = hashlib.sha256()
+        sha = hashlib.sha256(_VERSION)
         for model in filter(None, (self.vae, self.image_encoder)):
             for name, tensor in model.state_dict().items():
                 if model is self.vae and not name.startswith(_ENCODING):
@@ -90,8 +93,7 @@ class Encoder:
         shown = []
         for images, seen in zip(walk.shown.split(_BATCH), walk.seen.split(_BATCH), strict=True):
             visible = seen.to(device)
-            # Holes are encoded as a neutral grey, as in sampling.
-            latents = encode(self.vae, pixels(list(images), device) * visible[:, None])
+            latents = encode(self.vae, fill_holes(pixels(list(images), device), visible))
             shown.append(projection_channels(latents, visible).cpu())
         return EncodedWalk(
             latents=torch.cat(views).half(),

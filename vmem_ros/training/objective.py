@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from diffusers import SchedulerMixin
 from torch import Tensor, nn
@@ -57,7 +55,11 @@ class DenoisingObjective:
             conditioning.plucker,
             frames,
         ).sample.float()
-        error = (output - wanted_output(self._prediction, batch.clean, noise, sigma)).square().mean(dim=(1, 2, 3))
+        error = (
+            (output - wanted_output(self._prediction, batch.clean - conditioning.base, noise, sigma))
+            .square()
+            .mean(dim=(1, 2, 3))
+        )
         unknown = (~conditioning.given).float()
         weighted = error * self._weight(sigma.flatten()) * unknown
         figures = self._by_level(levels, (error * unknown).detach().cpu().view(sets, frames).sum(1), unknown, frames)
@@ -66,6 +68,8 @@ class DenoisingObjective:
     def _weight(self, sigma: Tensor) -> Tensor:
         if self._min_snr is None:
             return torch.ones_like(sigma)
+        if self._prediction == "sample":
+            return (1 + sigma**-2).clamp(max=self._min_snr)
         weight = (self._min_snr * sigma**2).clamp(max=1)
         return weight / (sigma**2 + 1) if self._prediction == "v_prediction" else weight
 
@@ -79,20 +83,3 @@ class DenoisingObjective:
             for name, third in named
             if bool((thirds == third).any())
         }
-
-
-def initialise(network: Any) -> None:
-    """Make a new network begin as the identity of its residuals: the last layer of each block starts at zero.
-
-    The output starts at zero too, so that the first steps are not spent on unlearning what random weights say.
-    """
-    for name, module in network.named_modules():
-        last = name == "out.2" or name.endswith(("out_layers.3", "proj_out", "dense_emb_layers.0"))
-        if last and isinstance(module, (nn.Conv2d, nn.Linear)):
-            nn.init.zeros_(module.weight)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-    projection = getattr(network, "projection_in", None)
-    if projection is not None:
-        # That it starts at zero is for networks that were trained without it.
-        nn.init.kaiming_uniform_(projection.weight, a=5**0.5)

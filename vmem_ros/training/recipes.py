@@ -205,7 +205,8 @@ class Diffusion:
     :param log_normal: mean and standard deviation of log(sigma) in training (Karras et al., arXiv 2206.00364): where
         there is next to no noise, or little else, there is little to learn. ``None``: all levels equally often.
     :param min_snr: squared errors of the clean latents count 1 / sigma^2, but at most this much (Hang et al., arXiv
-        2303.09556). ``None``: every level counts as the network's output does.
+        2303.09556); where the network predicts these latents, 1 + 1 / sigma^2, as errors of the velocity do. ``None``:
+        every level counts as the network's output does.
     """
 
     levels: Literal["log", "published"] = "log"
@@ -252,17 +253,22 @@ class AutoencoderRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class GeneratorRecipe:
-    """``vmem train generator``: the multi-view U-Net of a pipeline, from nothing.
+    """``vmem train generator``: the multi-view U-Net of a pipeline.
 
     :param autoencoder: folder of a trained autoencoder.
     :param network: fields of ``MultiviewUNet``; channels follow from the autoencoder.
+    :param start: folder of a pipeline whose network the training starts from, say one trained on smaller views, which
+        takes a fraction of the time. ``None``: from nothing.
     :param projection: whether it is told what memory shows at the targets.
+    :param residual: whether it predicts differences to what memory shows.
     """
 
     seed: int = 0
     autoencoder: str
     network: dict[str, Any]
+    start: str | None = None
     projection: bool = True
+    residual: bool = False
     diffusion: Diffusion = field(default_factory=Diffusion)
     conditions: Conditions = field(default_factory=Conditions)
     optimisation: Optimisation
@@ -272,6 +278,8 @@ class GeneratorRecipe:
 
     def __post_init__(self) -> None:
         _at_least(0, seed=self.seed)
+        if self.residual and not self.projection:
+            raise ValueError("residual: true needs projection: true")
 
 
 @dataclass(frozen=True, kw_only=True)

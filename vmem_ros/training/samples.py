@@ -40,6 +40,7 @@ class Batch:
             c.plucker.to(device),
             c.context.to(device),
             None if c.projection is None else c.projection.to(device),
+            c.residual,
         )
         return Batch(self.clean.to(device), moved, self.num_frames)
 
@@ -50,7 +51,7 @@ class SetSampler:
     :param chunk: views of a chunk of the walks.
     :param context_dim: width of the network's context.
     :param projection: whether the network takes what memory shows.
-    :param camera_scale: of the pipeline, as ``published_offset``.
+    :param camera_scale: of the pipeline, as ``published_offset`` and ``residual``.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class SetSampler:
         seed: int,
         camera_scale: float = 2.0,
         published_offset: bool = False,
+        residual: bool = False,
     ) -> None:
         self._walks = walks
         self._conditions = conditions
@@ -73,6 +75,7 @@ class SetSampler:
         self._seed = seed
         self._camera_scale = camera_scale
         self._published_offset = published_offset
+        self._residual = residual
 
     def batch(self, first: int, count: int) -> Batch:
         """Return the samples with the numbers ``first`` to ``first + count - 1``; they have equally many references."""
@@ -94,6 +97,7 @@ class SetSampler:
             torch.cat([part.plucker for part in parts]),
             torch.cat([part.context for part in parts]),
             torch.cat(projection) if projection else None,
+            self._residual,
         )
         return Batch(torch.cat([clean for clean, _ in sets]), together, conditions.frames)
 
@@ -132,6 +136,7 @@ class SetSampler:
             poses,
             context_dim=self._context_dim,
             projection=projection,
+            residual=self._residual,
         )
         if rng.uniform() < conditions.drop_all:
             conditioning = conditioning.unconditional()

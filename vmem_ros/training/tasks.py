@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,8 @@ from vmem_ros.generation.schedules import log_scheduler, published_scheduler
 from vmem_ros.training.autoencoders import build, load_autoencoder
 from vmem_ros.training.denoising_task import DenoisingTask
 from vmem_ros.training.encoding import EncodedWalk, Encoder
-from vmem_ros.training.objective import DenoisingObjective, initialise
+from vmem_ros.training.initialisation import initialise
+from vmem_ros.training.objective import DenoisingObjective
 from vmem_ros.training.production import Walks
 from vmem_ros.training.recipes import Diffusion, GeneratorRecipe, LoraRecipe
 from vmem_ros.training.samples import SetSampler
@@ -54,9 +56,9 @@ class _OfPipeline:
 
 
 def generator_task(recipe: GeneratorRecipe, *, cache: Path, accelerator: Accelerator) -> DenoisingTask:
-    """Return the training of a new network.
+    """Return the training of a network.
 
-    :raises RecipeError: a field of the network that does not exist or does not fit.
+    :raises RecipeError: a field of the network that does not exist or does not fit, or another network to start from.
     :raises ModelError: the autoencoder cannot be loaded.
     """
     vae = load_autoencoder(recipe.autoencoder)
@@ -72,9 +74,22 @@ def generator_task(recipe: GeneratorRecipe, *, cache: Path, accelerator: Acceler
     if taken:
         raise RecipeError(f"network.{taken[0]} is not to be set: it follows from the autoencoder and the conditions")
     unet = build(MultiviewUNet, {**recipe.network, **computed}, section="network", given=tuple(computed))
-    initialise(unet)
+    if recipe.start is None:
+        initialise(unet)
+    else:
+        _copy_weights(recipe.start, unet)
     unet.to(memory_format=torch.channels_last)
-    pipeline = VMemPipeline(unet, vae, None, _scheduler(recipe.diffusion)).to(accelerator.device)
+    # It draws by itself as its sample sheets were drawn.
+    own = {"sampler": "fast", **dataclasses.asdict(recipe.sampling)}
+    pipeline = VMemPipeline(
+        unet,
+        vae,
+        None,
+        _scheduler(recipe.diffusion),
+        residual=recipe.residual,
+        sampling=own,
+        max_side=max(recipe.data.size),
+    ).to(accelerator.device)
 
     def write(folder: Path) -> str:
         size = write_pipeline(pipeline, folder, overwrite=True)
@@ -138,6 +153,7 @@ def _task(
         seed=recipe.seed,
         camera_scale=pipeline.config.camera_scale,
         published_offset=pipeline.config.published_offset,
+        residual=pipeline.config.residual,
     )
     return DenoisingTask(
         pipeline,
@@ -149,6 +165,21 @@ def _task(
         write,
         walks.close,
     )
+
+
+def _copy_weights(folder: str, unet: MultiviewUNet) -> None:
+    """Start from the network of another pipeline.
+
+    :raises RecipeError: it has other layers.
+    :raises ModelError: the pipeline cannot be loaded.
+    """
+    try:
+        unet.load_state_dict(read_pipeline(folder).unet.state_dict())
+    except RuntimeError as error:
+        raise RecipeError(
+            f"the training cannot start from the network of {folder}: give the fields of network that its training had "
+            f"({error})"
+        ) from error
 
 
 def _scheduler(diffusion: Diffusion) -> SchedulerMixin:
