@@ -47,7 +47,7 @@ class Tour:
 
 
 def house_tour(
-    seed: int, *, views: int, width: int, fov_deg: float = HOUSE_FOV_DEG, stops: int = 12, returns: int = 17
+    seed: int, *, views: int, width: int, stops: int, fov_deg: float = HOUSE_FOV_DEG, returns: int = 17
 ) -> Tour:
     """Return a tour of two rooms of a procedural house, with truth.
 

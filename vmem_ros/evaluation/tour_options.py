@@ -46,8 +46,8 @@ def add_tour_options(parser: argparse.ArgumentParser, *, default_house: int | No
     parser.add_argument(
         "--stops",
         type=int,
-        default=12,
-        help="stops of the robot in a house, each with three views; fewer leave more to the generator (default 12)",
+        default=4,
+        help="stops of the robot in a house, each with three views; fewer leave more to the generator (default 4)",
     )
     parser.add_argument("--views", type=int, default=48, help="poses along the path (default 48)")
     parser.add_argument("--width", type=int, default=384, help="width of the views in pixels, at most (default 384)")
