@@ -1,6 +1,7 @@
-"""Put a trained pipeline into the package as one of its own models, with its recipes, logs and sample sheets.
+"""Put a trained pipeline or depth network into the package as one of its own models, with recipes, logs and sheets.
 
-Whoever installs vmem_ros from this copy gets the model: `model:=NAME` draws with it.
+Whoever installs vmem_ros from this copy gets the model: `model:=NAME` draws with it, and the estimator `small` is the
+one called depth.
 """
 
 from __future__ import annotations
@@ -9,33 +10,35 @@ import argparse
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
 from vmem_ros.errors import ModelError
 from vmem_ros.generation.sampling_options import DEFAULT_STEPS
-from vmem_ros.generation.shipped import SHIPPED_MODELS
+from vmem_ros.generation.shipped import DEPTH_MODEL, SHIPPED_MODELS
 
 _DTYPES = ("float16", "float32")
+_NAMES = (*SHIPPED_MODELS, DEPTH_MODEL)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``vmem ship``."""
-    parser.add_argument("name", choices=SHIPPED_MODELS, metavar="NAME", help=f"one of: {', '.join(SHIPPED_MODELS)}")
-    parser.add_argument("pipeline", type=Path, metavar="PIPELINE", help="its folder, as `vmem train generator` made it")
+    parser.add_argument("name", choices=_NAMES, metavar="NAME", help=f"one of: {', '.join(_NAMES)}")
+    parser.add_argument("pipeline", type=Path, metavar="FOLDER", help="as `vmem train generator` or `depth` made it")
     parser.add_argument(
         "--training",
         action="append",
         default=[],
         dest="trainings",
         metavar="NAME=FOLDER",
-        help="a training that belongs to it, by the --out of `vmem train`: generator=FOLDER, autoencoder=FOLDER, or, "
-        "of a design that was tried, generator-WORD=FOLDER; may be repeated",
+        help="a training that belongs to it, by the --out of `vmem train`: generator=FOLDER, autoencoder=FOLDER, "
+        "depth=FOLDER, or, of a design that was tried, generator-WORD=FOLDER; may be repeated",
     )
     parser.add_argument(
         "--card", type=Path, required=True, metavar="FILE", help="Markdown, first part of its README.md"
     )
     parser.add_argument("--dtype", choices=_DTYPES, default=_DTYPES[0], help=f"stored weights (default {_DTYPES[0]})")
     parser.add_argument("--overwrite", action="store_true", help="replace the model of that name")
-    own = parser.add_argument_group("how it draws where nobody asks for anything else (default: as PIPELINE says)")
+    own = parser.add_argument_group("how a pipeline draws where nobody asks for anything else (default: as it says)")
     own.add_argument("--sampler", choices=tuple(DEFAULT_STEPS), dest="sampler")
     own.add_argument("--steps", type=int, dest="num_inference_steps")
     own.add_argument("--guidance-scale", type=float)
@@ -59,19 +62,27 @@ def run(args: argparse.Namespace) -> None:
     # These import diffusers, which takes seconds: not before a mistyped path is found.
     import torch
 
+    common = {
+        "trainings": trainings,
+        "introduction": introduction,
+        "command": shlex.join(["vmem", *sys.argv[1:]]),
+        "dtype": getattr(torch, args.dtype),
+        "overwrite": args.overwrite,
+    }
+    size = _ship_depth(args, common) if args.name == DEPTH_MODEL else _ship_pipeline(args, common)
+    print(f"wrote the model {args.name}: {size / 1e6:.1f} MB")
+
+
+def _ship_depth(args: argparse.Namespace, common: dict[str, Any]) -> int:
+    from vmem_ros.training.depth_shipping import ship_depth
+
+    return ship_depth(args.pipeline, **common)
+
+
+def _ship_pipeline(args: argparse.Namespace, common: dict[str, Any]) -> int:
     from vmem_ros.generation.pipeline_folder import read_pipeline
     from vmem_ros.training.shipping import ship
 
     names = ("sampler", "num_inference_steps", "guidance_scale", "guidance_min", "guidance_interval")
-    size = ship(
-        read_pipeline(args.pipeline),
-        args.name,
-        trainings=trainings,
-        sampling={name: getattr(args, name) for name in names if getattr(args, name) is not None},
-        max_side=args.max_side,
-        introduction=introduction,
-        command=shlex.join(["vmem", *sys.argv[1:]]),
-        dtype=getattr(torch, args.dtype),
-        overwrite=args.overwrite,
-    )
-    print(f"wrote the model {args.name}: {size / 1e6:.1f} MB")
+    sampling = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    return ship(read_pipeline(args.pipeline), args.name, sampling=sampling, max_side=args.max_side, **common)

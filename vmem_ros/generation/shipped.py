@@ -16,6 +16,8 @@ from vmem_ros.errors import ModelError
 
 #: Names that stand for models of the package, wherever a model is named.
 SHIPPED_MODELS = ("small",)
+#: The depth network among them, which the estimator ``small`` uses.
+DEPTH_MODEL = "depth"
 #: What draws new views where nobody names a model.
 DEFAULT_MODEL = "small"
 #: Where they are. Links of an installation lead to the checkout it was made from.
@@ -31,7 +33,7 @@ _REMEDY = "reinstall vmem_ros, or copy the folder again; the engine 'reprojectio
 def shipped_folder(name: str) -> Path:
     """Return the folder of a model that comes with the package.
 
-    :param name: one of :data:`SHIPPED_MODELS`.
+    :param name: one of :data:`SHIPPED_MODELS`, or :data:`DEPTH_MODEL`.
     :raises ModelError: it is not there.
     """
     folder = MODELS / name

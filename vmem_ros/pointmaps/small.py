@@ -17,8 +17,6 @@ from vmem_ros.types import Recall, View
 if TYPE_CHECKING:
     from vmem_ros.pointmaps.depth_network import DepthNetwork
 
-#: Name of the trained network among the models of the package.
-SHIPPED = "depth"
 # No picture is given to the network with fewer pixels a side.
 _LEAST_SIDE = 64
 
@@ -44,10 +42,12 @@ class SmallDepth:
         """
         # These import diffusers, which takes seconds.
         from vmem_ros.generation.components import load_component
-        from vmem_ros.generation.shipped import shipped_folder
+        from vmem_ros.generation.shipped import DEPTH_MODEL, check_manifest, shipped_folder
         from vmem_ros.pointmaps.depth_network import DepthNetwork
 
-        return cls(load_component(DepthNetwork, folder or shipped_folder(SHIPPED)).to(device))
+        path = shipped_folder(DEPTH_MODEL) if folder is None else Path(folder)
+        check_manifest(path)
+        return cls(load_component(DepthNetwork, path).to(device))
 
     @torch.inference_mode()
     def predict(self, views: Sequence[View], recall: Recall) -> list[DepthPrediction]:

@@ -129,8 +129,7 @@ def ship(
         card = render_card(pipeline, made, introduction=introduction, command=command, dtype=dtype)
         (new / "README.md").write_text(card, encoding="utf-8")
         shipped.write_manifest(new)
-        others = (shipped.MODELS / other for other in shipped.SHIPPED_MODELS if other != name)
-        _check_sizes(new, beside=sum(map(_size, others)))
+        check_sizes(new, name)
 
     shipped.MODELS.mkdir(exist_ok=True)
     return write_folder(folder, write)
@@ -143,25 +142,26 @@ def _check_finite(pipeline: VMemPipeline, dtype: torch.dtype) -> None:
                 raise ModelError(f"{part}.{name} is not finite in {dtype}: store the model as float32")
 
 
-def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-
-
-def _check_sizes(new: Path, *, beside: int) -> None:
+def check_sizes(new: Path, name: str) -> None:
     """Raise :class:`ModelError` if a file, or all models together, are larger than a package may hold.
 
-    :param beside: bytes of the other models.
+    :param new: folder of the model that is to be called ``name``.
     """
-    sizes = {path: path.stat().st_size for path in new.rglob("*") if path.is_file()}
+    sizes = _sizes(new)
     for path, size in sizes.items():
         if size > MAX_FILE_BYTES:
             raise ModelError(
                 f"{path.relative_to(new)} would have {size / 1e6:.1f} MB, allowed are {MAX_FILE_BYTES / 1e6:.0f} MB a "
                 "file: make the model smaller, or store it as float16"
             )
-    total = sum(sizes.values()) + beside
+    others = (folder for folder in shipped.MODELS.iterdir() if folder.name != name and not folder.name.startswith("."))
+    total = sum(sizes.values()) + sum(sum(_sizes(folder).values()) for folder in others)
     if total > MAX_TOTAL_BYTES:
         raise ModelError(
             f"all models of the package would have {total / 1e6:.1f} MB, allowed are {MAX_TOTAL_BYTES / 1e6:.0f} MB: "
             "make the model smaller, or tell of fewer trainings"
         )
+
+
+def _sizes(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_size for path in folder.rglob("*") if path.is_file()}

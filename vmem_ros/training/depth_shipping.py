@@ -1,0 +1,85 @@
+"""A trained depth network becomes the one of the package, with a card that says how it was made and how good it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from vmem_ros.errors import ModelError
+from vmem_ros.generation import shipped
+from vmem_ros.generation.components import load_component, quiet_libraries
+from vmem_ros.generation.pipeline_folder import write_folder
+from vmem_ros.pointmaps.depth_network import DepthNetwork
+from vmem_ros.training.model_card import Made
+from vmem_ros.training.shipping import Training, check_sizes
+
+
+def ship_depth(
+    source: Path,
+    *,
+    trainings: Mapping[str, Path],
+    introduction: str,
+    command: str,
+    dtype: torch.dtype = torch.float16,
+    overwrite: bool = False,
+) -> int:
+    """Write the depth network of the package and return its size in bytes; on any error what was there stays.
+
+    :param source: folder that ``vmem train depth`` wrote.
+    :param trainings: folders of ``vmem train`` by name, see :class:`~vmem_ros.training.shipping.Training`.
+    :param introduction: first part of the card, Markdown.
+    :param command: what was typed to come here; part of the card.
+    :param dtype: of the stored weights.
+    :raises ModelError: a network that cannot be loaded or is there, weights that are not finite in ``dtype``, a
+        training without log or recipe, or files that are larger than a package may hold.
+    """
+    folder = shipped.MODELS / shipped.DEPTH_MODEL
+    if folder.exists() and not overwrite:
+        raise ModelError(f"{folder} exists: allow overwriting, or keep it")
+    told = [Training(label, path) for label, path in trainings.items()]
+    network = load_component(DepthNetwork, source)
+    with quiet_libraries():
+        network.to(dtype)
+    for name, tensor in network.state_dict().items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise ModelError(f"{name} is not finite in {dtype}: store the network as float32")
+    # Where it was read from is of no use to anybody else.
+    network.register_to_config(_name_or_path=shipped.DEPTH_MODEL)
+
+    def write(new: Path) -> None:
+        with quiet_libraries():
+            network.save_pretrained(new, safe_serialization=True)
+        made = [training.copy(new / "training") for training in told]
+        card = _card(network, made, introduction=introduction, command=command, dtype=dtype)
+        (new / "README.md").write_text(card, encoding="utf-8")
+        shipped.write_manifest(new)
+        check_sizes(new, shipped.DEPTH_MODEL)
+
+    shipped.MODELS.mkdir(exist_ok=True)
+    return write_folder(folder, write)
+
+
+def _card(network: DepthNetwork, made: Sequence[Made], *, introduction: str, command: str, dtype: torch.dtype) -> str:
+    count = sum(parameter.numel() for parameter in network.parameters())
+    lines = [
+        introduction.strip(),
+        "",
+        f"A `DepthNetwork` of {count:,} parameters, stored as {str(dtype).removeprefix('torch.')}.",
+    ]
+    for training in made:
+        last = {name: value for entry in training.log for name, value in entry.items() if name.startswith("sample_")}
+        figures = ", ".join(f"{name.removeprefix('sample_')} {value:.3g}" for name, value in sorted(last.items()))
+        lines += [
+            "",
+            f"## {training.name}",
+            "",
+            f"    vmem train depth training/{training.name}/recipe.yaml --out runs/{training.name}",
+            "",
+            f"{training.steps:,} steps, {training.hours:.1f} hours. Last figures on evaluation houses (mean relative "
+            f"error of depth from the picture alone, and told what memory shows): {figures}. "
+            f"[Log](training/{training.name}/log.jsonl).",
+            *(f"\n![{sheet}](training/{training.name}/{sheet})" for sheet in training.sheets[-1:]),
+        ]
+    return "\n".join([*lines, "", "Put into the package by", "", f"    {command}", ""])
