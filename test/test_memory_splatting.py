@@ -204,9 +204,11 @@ def test_blocks_are_bounded_however_they_were_appended():
     store.truncate(3333)
     at_once.append(whole.select(torch.arange(3333)))
     assert len(store) == 3333
-    assert torch.equal(store.blocks.centre, at_once.blocks.centre)
-    assert torch.equal(store.blocks.radius, at_once.blocks.radius)
-    for number, (centre, radius) in enumerate(zip(store.blocks.centre, store.blocks.radius, strict=True)):
-        block = whole.select(torch.arange(number * BLOCK, min((number + 1) * BLOCK, 3333)))
-        assert ((block.position - centre).norm(dim=-1) <= radius + 1e-6).all()
-        assert store.blocks.largest[number] == block.radius.max()
+    for ours, theirs in ((store.blocks.bounds, at_once.blocks.bounds), (store.blocks.groups, at_once.blocks.groups)):
+        assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+    for level, size in ((store.blocks.bounds, BLOCK), (store.blocks.groups, BLOCK**2)):
+        assert len(level.radius) == -(-3333 // size)
+        for number, (centre, radius, largest) in enumerate(zip(*level, strict=True)):
+            block = whole.select(torch.arange(number * size, min((number + 1) * size, 3333)))
+            assert ((block.position - centre).norm(dim=-1) <= radius + 1e-6).all()
+            assert largest == block.radius.max()

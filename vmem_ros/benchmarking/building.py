@@ -17,7 +17,7 @@ from vmem_ros.geometry import Camera, look_at, pixel_rays
 from vmem_ros.types import Target, View
 
 #: Views of the walk in each room.
-VIEWS_PER_ROOM = 16
+VIEWS_PER_ROOM = 10
 
 _ROOM_M = (5.0, 5.0, 2.7)
 _WALL_M = 0.2

@@ -13,7 +13,7 @@ from vmem_ros.memory import zbuffer
 from vmem_ros.memory.ellipses import Disks, draw_disks
 from vmem_ros.memory.growable import BLOCK
 from vmem_ros.memory.occlusion import NEAR, OcclusionPyramid
-from vmem_ros.memory.surfels import Blocks, SurfelCloud
+from vmem_ros.memory.surfels import Blocks, Bounds, SurfelCloud
 
 # Blocks drawn before the first look at what they hide.
 _FIRST_BLOCKS = 128
@@ -59,19 +59,21 @@ def _front_to_back(
     With each part, after the first, comes what is drawn so far; blocks behind it are left out, so rooms behind walls
     cost next to nothing.
     """
-    centre = transform(T_camera_surfels, blocks.centre)
-    # The sphere must hold the disks as they are drawn.
-    radius = blocks.radius + _drawn_radius(blocks.largest, centre[:, 2] + blocks.radius, camera, scale)
-    inside = _in_view(centre, radius, camera)
-    order = inside[torch.argsort(centre[inside, 2] - radius[inside])]
+    groups, _, _ = _in_view(blocks.groups, camera, T_camera_surfels, scale)
+    members = (groups[:, None] * BLOCK + torch.arange(BLOCK, device=groups.device)).flatten()
+    members = members[members < len(blocks.bounds.radius)]
+    inside, centre, radius = _in_view(blocks.bounds.select(members), camera, T_camera_surfels, scale)
+    order = torch.argsort(centre[:, 2] - radius)
+    chosen, centre, radius = members[inside[order]], centre[order], radius[order]
     size, occlusion = _FIRST_BLOCKS, None
-    while len(order):
-        yield order[:size], occlusion
-        order = order[size:]
+    while len(chosen):
+        yield chosen[:size], occlusion
+        chosen, centre, radius = chosen[size:], centre[size:], radius[size:]
         size *= 2
-        if len(order):
+        if len(chosen):
             occlusion = OcclusionPyramid(buffer, camera)
-            order = order[~occlusion.hides(centre[order], radius[order])]
+            kept = (~occlusion.hides(centre, radius)).nonzero().squeeze(1)
+            chosen, centre, radius = (column.index_select(0, kept) for column in (chosen, centre, radius))
 
 
 def _drawn_radius(radius: Tensor, z: Tensor, camera: Camera, scale: float) -> Tensor:
@@ -79,8 +81,12 @@ def _drawn_radius(radius: Tensor, z: Tensor, camera: Camera, scale: float) -> Te
     return torch.maximum(radius * scale, z * (0.71 / max(camera.fx, camera.fy)))
 
 
-def _in_view(centre: Tensor, radius: Tensor, camera: Camera) -> Tensor:
-    """Return the numbers of the spheres, in the camera frame, that meet the view frustum."""
+def _in_view(bounds: Bounds, camera: Camera, T_camera_surfels: Tensor, scale: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the numbers [n] of the spheres whose disks may meet the view frustum, and in the camera frame spheres that
+    hold the disks as they are drawn: centres [n, 3] and radii [n].
+    """
+    centre = transform(T_camera_surfels, bounds.centre)
+    radius = bounds.radius + _drawn_radius(bounds.largest, centre[:, 2] + bounds.radius, camera, scale)
     left, right = -camera.cx / camera.fx, (camera.width - camera.cx) / camera.fx
     top, bottom = -camera.cy / camera.fy, (camera.height - camera.cy) / camera.fy
     # Inward normals of the side planes and of the near plane.
@@ -88,7 +94,8 @@ def _in_view(centre: Tensor, radius: Tensor, camera: Camera) -> Tensor:
         [[1, 0, -left], [-1, 0, right], [0, 1, -top], [0, -1, bottom], [0, 0, 1]], dtype=torch.float32
     )
     planes = torch.nn.functional.normalize(planes, dim=-1).to(centre.device)
-    return (centre @ planes.T > -radius[:, None]).all(dim=-1).nonzero().squeeze(1)
+    inside = (centre @ planes.T > -radius[:, None]).all(dim=-1).nonzero().squeeze(1)
+    return inside, centre.index_select(0, inside), radius.index_select(0, inside)
 
 
 def _facing(

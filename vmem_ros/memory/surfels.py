@@ -40,31 +40,45 @@ class SurfelCloud:
         return SurfelCloud(*(getattr(self, f.name)[start:] for f in fields(self)))
 
 
-class Blocks(NamedTuple):
-    """Surfels in blocks of :data:`BLOCK` that were written together, so that they lie together.
+class Bounds(NamedTuple):
+    """Spheres around the centres of surfels.
 
-    :param centre: [B, 3] and ``radius`` [B]: bounding sphere of the surfels' centres in each block.
-    :param largest: [B] radius of the largest surfel in each block.
-    :param surfels: their columns, [B, BLOCK, ...]. Block b holds the surfels ``b * BLOCK`` and up; those beyond the
-        number of surfels have no meaning.
+    :param centre: [B, 3].
+    :param radius: [B].
+    :param largest: [B] radius of the largest surfel within.
     """
 
     centre: Tensor
     radius: Tensor
     largest: Tensor
+
+    def select(self, index: Tensor) -> Bounds:
+        """Return the spheres numbered ``index`` [n] int64."""
+        return Bounds(*(column.index_select(0, index) for column in self))
+
+
+class Blocks(NamedTuple):
+    """Surfels in blocks of :data:`BLOCK` that were written together, so that they lie together.
+
+    :param bounds: of each of B blocks.
+    :param groups: of each :data:`BLOCK` successive blocks: what a camera that looks elsewhere can leave out at once.
+    :param surfels: their columns, [B, BLOCK, ...]. Block b holds the surfels ``b * BLOCK`` and up; those beyond the
+        number of surfels have no meaning.
+    """
+
+    bounds: Bounds
+    groups: Bounds
     surfels: SurfelCloud
 
 
 class SurfelStore:
-    """A growing :class:`SurfelCloud` with a bounding sphere for every block of :data:`BLOCK` neighbours in time."""
+    """A growing :class:`SurfelCloud` with bounding spheres of neighbours in time, and of their neighbours."""
 
     def __init__(self, device: torch.device) -> None:
         vector, scalar, rgb = ((3,), torch.float32), ((), torch.float32), ((3,), torch.uint8)
         kinds = {"position": vector, "normal": vector, "radius": scalar, "color": rgb, "provenance": scalar}
         self._columns = {name: GrowableTensor(shape, dtype, device) for name, (shape, dtype) in kinds.items()}
-        self._block_centre = GrowableTensor((3,), torch.float32, device)
-        self._block_radius = GrowableTensor((), torch.float32, device)
-        self._block_largest = GrowableTensor((), torch.float32, device)
+        self._bounds, self._groups = _GrowingBounds(device), _GrowingBounds(device)
 
     def __len__(self) -> int:
         return len(self._columns["position"])
@@ -77,10 +91,8 @@ class SurfelStore:
     @property
     def blocks(self) -> Blocks:
         """The surfels in blocks; a view on the storage, valid until the next change."""
-        return Blocks(
-            self._block_centre.data, self._block_radius.data, self._block_largest.data,
-            SurfelCloud(**{name: column.blocks for name, column in self._columns.items()}),
-        )  # fmt: skip
+        surfels = SurfelCloud(**{name: column.blocks for name, column in self._columns.items()})
+        return Blocks(self._bounds.data, self._groups.data, surfels)
 
     @property
     def nbytes(self) -> int:
@@ -106,19 +118,41 @@ class SurfelStore:
         self.append(cloud)
 
     def _bound(self, changed_from: int) -> None:
-        """Recompute the bounding spheres from the block that holds surfel ``changed_from``."""
+        """Bring the bounding spheres up to date from surfel ``changed_from`` on."""
+        cloud = self.cloud
+        points = Bounds(cloud.position, torch.zeros_like(cloud.radius), cloud.radius)
+        self._bounds.update(points, changed_from)
+        self._groups.update(self._bounds.data, changed_from // BLOCK)
+
+
+class _GrowingBounds:
+    """Bounding spheres of every :data:`BLOCK` successive spheres of a growing number."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._centre = GrowableTensor((3,), torch.float32, device)
+        self._radius = GrowableTensor((), torch.float32, device)
+        self._largest = GrowableTensor((), torch.float32, device)
+
+    @property
+    def data(self) -> Bounds:
+        """All spheres; a view on the storage, valid until the next change."""
+        return Bounds(self._centre.data, self._radius.data, self._largest.data)
+
+    def update(self, inner: Bounds, changed_from: int) -> None:
+        """Bound ``inner`` [N], of which all before number ``changed_from`` are as they were."""
         first = changed_from // BLOCK
-        self._block_centre.truncate(first)
-        self._block_radius.truncate(first)
-        self._block_largest.truncate(first)
-        cloud = self.cloud.after(first * BLOCK)
-        if len(cloud) == 0:
+        for column in (self._centre, self._radius, self._largest):
+            column.truncate(first)
+        inner = Bounds(*(column[first * BLOCK :] for column in inner))
+        count = len(inner.radius)
+        if count == 0:
             return
-        missing = -len(cloud) % BLOCK
-        # Repeating the last surfel fills the last block without changing its bounds.
-        position = torch.cat([cloud.position, cloud.position[-1:].expand(missing, 3)]).view(-1, BLOCK, 3)
-        radius = torch.cat([cloud.radius, cloud.radius[-1:].expand(missing)]).view(-1, BLOCK)
-        centre = (position.amin(dim=1) + position.amax(dim=1)) / 2
-        self._block_centre.append(centre)
-        self._block_radius.append(torch.linalg.vector_norm(position - centre[:, None], dim=-1).amax(dim=1))
-        self._block_largest.append(radius.amax(dim=1))
+        # Repeating the last sphere fills the last block without changing its bounds.
+        whole = torch.arange(-(-count // BLOCK) * BLOCK, device=inner.radius.device).clamp_(max=count - 1)
+        inner = Bounds(*(column.unflatten(0, (-1, BLOCK)) for column in inner.select(whole)))
+        reach = inner.radius[..., None]
+        centre = ((inner.centre - reach).amin(dim=1) + (inner.centre + reach).amax(dim=1)) / 2
+        distance = torch.linalg.vector_norm(inner.centre - centre[:, None], dim=-1)
+        self._centre.append(centre)
+        self._radius.append((distance + inner.radius).amax(dim=1))
+        self._largest.append(inner.largest.amax(dim=1))
