@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from rooms import box_view
+from tiny_models import tiny_pipeline
 from vmem_ros.cli import main
 from vmem_ros.errors import InvalidImageError
 from vmem_ros.evaluation.rgbd import median_depth, read_rgbd
@@ -48,7 +49,17 @@ def test_a_photo_is_explored(photo, tmp_path, capsys):
     assert "contact_sheet.png" in capsys.readouterr().out
     report = (tmp_path / "out" / "report.md").read_text()
     assert "Against the truth" not in report
-    assert "reprojection" in report
+    assert "drawn by the engine `reprojection`" in report
+
+
+def test_a_model_of_ones_own_explores(photo, tmp_path):
+    pipeline = tiny_pipeline()
+    pipeline.register_to_config(sampling={"sampler": "fast", "num_inference_steps": 2}, max_side=32)
+    pipeline.save_pretrained(tmp_path / "model")
+    arguments = ["--image", tmp_path / "photo.png", "--depth", tmp_path / "depth.png", "--out", tmp_path / "out"]
+    arguments += ["--model", tmp_path / "model", "--views", "3", "--width", "60"]
+    assert main(["explore", *map(str, arguments)]) == 0
+    assert "drawn by the engine `vmem`" in (tmp_path / "out" / "report.md").read_text()
 
 
 def test_errors_name_the_cause_and_the_exit_code_is_one(photo, tmp_path, capsys):
