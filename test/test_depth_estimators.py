@@ -3,11 +3,13 @@
 import dataclasses
 import json
 import math
+import socket
 import sys
 import types
 
 import pytest
 import torch
+from huggingface_hub import constants
 from transformers import (
     DepthAnythingConfig,
     DepthAnythingForDepthEstimation,
@@ -184,14 +186,33 @@ class TestHuggingFace:
         with pytest.raises(ModelError, match=r"there is no folder /nowhere"):
             load_estimator("huggingface", model="/nowhere")
 
-    def test_a_model_that_was_never_fetched(self, monkeypatch, tmp_path):
-        monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    def test_a_model_that_was_never_fetched_is_not_looked_for_on_the_network(self, monkeypatch, tmp_path):
+        def ask(*_, **__):
+            pytest.fail("the network was asked")
+
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+        monkeypatch.setattr(socket, "getaddrinfo", ask)
         with pytest.raises(ModelError, match=r"hf download depth-anything/Not-Here"):
             load_estimator("huggingface", model="depth-anything/Not-Here")
 
+    def test_a_model_that_was_fetched_is_found_without_the_network(self, monkeypatch, tmp_path):
+        """As ``hf download`` leaves it: a folder of the repository with snapshots and a name for the newest."""
+        repository = tmp_path / "models--somebody--Depth"
+        saved(anything(), repository / "snapshots" / ("0" * 40))
+        (repository / "refs").mkdir()
+        (repository / "refs" / "main").write_text("0" * 40)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+        monkeypatch.setattr(socket, "getaddrinfo", None)
+        assert load_estimator("huggingface", model="somebody/Depth").name == "huggingface"
+
+    def test_a_folder_without_a_kind(self, tmp_path):
+        (tmp_path / "config.json").write_text("{}")
+        with pytest.raises(ModelError, match=r"config.json does not say what kind of model it is \(KeyError"):
+            load_estimator("huggingface", model=tmp_path)
+
     def test_a_model_without_its_preprocessing(self, tmp_path):
         anything().save_pretrained(tmp_path)
-        with pytest.raises(ModelError, match=r"no preprocessor_config.json"):
+        with pytest.raises(ModelError, match=r"preprocessor_config.json cannot be used \(FileNotFoundError"):
             load_estimator("huggingface", model=tmp_path)
 
     @pytest.mark.parametrize(

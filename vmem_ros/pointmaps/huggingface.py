@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -19,6 +20,12 @@ from vmem_ros.types import Recall, View
 
 #: Kinds of models (``model_type`` of their configuration) that are understood.
 ModelType = Literal["depth_anything", "depth_pro", "prompt_depth_anything", "dpt"]
+_CLASSES: dict[ModelType, str] = {
+    "depth_anything": "DepthAnythingForDepthEstimation",
+    "depth_pro": "DepthProForDepthEstimation",
+    "prompt_depth_anything": "PromptDepthAnythingForDepthEstimation",
+    "dpt": "DPTForDepthEstimation",
+}
 #: Apache-2.0, 25 million parameters.
 DEFAULT_MODEL = "depth-anything/Depth-Anything-V2-Metric-Indoor-Small-hf"
 # These networks do not say how sure they are.
@@ -45,14 +52,10 @@ class HuggingFaceDepth:
     name = "huggingface"
 
     def __init__(self, model: Any, preprocessing: Preprocessing) -> None:
-        kind = model.config.model_type
-        if kind not in get_args(ModelType):
-            raise ModelError(
-                f"a depth model of kind {kind!r} is not known here; allowed are {', '.join(get_args(ModelType))}"
-            )
+        kind = _known(model.config.model_type)
         self.model = model
         self._preprocess = preprocessing
-        self._kind: ModelType = kind
+        self._kind = kind
         if kind == "depth_pro":
             # A second network that would estimate the focal length.
             model.use_fov_model = False
@@ -75,8 +78,7 @@ class HuggingFaceDepth:
         :raises ModelError: transformers is missing, or the model is missing, damaged or of another kind.
         """
         try:
-            from transformers import AutoModelForDepthEstimation
-            from transformers.utils import cached_file
+            import transformers
         except ImportError as error:
             raise ModelError(
                 f"geometry.estimator = 'huggingface' needs transformers, which cannot be imported ({error}): pip "
@@ -84,15 +86,16 @@ class HuggingFaceDepth:
             ) from error
         from vmem_ros.generation.components import load_component
 
-        model = load_component(AutoModelForDepthEstimation, source, allow_download=allow_download)
+        folder = _folder(source, allow_download=allow_download)
         try:
-            config = cached_file(str(source), "preprocessor_config.json", local_files_only=not allow_download)
-        except OSError as error:
+            kind = _known(json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_type"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(
-                f"{source} has no preprocessor_config.json, which says how pictures are prepared: fetch all of it with "
-                f"`hf download {source}`"
+                f"{folder}/config.json does not say what kind of model it is ({type(error).__name__}: {error}): fetch "
+                "the model again"
             ) from error
-        return cls(model.to(device), Preprocessing.read(Path(config)))
+        model = load_component(getattr(transformers, _CLASSES[kind]), folder)
+        return cls(model.to(device), Preprocessing.read(folder / "preprocessor_config.json"))
 
     @torch.inference_mode()
     def predict(self, views: Sequence[View], recall: Recall) -> list[DepthPrediction]:
@@ -118,6 +121,36 @@ class HuggingFaceDepth:
             return output
         inverse = output * (camera.width / camera.fx) if self._kind == "depth_pro" else output
         return torch.where(inverse > _LEAST_INVERSE, 1 / inverse, torch.inf)
+
+
+def _folder(source: Path | str, *, allow_download: bool) -> Path:
+    """Return the folder of a model; without ``allow_download`` nobody is asked on the network."""
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return path
+    from huggingface_hub import snapshot_download, try_to_load_from_cache
+
+    try:
+        if allow_download:
+            return Path(snapshot_download(str(source), allow_patterns=["*.json", "*.safetensors"]))
+        found = try_to_load_from_cache(str(source), "config.json")
+    except Exception as error:  # the library raises half a dozen kinds
+        raise ModelError(f"there is no folder {path}, and no model of that name can be fetched: {error}") from error
+    if not isinstance(found, str):
+        raise ModelError(
+            f"the depth model {source} is not on this machine: fetch it with `hf download {source}`, allow downloads, "
+            "or give a folder"
+        )
+    return Path(found).parent
+
+
+def _known(kind: str) -> ModelType:
+    found: ModelType | None = next((each for each in get_args(ModelType) if each == kind), None)
+    if found is None:
+        raise ModelError(
+            f"a depth model of kind {kind!r} is not known here; allowed are {', '.join(get_args(ModelType))}"
+        )
+    return found
 
 
 def _prompt(remembered: Tensor) -> Tensor:
