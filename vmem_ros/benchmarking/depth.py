@@ -72,7 +72,7 @@ def run(settings: Settings) -> Outcome:
             "disturbed truth",
             DisturbedTruth,
             houses=settings.pick(quick=1, normal=4, full=16),
-            views=settings.pick(quick=8, normal=200),
+            views=settings.pick(quick=4, normal=200),
             measured_start=True,
         )
     ]
@@ -82,7 +82,7 @@ def run(settings: Settings) -> Outcome:
             "depth network",
             lambda house: network,
             houses=settings.pick(quick=1, normal=16),
-            views=settings.pick(quick=8, normal=100),
+            views=settings.pick(quick=4, normal=100),
             measured_start=False,
         )
         courses.insert(0, course)
