@@ -271,6 +271,14 @@ class TestSmall:
         (alone,) = SmallDepth(network).predict(*asked(POSES[1], known=False))
         assert not torch.allclose(told.depth, alone.depth, rtol=1e-3)
 
+    def test_before_it_has_learnt_anything_it_repeats_memory(self):
+        _, recall = asked(POSES[1])
+        remembered = recall.projections[0].depth
+        known = torch.isfinite(remembered)
+        (found,) = SmallDepth(DepthNetwork(**{**TINY, "focal_px": CAMERA.fx})).predict(*asked(POSES[1]))
+        # The picture is brought to a size that the network takes, and back.
+        assert ((found.depth / remembered).log().abs()[known]).median() < 0.02
+
     def test_it_is_told_the_rays(self, network):
         image, rays = torch.rand(1, 3, 32, 32), torch.rand(1, 2, 32, 32)
         assert not torch.allclose(network(image, rays).log_depth, network(image, 2 * rays).log_depth, rtol=1e-3)

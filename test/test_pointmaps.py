@@ -82,6 +82,16 @@ class TestFillDepth:
         assert filled.shape == size
         assert filled.isnan().all() if depth.isnan().all() else torch.allclose(filled, torch.full(size, 2.0))
 
+    def test_images_of_a_batch_do_not_mix(self):
+        depth = torch.stack(
+            [plane_depth((0.0, 0.0, 1.0)), 3 * plane_depth((0.3, 0.0, 1.0)), plane_depth((0.0, 0.0, 1.0))]
+        )
+        depth[0, holes("middle")], depth[1, holes("scattered")], depth[2] = torch.nan, torch.inf, torch.nan
+        filled = fill_depth(depth)
+        for together, alone in zip(filled, depth, strict=True):
+            assert torch.allclose(together, fill_depth(alone), equal_nan=True)
+        assert filled[2].isnan().all()
+
     def test_full_depth_is_returned_as_it_is(self):
         depth = plane_depth((0.2, 0.1, 1.0))
         assert torch.equal(fill_depth(depth), depth)

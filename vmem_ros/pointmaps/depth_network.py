@@ -14,6 +14,7 @@ from diffusers.utils import BaseOutput
 from torch import Tensor, nn
 
 from vmem_ros.errors import ModelError
+from vmem_ros.pointmaps.filling import fill_depth
 
 # Channels: RGB, rays (x / z, y / z), logarithm of the prompt, where there is a prompt.
 _IN = 3 + 2 + 1 + 1
@@ -33,6 +34,9 @@ class DepthNetworkOutput(BaseOutput):
 class DepthNetwork(ModelMixin, ConfigMixin):
     """A U-Net of 2 x 2 patches with attention at its coarsest level: depth with its uncertainty.
 
+    It says how log depth differs from what memory shows, continued smoothly into its holes: what has learnt nothing
+    yet repeats memory, and training goes into what memory does not know.
+
     It has no positions but the rays, so that it works at any size; what it has seen is pictures of about
     ``focal_px`` pixels of focal length, and callers resize theirs to it.
 
@@ -41,7 +45,7 @@ class DepthNetwork(ModelMixin, ConfigMixin):
     :param attention_blocks: at the coarsest level.
     :param head_width: channels of an attention head; divides the last width.
     :param focal_px: focal length of the pictures it is trained on, in pixels.
-    :param typical_depth_m: the network says how depth differs from this one.
+    :param typical_depth_m: where memory shows nothing, the network says how depth differs from this one.
     :raises ModelError: for a configuration that cannot be built.
     """
 
@@ -103,9 +107,8 @@ class DepthNetwork(ModelMixin, ConfigMixin):
         known = images.new_zeros(images[:, :1].shape)
         shown = known
         if prompt is not None:
-            seen = torch.isfinite(prompt)[:, None]
-            known = seen.to(images)
-            shown = torch.where(seen, prompt[:, None].log() - typical, 0.0).to(images)
+            known = torch.isfinite(prompt)[:, None].to(images)
+            shown = torch.nan_to_num(fill_depth(prompt.float()).log() - typical, nan=0.0)[:, None].to(images)
         x = self.stem(torch.cat([images, rays.to(images), shown, known], dim=1))
         kept = []
         for level, blocks in enumerate(self.down):
@@ -117,8 +120,8 @@ class DepthNetwork(ModelMixin, ConfigMixin):
         for level in reversed(range(len(self.up))):
             x = F.interpolate(self.grow[level](x), scale_factor=2.0, mode="nearest") + kept[level]
             x = self.up[level](x)
-        log_depth, log_deviation = self.head(x).float().unbind(dim=1)
-        log_depth = log_depth + typical
+        change, log_deviation = self.head(x).float().unbind(dim=1)
+        log_depth = change + shown[:, 0].float() + typical
         log_deviation = (log_deviation - 2.0).clamp(*_LOG_DEVIATION)
         if not return_dict:
             return log_depth, log_deviation

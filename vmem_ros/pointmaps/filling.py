@@ -8,23 +8,24 @@ from torch.nn.functional import avg_pool2d, interpolate
 
 
 def fill_depth(depth: Tensor) -> Tensor:
-    """Return z-depth [H, W] with its NaN and infinite pixels filled; all NaN stays NaN.
+    """Return z-depth [..., H, W] with its NaN and infinite pixels filled; where all of an image is, it stays NaN.
 
     Push-pull over an image pyramid, on inverse depth, which is linear over a plane. Each known pixel weighs by its
     squared depth: what appears from behind an object is the background, not something half-way.
     """
     known = torch.isfinite(depth)
-    weight = torch.where(known, depth.square(), 0.0)[None, None]
-    inverse = torch.where(known, 1 / depth, 0.0)[None, None]
-    filled = _push_pull(inverse, weight)[0, 0]
+    images = (-1, 1, *depth.shape[-2:])
+    weight = torch.where(known, depth.square(), 0.0).view(images)
+    inverse = torch.where(known, 1 / depth, 0.0).view(images)
+    filled = _push_pull(inverse, weight).view(depth.shape)
     return torch.where(known, depth, 1 / filled)
 
 
 def _push_pull(value: Tensor, weight: Tensor) -> Tensor:
-    """Return inverse depth ``value`` [1, 1, H, W] where ``weight`` > 0, and a smooth continuation of it elsewhere."""
+    """Return inverse depth ``value`` [N, 1, H, W] where ``weight`` > 0, and a smooth continuation of it elsewhere."""
     if min(value.shape[-2:]) == 1 or bool((weight > 0).all()):
-        total = weight.sum()
-        return torch.where(weight > 0, value, (value * weight).sum() / total)
+        total = weight.sum(dim=(-2, -1), keepdim=True)
+        return torch.where(weight > 0, value, (value * weight).sum(dim=(-2, -1), keepdim=True) / total)
     coarse_weight = avg_pool2d(weight, 2, ceil_mode=True)
     coarse = avg_pool2d(value * weight, 2, ceil_mode=True) / coarse_weight
     coarse = torch.where(coarse_weight > 0, coarse, 0.0)
