@@ -14,9 +14,10 @@ from vmem_ros.pointmaps.estimators import FILLED_CONFIDENCE
 from vmem_ros.pointmaps.prediction import DepthPrediction, DepthPredictor
 from vmem_ros.types import PointMap, Projection, Recall, View
 
-# Differences of log depth: up to the first, memory and prediction may mean the same surface before the correction; up
-# to the second, they do after it.
-_SAME_BEFORE, _SAME_AFTER = 0.3, 0.1
+# Log depths of memory and prediction, bent to it, mean the same surface if they differ by less.
+_SAME = 0.03
+# Of the difference before: it is never believed to spread less, and counts a quarter at so many spreads.
+_LEAST_SPREAD, _WIDTH = 0.01, 2.5
 # The deviation of log depth at which confidence is one half.
 _HALF = 0.1
 
@@ -81,8 +82,12 @@ def _join(depth: Tensor, confidence: Tensor, projection: Projection) -> tuple[Te
     remembered = projection.depth.to(depth)
     seen = projection.seen.to(depth.device) & torch.isfinite(remembered)
     difference = remembered.log() - depth.log()
-    near = seen & (difference.abs() < _SAME_BEFORE)
-    bent = depth * correction_field(difference, near.to(depth.dtype)).exp()
-    same = seen & ((remembered.log() - bent.log()).abs() < _SAME_AFTER)
+    known = torch.where(seen & torch.isfinite(difference), difference, torch.nan)
+    # Memory errs to one side: of surfels that overlap, the nearest is seen. What differs more than most must not bend
+    # the prediction, or the error would grow from view to view.
+    spread = (1.4826 * known.abs().nanmedian()).clamp(min=_LEAST_SPREAD)
+    weight = torch.nan_to_num(1 / (1 + (known / (_WIDTH * spread)).square()).square(), nan=0.0)
+    bent = depth * correction_field(difference, weight).exp()
+    same = seen & ((remembered.log() - bent.log()).abs() < _SAME)
     confidence = torch.where(seen, 0.0, confidence)
     return torch.where(same, remembered, bent), torch.where(same, 1.0, confidence)
