@@ -29,8 +29,8 @@ from vmem_ros.training.model_card import Made, render_card
 MAX_FILE_BYTES, MAX_TOTAL_BYTES = 15_000_000, 64_000_000
 # Room for the names and shapes at the head of each file.
 _SHARD_BYTES = MAX_FILE_BYTES - 200_000
-# Sample sheets that are kept, from the first to the last, and their quality as JPEG.
-_SHEETS, _QUALITY = 4, 88
+# Sample sheets that are kept, the first and the last, and their quality as JPEG.
+_SHEETS, _QUALITY = 2, 80
 
 
 @dataclass(frozen=True)
