@@ -16,8 +16,8 @@ from vmem_ros.benchmarking.outcome import Row
 from vmem_ros.benchmarking.survey import Survey
 from vmem_ros.benchmarking.timing import Case, measure_in_turn
 from vmem_ros.generation import VMemGenerator, VMemPipeline
-from vmem_ros.generation.schedules import published_scheduler
 from vmem_ros.generation.sampling_options import Sampling
+from vmem_ros.generation.schedules import published_scheduler
 from vmem_ros.geometry import Camera
 from vmem_ros.memory import SurfelMemory
 from vmem_ros.pointmaps import MemoryDepth
