@@ -105,8 +105,9 @@ def test_parts_that_do_not_fit(message, parts):
 
 
 def test_a_scheduler_of_another_prediction():
-    scheduler = type(published_scheduler())(trained_betas=published_betas(), prediction_type="sample")
-    with pytest.raises(
-        ModelError, match="predict epsilon or v_prediction, got EulerDiscreteScheduler with prediction_type=sample"
-    ):
+    scheduler = type(published_scheduler())(trained_betas=published_betas(), prediction_type="flow_prediction")
+    message = (
+        "predict epsilon or v_prediction or sample, got EulerDiscreteScheduler with prediction_type=flow_prediction"
+    )
+    with pytest.raises(ModelError, match=message):
         tiny_pipeline(scheduler=scheduler)

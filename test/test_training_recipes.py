@@ -8,11 +8,12 @@ import yaml
 from training_runs import AUTOENCODER, GENERATOR, LORA, changed
 from vmem_ros.cli import main
 from vmem_ros.errors import RecipeError
+from vmem_ros.training.depth_recipe import DepthRecipe
 from vmem_ros.training.recipe_file import as_mapping, from_mapping, read_recipe
 from vmem_ros.training.recipes import AutoencoderRecipe, GeneratorRecipe, LoraRecipe
 
 SHIPPED = Path(__file__).resolve().parent.parent / "config" / "training"
-KINDS = {"autoencoder": AutoencoderRecipe, "generator": GeneratorRecipe, "lora": LoraRecipe}
+KINDS = {"autoencoder": AutoencoderRecipe, "depth": DepthRecipe, "generator": GeneratorRecipe, "lora": LoraRecipe}
 
 
 @pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.yaml")), ids=lambda path: path.stem)
