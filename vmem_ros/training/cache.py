@@ -8,8 +8,9 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -34,15 +35,17 @@ _FIELDS = (
 )
 
 
-class Tensors(Protocol):
-    """What is a dataclass of tensors, some of which may be ``None``."""
+@dataclass(frozen=True, eq=False)
+class TensorRecord:
+    """The base of dataclasses of tensors, some of which may be ``None``."""
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the fields by name, without those that are ``None``."""
-        ...
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {name: tensor for name, tensor in fields.items() if tensor is not None}
 
 
-T = TypeVar("T", bound=Tensors)
+T = TypeVar("T", bound=TensorRecord)
 
 
 def cache_folder(root: Path, data: Data) -> Path:
@@ -102,5 +105,5 @@ class Cache(Generic[T]):
                 path.unlink(missing_ok=True)
 
     def _complete(self, tensors: dict[str, Tensor]) -> dict[str, Tensor | None]:
-        names = [field.name for field in dataclasses.fields(self._kind)]  # type: ignore[arg-type]
+        names = [field.name for field in dataclasses.fields(self._kind)]
         return {name: tensors.get(name) for name in names}

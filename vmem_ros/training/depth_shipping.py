@@ -10,10 +10,9 @@ import torch
 from vmem_ros.errors import ModelError
 from vmem_ros.generation import shipped
 from vmem_ros.generation.components import load_component, quiet_libraries
-from vmem_ros.generation.pipeline_folder import write_folder
 from vmem_ros.pointmaps.depth_network import DepthNetwork
 from vmem_ros.training.model_card import Made
-from vmem_ros.training.shipping import Training, check_sizes
+from vmem_ros.training.shipping import trainings_for, write_model
 
 
 def ship_depth(
@@ -35,10 +34,7 @@ def ship_depth(
     :raises ModelError: a network that cannot be loaded or is there, weights that are not finite in ``dtype``, a
         training without log or recipe, or files that are larger than a package may hold.
     """
-    folder = shipped.MODELS / shipped.DEPTH_MODEL
-    if folder.exists() and not overwrite:
-        raise ModelError(f"{folder} exists: allow overwriting, or keep it")
-    told = [Training(label, path) for label, path in trainings.items()]
+    told = trainings_for(shipped.DEPTH_MODEL, trainings, overwrite=overwrite)
     network = load_component(DepthNetwork, source)
     with quiet_libraries():
         network.to(dtype)
@@ -48,17 +44,12 @@ def ship_depth(
     # Where it was read from is of no use to anybody else.
     network.register_to_config(_name_or_path=shipped.DEPTH_MODEL)
 
-    def write(new: Path) -> None:
-        with quiet_libraries():
-            network.save_pretrained(new, safe_serialization=True)
-        made = [training.copy(new / "training") for training in told]
-        card = _card(network, made, introduction=introduction, command=command, dtype=dtype)
-        (new / "README.md").write_text(card, encoding="utf-8")
-        shipped.write_manifest(new)
-        check_sizes(new, shipped.DEPTH_MODEL)
-
-    shipped.MODELS.mkdir(exist_ok=True)
-    return write_folder(folder, write)
+    return write_model(
+        shipped.DEPTH_MODEL,
+        lambda new: network.save_pretrained(new, safe_serialization=True),
+        lambda made: _card(network, made, introduction=introduction, command=command, dtype=dtype),
+        told,
+    )
 
 
 def _card(network: DepthNetwork, made: Sequence[Made], *, introduction: str, command: str, dtype: torch.dtype) -> str:

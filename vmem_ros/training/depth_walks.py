@@ -10,40 +10,25 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vmem_ros.geometry import Camera
 from vmem_ros.memory import SurfelMemory
 from vmem_ros.scenes import EVALUATION_SEEDS, TRAINING_SEEDS
 from vmem_ros.training.cache import Cache, cache_folder
 from vmem_ros.training.imperfection import imperfect_view
 from vmem_ros.training.recipes import Data
-from vmem_ros.training.walks import WalkMaker
-from vmem_ros.types import PointMap, Target, View
+from vmem_ros.training.walks import WalkImages, WalkMaker, true_depth, true_geometry
+from vmem_ros.types import Target
 
 
 @dataclass(frozen=True, eq=False)
-class DepthWalk:
+class DepthWalk(WalkImages):
     """N views along a walk.
 
-    :param images: [N, H, W, 3] uint8.
     :param depth: [N, H, W] float16 z-depth in metres; +Inf where nothing is.
     :param remembered: [N, H, W] float16 depth that memory showed before the view was written; NaN where it showed none.
-    :param K: [3, 3] float64, of all views.
     """
 
-    images: Tensor
     depth: Tensor
     remembered: Tensor
-    K: Tensor
-
-    @property
-    def camera(self) -> Camera:
-        """The camera of all views."""
-        height, width = self.images.shape[1:3]
-        return Camera(self.K, width, height)
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Return the fields by name."""
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
 
 class DepthWalkMaker:
@@ -67,10 +52,10 @@ class DepthWalkMaker:
             remembered += [memory.project(Target(v.camera, v.T_world_camera)).depth for v in chunk]
             if rng.uniform() < share:
                 kept = [imperfect_view(v, rng) if rng.uniform() < self._data.imperfect else v for v in chunk]
-                memory.write(kept, [_point_map(v) for v in kept])
+                memory.write(kept, [true_geometry(v) for v in kept])
         return DepthWalk(
             images=torch.stack([view.image for view in views]),
-            depth=torch.stack([_depth(view) for view in views]).half(),
+            depth=torch.stack([true_depth(view) for view in views]).half(),
             remembered=torch.stack(remembered).half(),
             K=views[0].camera.K,
         )
@@ -101,13 +86,3 @@ def evaluation_depth_walks(root: Path, data: Data, count: int) -> list[DepthWalk
 def _folder(root: Path, data: Data, kind: str) -> Path:
     folder = cache_folder(root, data)
     return folder.with_name(f"{kind}-{folder.name}")
-
-
-def _depth(view: View) -> Tensor:
-    assert view.depth is not None, "views of houses have depth"
-    return view.depth
-
-
-def _point_map(view: View) -> PointMap:
-    depth = _depth(view)
-    return PointMap.from_depth(depth, torch.ones_like(depth), view.camera, view.T_world_camera)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ from vmem_ros.generation.conditioning import projection_channels
 from vmem_ros.generation.hole_filling import fill_holes
 from vmem_ros.generation.image_embedding import embed
 from vmem_ros.geometry import Camera
+from vmem_ros.training.cache import TensorRecord
 from vmem_ros.training.walks import Walk
 
 _BATCH = 16
@@ -25,7 +25,7 @@ _ENCODING = ("encoder.", "quant_conv.")
 
 
 @dataclass(frozen=True, eq=False)
-class EncodedWalk:
+class EncodedWalk(TensorRecord):
     """A :class:`~vmem_ros.training.walks.Walk` without its pixels.
 
     :param latents: [N, C, h, w] float16 of the views.
@@ -50,11 +50,6 @@ class EncodedWalk:
         """The camera of all views."""
         height, width = self.size.tolist()
         return Camera(self.K, width, height)
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Return the fields by name, without those that are ``None``."""
-        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return {name: tensor for name, tensor in fields.items() if tensor is not None}
 
 
 class Encoder:

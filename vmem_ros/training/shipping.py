@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,10 +106,7 @@ def ship(
     """
     if name not in shipped.SHIPPED_MODELS:
         raise ModelError(f"no model of vmem_ros is called {name!r}: allowed are {', '.join(shipped.SHIPPED_MODELS)}")
-    folder = shipped.MODELS / name
-    if folder.exists() and not overwrite:
-        raise ModelError(f"{folder} exists: allow overwriting, or keep it")
-    told = [Training(label, path) for label, path in trainings.items()]
+    told = trainings_for(name, trainings, overwrite=overwrite)
     own = {**(pipeline.config.sampling or {}), **sampling}
     OwnSampling.of(own)
     side = max_side or pipeline.config.max_side
@@ -122,17 +119,45 @@ def ship(
         pipeline.to(dtype)
     _check_finite(pipeline, dtype)
 
+    return write_model(
+        name,
+        lambda new: pipeline.save_pretrained(new, safe_serialization=True, max_shard_size=_SHARD_BYTES),
+        lambda made: render_card(pipeline, made, introduction=introduction, command=command, dtype=dtype),
+        told,
+    )
+
+
+def trainings_for(name: str, trainings: Mapping[str, Path], *, overwrite: bool) -> list[Training]:
+    """Return the trainings that a model of the package is to tell of.
+
+    :raises ModelError: the model is there, or a folder is no training.
+    """
+    folder = shipped.MODELS / name
+    if folder.exists() and not overwrite:
+        raise ModelError(f"{folder} exists: allow overwriting, or keep it")
+    return [Training(label, path) for label, path in trainings.items()]
+
+
+def write_model(
+    name: str, save: Callable[[Path], object], card: Callable[[list[Made]], str], told: Sequence[Training]
+) -> int:
+    """Write weights, trainings, card and manifest of a model of the package, whole or not at all; return its bytes.
+
+    :param save: writes configuration and weights into a folder.
+    :param card: returns the text of the card.
+    :raises ModelError: files that are larger than a package may hold.
+    """
+
     def write(new: Path) -> None:
         with quiet_libraries():
-            pipeline.save_pretrained(new, safe_serialization=True, max_shard_size=_SHARD_BYTES)
+            save(new)
         made = [training.copy(new / "training") for training in told]
-        card = render_card(pipeline, made, introduction=introduction, command=command, dtype=dtype)
-        (new / "README.md").write_text(card, encoding="utf-8")
+        (new / "README.md").write_text(card(made), encoding="utf-8")
         shipped.write_manifest(new)
-        check_sizes(new, name)
+        _check_sizes(new, name)
 
     shipped.MODELS.mkdir(exist_ok=True)
-    return write_folder(folder, write)
+    return write_folder(shipped.MODELS / name, write)
 
 
 def _check_finite(pipeline: VMemPipeline, dtype: torch.dtype) -> None:
@@ -142,7 +167,7 @@ def _check_finite(pipeline: VMemPipeline, dtype: torch.dtype) -> None:
                 raise ModelError(f"{part}.{name} is not finite in {dtype}: store the model as float32")
 
 
-def check_sizes(new: Path, name: str) -> None:
+def _check_sizes(new: Path, name: str) -> None:
     """Raise :class:`ModelError` if a file, or all models together, are larger than a package may hold.
 
     :param new: folder of the model that is to be called ``name``.

@@ -7,7 +7,6 @@ everything that the generator is told comes from the memory that it will work wi
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from dataclasses import dataclass
 
@@ -18,6 +17,7 @@ from torch import Tensor
 from vmem_ros.geometry import Camera
 from vmem_ros.memory import SurfelMemory
 from vmem_ros.scenes import TRAINING_SEEDS, House
+from vmem_ros.training.cache import TensorRecord
 from vmem_ros.training.imperfection import imperfect_view
 from vmem_ros.training.recipes import Data
 from vmem_ros.types import PointMap, Target, View
@@ -29,26 +29,15 @@ _HEIGHT_M, _PITCH_RAD = (1.0, 1.6), (-0.15, 0.05)
 
 
 @dataclass(frozen=True, eq=False)
-class Walk:
-    """N views, of which view 0 begins and C chunks of M follow: N = 1 + C * M.
+class WalkImages(TensorRecord):
+    """What one camera saw along a walk.
 
     :param images: [N, H, W, 3] uint8.
-    :param poses: [N, 4, 4] float64, ``T_world_camera``.
     :param K: [3, 3] float64, of all views.
-    :param shown: [C * M, H, W, 3] uint8: what memory showed at views 1, 2, ... before their chunk was written.
-    :param seen: [C * M, H, W] bool: where it showed anything.
-    :param recalled: [C, 4] int64: views that memory recalled for each chunk, best first; -1: it had no more.
-    :param written: [N] int64: views of chunks 0, 1, ... are written once the chunk before is done: view i is
-        remembered for chunk c if 0 <= written[i] <= c; -1: never.
     """
 
     images: Tensor
-    poses: Tensor
     K: Tensor
-    shown: Tensor
-    seen: Tensor
-    recalled: Tensor
-    written: Tensor
 
     @property
     def camera(self) -> Camera:
@@ -56,9 +45,24 @@ class Walk:
         height, width = self.images.shape[1:3]
         return Camera(self.K, width, height)
 
-    def tensors(self) -> dict[str, Tensor]:
-        """Return the fields by name."""
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+@dataclass(frozen=True, eq=False)
+class Walk(WalkImages):
+    """N views, of which view 0 begins and C chunks of M follow: N = 1 + C * M.
+
+    :param poses: [N, 4, 4] float64, ``T_world_camera``.
+    :param shown: [C * M, H, W, 3] uint8: what memory showed at views 1, 2, ... before their chunk was written.
+    :param seen: [C * M, H, W] bool: where it showed anything.
+    :param recalled: [C, 4] int64: views that memory recalled for each chunk, best first; -1: it had no more.
+    :param written: [N] int64: views of chunks 0, 1, ... are written once the chunk before is done: view i is
+        remembered for chunk c if 0 <= written[i] <= c; -1: never.
+    """
+
+    poses: Tensor
+    shown: Tensor
+    seen: Tensor
+    recalled: Tensor
+    written: Tensor
 
 
 class WalkMaker:
@@ -108,7 +112,7 @@ def remember(views: list[View], data: Data, rng: np.random.Generator) -> Walk:
     def write(first: int, count: int, before_chunk: int) -> None:
         chosen = range(first, first + count)
         kept = [imperfect_view(views[i], rng) if rng.uniform() < data.imperfect else views[i] for i in chosen]
-        memory.write(kept, [_point_map(view) for view in kept])
+        memory.write(kept, [true_geometry(view) for view in kept])
         numbers.extend(chosen)
         written[first : first + count] = before_chunk
 
@@ -147,6 +151,13 @@ def _poses(house: House, data: Data, rng: np.random.Generator) -> Tensor:
     return house.random_walk(count, seed, step=step, height=height, pitch=pitch)
 
 
-def _point_map(view: View) -> PointMap:
+def true_geometry(view: View) -> PointMap:
+    """Return the geometry of a view of a house, all of it certain."""
+    depth = true_depth(view)
+    return PointMap.from_depth(depth, torch.ones_like(depth), view.camera, view.T_world_camera)
+
+
+def true_depth(view: View) -> Tensor:
+    """Return the depth [H, W] of a view of a house."""
     assert view.depth is not None, "views of houses have depth"
-    return PointMap.from_depth(view.depth, torch.ones_like(view.depth), view.camera, view.T_world_camera)
+    return view.depth
