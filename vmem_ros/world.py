@@ -209,8 +209,10 @@ class World:
         measured = view.depth is not None and bool(torch.isfinite(view.depth).any())
         if measured or not self.estimator.reads_pictures:
             return self._sensor.estimate([view])
-        alone = Recall((), torch.empty(0, dtype=torch.float64), (), (self.memory.project(view.target),))
-        recall = self.memory.read([view.target], self.k) if len(self) else alone
+        if len(self):
+            recall = self.memory.read([view.target], self.k)
+        else:
+            recall = Recall((), torch.empty(0, dtype=torch.float64), (), (self.memory.project(view.target),))
         maps = self.estimator.estimate([view], recall)
         if not bool(torch.isfinite(maps[0].depth).any()):
             raise InvalidImageError(

@@ -59,6 +59,7 @@ class Denoiser:
         # The conditional half is the last one, with or without the other.
         self._halves = (conditioning.unconditional(), conditioning) if guided else (conditioning,)
         self._concats = [half.concat.to(dtype) for half in self._halves]
+        self._bases = [half.base.float().expand(half.latents.shape) for half in self._halves]
         context = torch.cat([half.context for half in self._halves]).to(dtype)
         # The rays are those of both halves.
         self._prepared = network.prepare(context, conditioning.plucker.to(dtype), self._frames)
@@ -85,8 +86,7 @@ class Denoiser:
             num_frames=self._frames,
             prepared=prepared,
         )
-        base = torch.cat([half.base.float().expand(sample.shape) for half in halves])
-        clean = clean_latents(self._prediction, noisy, output.sample.float(), sigma) + base
+        clean = clean_latents(self._prediction, noisy, output.sample.float(), sigma) + torch.cat(self._bases[first:])
         if len(halves) == 1:
             return clean
         unconditional, conditional = clean.chunk(2)
