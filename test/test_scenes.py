@@ -52,6 +52,15 @@ def first_hit(house: House, origin: np.ndarray, direction: np.ndarray) -> float:
     return best
 
 
+def test_an_evening_is_darker_and_everything_stands_where_it_stood(house: House, poses: torch.Tensor) -> None:
+    evening = House(EVALUATION_SEEDS[0], time_of_day="evening").render_batch(CAMERA, poses)
+    day = house.render_batch(CAMERA, poses)
+    assert torch.equal(evening.depth, day.depth)
+    assert float(evening.image.float().mean()) < 0.9 * float(day.image.float().mean())
+    with pytest.raises(ValueError, match=r"time_of_day must be one of \['day', 'evening'\]"):
+        House(0, time_of_day="noon")  # type: ignore[arg-type]
+
+
 def test_depth_is_that_of_the_nearest_surface(house: House, poses: torch.Tensor) -> None:
     rng = np.random.default_rng(0)
     depth = house.render_batch(CAMERA, poses).depth

@@ -12,6 +12,7 @@ from vmem_ros.scenes.layout import Room, Side
 from vmem_ros.scenes.materials import Material, Materials
 from vmem_ros.scenes.pictures import PICTURES
 from vmem_ros.scenes.textures import Colour, Texture
+from vmem_ros.scenes.time_of_day import Daylight
 
 _WOODS: list[tuple[Colour, Colour]] = [
     ((0.42, 0.27, 0.15), (0.62, 0.43, 0.26)),
@@ -75,9 +76,10 @@ _SIDES: tuple[Side, ...] = ("west", "east", "south", "north")
 class Decorator:
     """Hands out materials; one for a whole house, so that its rooms belong together."""
 
-    def __init__(self, materials: Materials, rng: np.random.Generator) -> None:
+    def __init__(self, materials: Materials, rng: np.random.Generator, daylight: Daylight) -> None:
         self._materials = materials
         self._rng = rng
+        self._daylight = daylight
         self._floor_wood = self._pick(_WOODS)
         self._wood = [self._pick(_WOODS) for _ in range(2)]
         lacquer = self._pick(_WALLS + _ACCENTS[:3])
@@ -227,10 +229,11 @@ class Decorator:
 
     def _glass(self) -> int:
         """Return the view from a room's windows."""
+        light = self._daylight
         green = self._jitter((0.27, 0.42, 0.20), 0.04)
         far = self._jitter((0.50, 0.62, 0.56), 0.04)
-        colours = ((0.40, 0.63, 0.93), (0.90, 0.94, 0.98), far, green, self._jitter((0.72, 0.42, 0.32), 0.12))
-        return self._add("sky", colours, repeat=None, glow=1.9, emission=3.4, fresh=True)
+        land = (self._shade(colour, light.land) for colour in (far, green, self._jitter((0.72, 0.42, 0.32), 0.12)))
+        return self._add("sky", (*light.sky, *land), repeat=None, glow=light.glow, emission=light.emission, fresh=True)
 
     def _paper(self, ground: Colour) -> int:
         second = self._shade(ground, float(self._rng.uniform(0.72, 0.9)))

@@ -22,6 +22,7 @@ from vmem_ros.scenes.materials import Materials, TextureAtlas
 from vmem_ros.scenes.raycast import NEAR, SolidTable, cast, in_table_order, resolve
 from vmem_ros.scenes.render import Portals, Rendering, Stage
 from vmem_ros.scenes.surfaces import Faces
+from vmem_ros.scenes.time_of_day import DAYLIGHT, TimeOfDay
 from vmem_ros.types import Target, View
 
 #: Houses to learn from, and houses to be judged in. They never overlap.
@@ -44,24 +45,29 @@ class House:
     at the first picture, about a second, once per device.
 
     :param seed: any non-negative integer; use :data:`TRAINING_SEEDS` and :data:`EVALUATION_SEEDS`.
+    :param time_of_day: the same house by day, or in the evening with its lamps on.
     :param device: where pictures are computed unless a call says otherwise.
-    :raises ValueError: a negative seed.
+    :raises ValueError: a negative seed, or an unknown time of day.
     """
 
-    def __init__(self, seed: int, *, device: torch.device | str = "cpu") -> None:
+    def __init__(self, seed: int, *, time_of_day: TimeOfDay = "day", device: torch.device | str = "cpu") -> None:
         if seed < 0:
             raise ValueError(f"seed must be a non-negative integer, got {seed}")
+        if time_of_day not in DAYLIGHT:
+            raise ValueError(f"time_of_day must be one of {sorted(DAYLIGHT)}, got {time_of_day!r}")
         self.seed = seed
         self.device = torch.device(device)
         rng = np.random.default_rng((seed, 1))
         self.plan = draw_plan(rng)
         self.materials = Materials()
-        decorator = Decorator(self.materials, rng)
+        daylight = DAYLIGHT[time_of_day]
+        decorator = Decorator(self.materials, rng, daylight)
         shell = build_shell(self.plan, [decorator.finish(room) for room in self.plan.rooms])
         self.solids = in_table_order(shell + furnish(self.plan, decorator, rng))
         azimuth, elevation = rng.uniform(-np.pi, np.pi), rng.uniform(0.45, 0.8)
         towards = (np.cos(azimuth) * np.cos(elevation), np.sin(azimuth) * np.cos(elevation), np.sin(elevation))
-        self._sun = Sun(tuple(float(x) for x in towards), (2.6, 2.25, 1.75))  # type: ignore[arg-type]
+        self._sun = Sun(tuple(float(x) for x in towards), daylight.sun)  # type: ignore[arg-type]
+        self._mean_light = daylight.mean
         self._stages: dict[torch.device, Stage] = {}
 
     @property
@@ -163,7 +169,7 @@ class House:
             table = SolidTable.of(self.solids, where)
             faces = Faces.of(self.solids, materials, textures, where)
             atlas = TextureAtlas.of(textures, where)
-            light = bake(self.plan, self.solids, materials, table, faces, atlas, self._sun, self.seed)
+            light = bake(self.plan, self.solids, materials, table, faces, atlas, self._sun, self._mean_light, self.seed)
             self._stages[where] = Stage(table, faces, atlas, light, Portals.of(self.plan, where))
         return self._stages[where]
 

@@ -56,9 +56,10 @@ def bake(
     faces: Faces,
     atlas: TextureAtlas,
     sun: Sun,
+    mean_light: float,
     seed: int,
 ) -> Tensor:
-    """Return irradiance over pi per texel, [3, faces.count] float32, with the same mean in all houses."""
+    """Return irradiance over pi per texel, [3, faces.count] float32, whose mean is ``mean_light``."""
     rng = np.random.default_rng((seed, 5))
     device = table.columns.device
     texels = _lay_out(plan, table, faces)
@@ -96,7 +97,7 @@ def bake(
     mean = torch.stack([light[texels.lit & (texels.room == r)].mean(dim=0) for r in range(len(plan.rooms))])
     reached = _smoothed(torch.ones_like(direct), texels, faces)[:, :1] > 0.5
     light = torch.where(reached, light, 0.3 * mean[texels.room])
-    return (light * (0.85 / light[texels.lit].mean())).T.contiguous()
+    return (light * (mean_light / light[texels.lit].mean())).T.contiguous()
 
 
 def _lay_out(plan: FloorPlan, table: SolidTable, faces: Faces) -> _Texels:
