@@ -14,6 +14,7 @@ from vmem_ros.generation.prediction import clean_latents, wanted_output
 from vmem_ros.generation.sampling_options import Sampling
 from vmem_ros.generation.schedules import log_scheduler, noise_levels
 from vmem_ros.memory import SurfelMemory
+from vmem_ros.training.adversary import Adversary
 from vmem_ros.training.loop import Training
 from vmem_ros.training.objective import DenoisingObjective
 from vmem_ros.training.recipe_file import as_mapping, from_mapping
@@ -63,10 +64,12 @@ def test_a_generator_comes_out_as_a_pipeline_that_draws(generator_out):
 
 
 def test_samples_are_drawn_and_compared_while_it_trains(generator_out):
-    (figures,) = [entry for entry in log(generator_out) if "sample_psnr_dB" in entry]
-    assert 3 < figures["sample_psnr_dB"] < 60
-    assert 3 < figures["sample_psnr_memory_alone_dB"] < 60
-    assert (generator_out / "samples" / "step-0000002.png").exists()
+    entries = [entry for entry in log(generator_out) if "sample_psnr_dB" in entry]
+    assert [entry["step"] for entry in entries] == [0, 2]
+    for figures in entries:
+        assert 3 < figures["sample_psnr_dB"] < 60
+        assert 3 < figures["sample_psnr_memory_alone_dB"] < 60
+        assert (generator_out / "samples" / f"step-{figures['step']:07d}.png").exists()
 
 
 def test_going_on_gives_the_weights_of_an_uninterrupted_training(generator_out, autoencoder, cache, tmp_path):
@@ -110,11 +113,14 @@ def test_another_network_to_start_from_is_named(generator_out, autoencoder, cach
     assert not (tmp_path / "checkpoints").exists()
 
 
-@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction", "sample"])
-def test_a_few_sets_are_learnt(autoencoder, cache, tmp_path, prediction):
+@pytest.mark.parametrize(
+    ("prediction", "error"),
+    [("epsilon", "latents"), ("v_prediction", "latents"), ("sample", "latents"), ("sample", "pixels")],
+)
+def test_a_few_sets_are_learnt(autoencoder, cache, tmp_path, prediction, error):
     fields = {
         "autoencoder": str(autoencoder),
-        "diffusion": {"prediction": prediction, "log_normal": [0.0, 0.5]},
+        "diffusion": {"prediction": prediction, "error": error, "log_normal": [0.0, 0.5]},
         "optimisation": {"steps": 40, "lr": 0.005},
         "reporting": {"checkpoint_every": 1000, "sample_every": 1000},
     }
@@ -130,6 +136,40 @@ def test_a_few_sets_are_learnt(autoencoder, cache, tmp_path, prediction):
     how, reporting = recipe.optimisation, recipe.reporting
     Training(task, how, reporting, tmp_path, recipe=as_mapping(recipe), accelerator=accelerator).run()
     assert loss() < 0.85 * before
+
+
+def test_an_adversary_learns_and_the_network_learns_from_it(autoencoder, cache, tmp_path):
+    fields = {
+        "autoencoder": str(autoencoder),
+        "adversary": {"width": 8, "weight": 1.0},
+        "diffusion": {"prediction": "sample", "error": "pixels"},
+        "optimisation": {"steps": 30, "lr": 0.005},
+        "reporting": {"checkpoint_every": 1000, "sample_every": 1000},
+    }
+    out = run(GENERATOR, tmp_path, cache, **fields)
+    entries = [entry for entry in log(tmp_path) if "adversary" in entry]
+    # Nobody who knows nothing does better than 1/2.
+    assert min(entry["adversary"] for entry in entries) < 0.45
+    assert not any("adversary" in name for name in weights(out))
+
+
+def test_doubts_change_the_network_and_learning_changes_the_adversary():
+    torch.manual_seed(0)
+    adversary = Adversary(8)
+    drawn, true, shown = (torch.randn(2, 3, 16, 16, requires_grad=True) for _ in range(3))
+    share = torch.rand(2, 1, 4, 4)
+    adversary.doubts(drawn, shown, share).sum().backward()
+    assert float(drawn.grad.abs().sum()) > 0
+    assert all(parameter.grad is None for parameter in adversary.parameters())
+    drawn.grad = None
+    adversary.learn(drawn, true, shown, share).backward()
+    assert drawn.grad is None
+    assert all(parameter.grad is not None for parameter in adversary.parameters())
+
+
+def test_an_adversary_needs_pixels():
+    with pytest.raises(RecipeError, match=r"needs projection: true and diffusion\.error: pixels"):
+        from_mapping(changed(GENERATOR, autoencoder="", adversary={"width": 8}), GeneratorRecipe)
 
 
 @pytest.mark.parametrize(
@@ -204,6 +244,42 @@ class _Perfect:
         noisy = sample[:, :channels]
         noise = (noisy * (sigma**2 + 1).sqrt() - self.clean) / sigma
         return type("Output", (), {"sample": wanted_output("v_prediction", self.clean, noise, sigma)})
+
+
+class _Wrong:
+    """A network that says the same everywhere and keeps the timesteps it is asked at."""
+
+    def __init__(self, value):
+        self.value, self.timesteps = value, []
+
+    def __call__(self, sample, timestep, *_):
+        self.timesteps += timestep.tolist()
+        return type("Output", (), {"sample": torch.full_like(sample[:, :4], self.value)})
+
+
+def test_a_share_of_the_sets_is_noise_alone():
+    conditioning = Conditioning(
+        torch.zeros(100, 4, 2, 2), torch.zeros(100, dtype=torch.bool), torch.zeros(100, 6, 2, 2), torch.zeros(100, 1, 8)
+    )
+    for share, least, most in ((0.0, 0, 2), (0.5, 35, 65), (1.0, 100, 100)):
+        network = _Wrong(0.0)
+        objective = DenoisingObjective(log_scheduler(0.02, 40.0), pure_noise=share)
+        objective(network, Batch(torch.zeros(100, 4, 2, 2), conditioning, 1), torch.Generator().manual_seed(0))
+        assert least <= network.timesteps.count(999) <= most
+
+
+def test_errors_of_pixels_are_absolute_ones_of_decoded_images_that_are_not_given():
+    clean = torch.zeros(2, 4, 2, 2)
+    clean[0] = 100.0  # given: what is said of it does not count
+    given = torch.tensor([True, False])
+    conditioning = Conditioning(
+        clean * given[:, None, None, None], given, torch.zeros(2, 6, 2, 2), torch.zeros(2, 1, 8)
+    )
+    objective = DenoisingObjective(
+        log_scheduler(0.02, 40.0, prediction="sample"), decode=lambda latents: 3 * latents + 7
+    )
+    loss, _ = objective(_Wrong(-2.0), Batch(clean, conditioning, 2), torch.Generator().manual_seed(0))
+    assert float(loss) == pytest.approx(6.0)
 
 
 def test_a_perfect_network_has_no_loss_and_denoises_in_one_step():

@@ -30,6 +30,7 @@ _FIELDS = (
     "chunk",
     "supersample",
     "walks_per_house",
+    "time_of_day",
     "remembered",
     "imperfect",
 )
@@ -51,6 +52,9 @@ T = TypeVar("T", bound=TensorRecord)
 def cache_folder(root: Path, data: Data) -> Path:
     """Return the folder of walks of this kind, named after what decides what they are."""
     fields = {name: getattr(data, name) for name in _FIELDS} | {"version": _VERSION}
+    if data.time_of_day == "day":
+        # Walks from before there was an evening stay what they are.
+        del fields["time_of_day"]
     digest = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:12]
     return root / f"walks-{digest}"
 

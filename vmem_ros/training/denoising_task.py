@@ -14,6 +14,7 @@ from vmem_ros.evaluation.metrics import psnr
 from vmem_ros.evaluation.picture_rows import Block, write_picture_rows
 from vmem_ros.generation.pipeline import VMemPipeline, VMemPipelineOutput
 from vmem_ros.geometry import average_pose, geodesic_distance
+from vmem_ros.training.adversary import Contest
 from vmem_ros.training.objective import DenoisingObjective
 from vmem_ros.training.recipes import Conditions, Sampling
 from vmem_ros.training.samples import SetSampler
@@ -28,6 +29,7 @@ class DenoisingTask:
     :param pipeline: whose ``unet`` is trained.
     :param evaluation: walks for sample sheets, one set of each.
     :param write: writes the result into a folder and says what it is.
+    :param contest: the network and its adversary, if it has one.
     """
 
     pipeline: VMemPipeline
@@ -38,11 +40,12 @@ class DenoisingTask:
     evaluation: Callable[[], list[Walk]]
     write: Callable[[Path], str]
     stop: Callable[[], None]
+    contest: Contest | None = None
 
     @property
     def network(self) -> nn.Module:
-        """The network that is trained."""
-        return self.pipeline.unet
+        """What is trained."""
+        return self.contest or self.pipeline.unet
 
     def loss(
         self, network: nn.Module, first: int, count: int, generator: torch.Generator

@@ -113,6 +113,9 @@ class Training:
                 self._stoppable(),
                 tqdm(total=how.steps, initial=self._step, unit="step", smoothing=0.02, disable=not main) as bar,
             ):
+                if main and self._step == 0:
+                    # What the training begins with is what its sheets are compared with.
+                    self._show(log, bar)
                 seen: dict[str, list[float]] = {}
                 since = time.monotonic()
                 while self._step < how.steps:

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from diffusers import SchedulerMixin
 from torch import Tensor, nn
 
-from vmem_ros.generation.prediction import Prediction, wanted_output
+from vmem_ros.generation.conditioning import Conditioning
+from vmem_ros.generation.prediction import Prediction, clean_latents, wanted_output
 from vmem_ros.generation.schedules import noise_levels
+from vmem_ros.training.adversary import Adversary
 from vmem_ros.training.samples import Batch
 
 
 class DenoisingObjective:
-    """Mean squared error of the network's prediction at random noise levels, one per set.
+    """Mean error of the network's prediction at random noise levels, one per set.
 
     :param scheduler: holds the noise levels and what the network predicts.
-    :param log_normal: see :class:`~vmem_ros.training.recipes.Diffusion`, as ``min_snr``.
+    :param log_normal: see :class:`~vmem_ros.training.recipes.Diffusion`, as ``min_snr`` and ``pure_noise``.
+    :param decode: turns latents [N, C, h, w] into images; errors are then absolute ones of pixels. Without it they are
+        squared ones of what the network predicts.
+    :param adversary: judges decoded images, and learns to; ``adversary_weight``: what its doubts count beside the
+        errors.
     """
 
     def __init__(
@@ -24,7 +32,13 @@ class DenoisingObjective:
         *,
         log_normal: tuple[float, float] | None = None,
         min_snr: float | None = None,
+        pure_noise: float = 0.0,
+        decode: Callable[[Tensor], Tensor] | None = None,
+        adversary: Adversary | None = None,
+        adversary_weight: float = 0.0,
     ) -> None:
+        if adversary is not None and decode is None:
+            raise ValueError("an adversary judges images: give decode")
         self._sigmas = torch.from_numpy(noise_levels(scheduler)).float()
         self._frequency = torch.ones_like(self._sigmas)
         if log_normal is not None:
@@ -32,8 +46,13 @@ class DenoisingObjective:
             # The levels' distances in log(sigma) differ in the published schedule.
             spacing = torch.gradient(self._sigmas.log())[0]
             self._frequency = torch.exp(-((self._sigmas.log() - mean) ** 2) / (2 * deviation**2)) * spacing
+        self._frequency = (1 - pure_noise) * self._frequency / self._frequency.sum()
+        self._frequency[self._sigmas.argmax()] += pure_noise
         self._prediction: Prediction = scheduler.config.prediction_type
         self._min_snr = min_snr
+        self._decode = decode
+        self._adversary = adversary
+        self._adversary_weight = adversary_weight
 
     def __call__(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
         """Return the loss, and figures of it for the log: the loss of the lower, middle and upper third of levels.
@@ -55,15 +74,37 @@ class DenoisingObjective:
             conditioning.plucker,
             frames,
         ).sample.float()
-        error = (
-            (output - wanted_output(self._prediction, batch.clean - conditioning.base, noise, sigma))
-            .square()
-            .mean(dim=(1, 2, 3))
-        )
-        unknown = (~conditioning.given).float()
-        weighted = error * self._weight(sigma.flatten()) * unknown
-        figures = self._by_level(levels, (error * unknown).detach().cpu().view(sets, frames).sum(1), unknown, frames)
-        return weighted.sum() / unknown.sum(), figures
+        asked = ~conditioning.given
+        extra: Tensor | float = 0.0
+        figures: dict[str, float] = {}
+        if self._decode is None:
+            wanted = wanted_output(self._prediction, batch.clean - conditioning.base, noise, sigma)
+            error = (output - wanted)[asked].square().mean(dim=(1, 2, 3))
+        else:
+            clean = clean_latents(self._prediction, noisy, output, sigma) + conditioning.base
+            drawn = self._decode(clean[asked])
+            with torch.no_grad():
+                true = self._decode(batch.clean[asked])
+            error = (drawn - true).abs().mean(dim=(1, 2, 3))
+            if self._adversary is not None:
+                extra, figures = self._contest(drawn, true, conditioning)
+        level_of = levels.repeat_interleave(frames)[asked.cpu()]
+        loss = (error * self._weight(sigma.flatten()[asked])).mean() + extra
+        return loss, self._by_level(level_of, error.detach().cpu()) | figures
+
+    def _contest(self, drawn: Tensor, true: Tensor, conditioning: Conditioning) -> tuple[Tensor, dict[str, float]]:
+        """Return what the adversary adds to the loss, for itself and for the network, and figures of both."""
+        assert self._adversary is not None
+        assert self._decode is not None
+        assert conditioning.projection is not None, "recipes with an adversary have a projection"
+        shown = conditioning.projection[~conditioning.given]
+        share = shown[:, -1:]
+        with torch.no_grad():
+            memory = self._decode(shown[:, :-1])
+        doubts = self._adversary.doubts(drawn, memory, share).mean()
+        learning = self._adversary.learn(drawn, true, memory, share)
+        figures = {"doubts": float(doubts.detach()), "adversary": float(learning.detach())}
+        return self._adversary_weight * doubts + learning, figures
 
     def _weight(self, sigma: Tensor) -> Tensor:
         if self._min_snr is None:
@@ -73,13 +114,12 @@ class DenoisingObjective:
         weight = (self._min_snr * sigma**2).clamp(max=1)
         return weight / (sigma**2 + 1) if self._prediction == "v_prediction" else weight
 
-    def _by_level(self, levels: Tensor, errors: Tensor, unknown: Tensor, frames: int) -> dict[str, float]:
-        """Return the mean error of the sets in each third of the levels that has any."""
-        count = unknown.cpu().view(-1, frames).sum(1)
+    def _by_level(self, levels: Tensor, errors: Tensor) -> dict[str, float]:
+        """Return the mean error of the frames in each third of the levels that has any."""
         thirds = levels * 3 // len(self._sigmas)
         named = (("low", 0), ("middle", 1), ("high", 2))
         return {
-            f"loss_{name}_noise": float(errors[thirds == third].sum() / count[thirds == third].sum())
+            f"loss_{name}_noise": float(errors[thirds == third].mean())
             for name, third in named
             if bool((thirds == third).any())
         }

@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from vmem_ros.generation.prediction import Prediction
+from vmem_ros.scenes import TimeOfDay
 
 Precision = Literal["no", "bf16", "fp16"]
 #: How the learning rate goes after its warm-up: constant, or along half a cosine down to ``final_lr`` of it.
 LearningRate = Literal["constant", "cosine"]
+#: What errors are of.
+Error = Literal["latents", "pixels"]
 AutoencoderClass = Literal["AutoencoderKL", "AutoencoderTiny", "PatchAutoencoder"]
 
 
@@ -108,6 +111,7 @@ class Data:
     :param chunk: views of a chunk, which memory is read for at once.
     :param supersample: rays per pixel and axis.
     :param walks_per_house: a house's light costs as much as 60 views of it.
+    :param time_of_day: of the houses: another style of light for an adapter to learn.
     :param remembered: range, over walks, of the share of chunks that memory keeps; less makes larger holes.
     :param imperfect: share of the remembered views that are blurred and whose depth is wrong, as generated ones are.
     :param workers: processes that make walks; 0: the training process makes them when it needs them.
@@ -120,6 +124,7 @@ class Data:
     chunk: int = 4
     supersample: int = 1
     walks_per_house: int = 2
+    time_of_day: TimeOfDay = "day"
     remembered: tuple[float, float] = (0.3, 1.0)
     imperfect: float = 0.5
     window: int = 2000
@@ -207,6 +212,11 @@ class Diffusion:
     :param min_snr: squared errors of the clean latents count 1 / sigma^2, but at most this much (Hang et al., arXiv
         2303.09556); where the network predicts these latents, 1 + 1 / sigma^2, as errors of the velocity do. ``None``:
         every level counts as the network's output does.
+    :param pure_noise: share of the sets at the highest level, beside those that get it anyway: where every drawing
+        begins, and all that a model that draws in one step ever sees.
+    :param error: ``latents``: squared errors of what the network predicts, whose best answer is the mean of all that is
+        possible; ``pixels``: absolute errors of the decoded images, whose best answer is the median, which keeps edges
+        sharp where the mean is a blur. An autoencoder that is cheap to decode costs little.
     """
 
     levels: Literal["log", "published"] = "log"
@@ -214,13 +224,34 @@ class Diffusion:
     prediction: Prediction = "epsilon"
     log_normal: tuple[float, float] | None = None
     min_snr: float | None = None
+    pure_noise: float = 0.0
+    error: Error = "latents"
 
     def __post_init__(self) -> None:
+        _shares(pure_noise=self.pure_noise)
         _range("sigma", self.sigma, 1e-4, 1e4)
         if self.log_normal is not None and not self.log_normal[1] > 0:
             raise ValueError(f"the deviation of log_normal must be positive, got {self.log_normal[1]:g}")
         if self.min_snr is not None and not self.min_snr > 0:
             raise ValueError(f"min_snr must be positive or null, got {self.min_snr:g}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adversarial:
+    """A network that learns to tell drawn views from true ones (:class:`~vmem_ros.training.adversary.Adversary`).
+
+    :param width: channels of its first layer, a multiple of 8.
+    :param weight: what its doubts, 1 at first, count beside the errors.
+    """
+
+    width: int = 32
+    weight: float = 0.02
+
+    def __post_init__(self) -> None:
+        _at_least(8, width=self.width)
+        _at_least(0, weight=self.weight)
+        if self.width % 8:
+            raise ValueError(f"width must be a multiple of 8, got {self.width}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -261,6 +292,7 @@ class GeneratorRecipe:
         takes a fraction of the time. ``None``: from nothing.
     :param projection: whether it is told what memory shows at the targets.
     :param residual: whether it predicts differences to what memory shows.
+    :param adversary: a network to draw against, where errors are of pixels. ``None``: none.
     """
 
     seed: int = 0
@@ -269,6 +301,7 @@ class GeneratorRecipe:
     start: str | None = None
     projection: bool = True
     residual: bool = False
+    adversary: Adversarial | None = None
     diffusion: Diffusion = field(default_factory=Diffusion)
     conditions: Conditions = field(default_factory=Conditions)
     optimisation: Optimisation
@@ -280,6 +313,8 @@ class GeneratorRecipe:
         _at_least(0, seed=self.seed)
         if self.residual and not self.projection:
             raise ValueError("residual: true needs projection: true")
+        if self.adversary and not (self.projection and self.diffusion.error == "pixels"):
+            raise ValueError("an adversary needs projection: true and diffusion.error: pixels")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -306,6 +341,8 @@ class LoraRecipe:
 
     :param pipeline: folder of the pipeline.
     :param checkpointing: compute activations again for the gradient: a third more work, a fraction of the memory.
+    :param min_snr: what the loss counts, see :class:`Diffusion`, as ``pure_noise`` and ``error``: best what the
+        pipeline's own training had.
     """
 
     seed: int = 0
@@ -313,6 +350,8 @@ class LoraRecipe:
     adapter: Adapter
     checkpointing: bool = False
     min_snr: float | None = None
+    pure_noise: float = 0.0
+    error: Error = "latents"
     conditions: Conditions = field(default_factory=Conditions)
     optimisation: Optimisation
     data: Data = field(default_factory=Data)
@@ -321,3 +360,4 @@ class LoraRecipe:
 
     def __post_init__(self) -> None:
         _at_least(0, seed=self.seed)
+        _shares(pure_noise=self.pure_noise)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -13,11 +15,13 @@ from diffusers import SchedulerMixin
 from peft import LoraConfig
 
 from vmem_ros.errors import ModelError, RecipeError
+from vmem_ros.generation.autoencoding import decode
 from vmem_ros.generation.network import MultiviewUNet
 from vmem_ros.generation.pipeline import VMemPipeline
 from vmem_ros.generation.pipeline_checks import check_size
 from vmem_ros.generation.pipeline_folder import read_pipeline, write_pipeline
 from vmem_ros.generation.schedules import log_scheduler, published_scheduler
+from vmem_ros.training.adversary import Adversary, Contest
 from vmem_ros.training.autoencoders import build, load_autoencoder
 from vmem_ros.training.denoising_task import DenoisingTask
 from vmem_ros.training.encoding import EncodedWalk, Encoder
@@ -100,8 +104,13 @@ def generator_task(recipe: GeneratorRecipe, *, cache: Path, accelerator: Acceler
 
     load_encoder = _OfAutoencoder(recipe.autoencoder, str(accelerator.device))
     diffusion = recipe.diffusion
-    objective = DenoisingObjective(pipeline.scheduler, log_normal=diffusion.log_normal, min_snr=diffusion.min_snr)
-    return _task(recipe, pipeline, load_encoder, objective, write, cache, accelerator)
+    contest, options = None, {}
+    if recipe.adversary is not None:
+        adversary = Adversary(recipe.adversary.width).to(accelerator.device)
+        contest = Contest(unet, adversary)
+        options = {"adversary": adversary, "adversary_weight": recipe.adversary.weight}
+    objective = _objective(pipeline, diffusion, log_normal=diffusion.log_normal, **options)
+    return _task(recipe, pipeline, load_encoder, objective, write, cache, accelerator, contest)
 
 
 def lora_task(recipe: LoraRecipe, *, cache: Path, accelerator: Accelerator) -> DenoisingTask:
@@ -126,8 +135,19 @@ def lora_task(recipe: LoraRecipe, *, cache: Path, accelerator: Accelerator) -> D
         return f"wrote the adapter {pipeline.save_lora_weights(folder)}; load it with model.lora, or load_lora_weights"
 
     load_encoder = _OfPipeline(recipe.pipeline, str(accelerator.device))
-    objective = DenoisingObjective(pipeline.scheduler, min_snr=recipe.min_snr)
+    objective = _objective(pipeline, recipe)
     return _task(recipe, pipeline, load_encoder, objective, write, cache, accelerator)
+
+
+def _objective(pipeline: VMemPipeline, loss: Diffusion | LoraRecipe, **options: Any) -> DenoisingObjective:
+    pipeline.vae.requires_grad_(False)
+    return DenoisingObjective(
+        pipeline.scheduler,
+        **options,
+        min_snr=loss.min_snr,
+        pure_noise=loss.pure_noise,
+        decode=functools.partial(decode, pipeline.vae) if loss.error == "pixels" else None,
+    )
 
 
 def _task(
@@ -138,6 +158,7 @@ def _task(
     write: Callable[[Path], str],
     cache: Path,
     accelerator: Accelerator,
+    contest: Contest | None = None,
 ) -> DenoisingTask:
     unet, data = pipeline.unet, recipe.data
     check_size(unet, pipeline.vae, *data.size)
@@ -164,6 +185,7 @@ def _task(
         lambda: evaluation_walks(cache, data, recipe.reporting.sample_sets),
         write,
         walks.close,
+        contest,
     )
 
 

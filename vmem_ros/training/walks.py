@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vmem_ros.geometry import Camera
 from vmem_ros.memory import SurfelMemory
-from vmem_ros.scenes import TRAINING_SEEDS, House
+from vmem_ros.scenes import TRAINING_SEEDS, House, TimeOfDay
 from vmem_ros.training.cache import TensorRecord
 from vmem_ros.training.imperfection import imperfect_view
 from vmem_ros.training.recipes import Data
@@ -84,7 +84,7 @@ class WalkMaker:
         """Return the true views with depth along walk ``number``, and what the rest of it is drawn with."""
         data = self._data
         seed = self._houses[number // data.walks_per_house % len(self._houses)]
-        house = _house(seed)
+        house = _house(seed, data.time_of_day)
         rng = np.random.default_rng((seed, 11, number))
         poses = _poses(house, data, rng)
         camera = Camera.from_fov(data.size[1], data.size[0], float(rng.uniform(*data.fov_deg)))
@@ -97,9 +97,9 @@ class WalkMaker:
 
 
 @functools.lru_cache(maxsize=2)
-def _house(seed: int) -> House:
+def _house(seed: int, time_of_day: TimeOfDay) -> House:
     """Return a house; the last ones are kept, because their light takes as long as many views."""
-    return House(seed)
+    return House(seed, time_of_day=time_of_day)
 
 
 def remember(views: list[View], data: Data, rng: np.random.Generator) -> Walk:
