@@ -180,6 +180,20 @@ def test_other_encodings(empty: Setup, encoding: str) -> None:
     np.testing.assert_allclose(view.depth, truth.depth, atol=6e-4)
 
 
+def test_images_of_a_lens_are_rectified(empty: Setup) -> None:
+    """A barrel lens whose corners the pinhole camera does not reach."""
+    T = pose_at(-1.0)
+    empty.robot.look(T, change=lambda i, k, d: _set(k, d=[0.2, 0.0, 0.0, 0.0, 0.0]))
+    empty.client.wait_for(lambda s: s.stored_views == 1)
+    view, truth = empty.client.capture(T), seen_from(T)
+    known = np.isfinite(view.depth)
+    assert not known[0, 0]
+    assert known[36, 48]
+    # The middle stays where it is; towards the edges the lens shows what lies farther in.
+    np.testing.assert_allclose(view.depth[36, 48], truth.depth[36, 48], rtol=0.05)
+    assert not np.array_equal(view.image, truth.image)
+
+
 def _set(message: Any, **values: Any) -> None:
     for name, value in values.items():
         setattr(message, name, value)
@@ -193,7 +207,7 @@ def _set(message: Any, **values: Any) -> None:
         (lambda i, k, d: _set(d, encoding="8UC1"), "INVALID_IMAGE", "32FC1 (metres) or 16UC1 (millimetres)"),
         (lambda i, k, d: _set(k, width=48, height=36), "INVALID_IMAGE", "intrinsics are for 48 x 36"),
         (lambda i, k, d: _set(k, k=np.zeros(9)), "INVALID_CAMERA_INFO", "last row 0 0 1"),
-        (lambda i, k, d: _set(k, d=[0.1, 0.0, 0.0, 0.0, 0.0]), "INVALID_CAMERA_INFO", "seed.rectified"),
+        (lambda i, k, d: _set(k, d=[0.1], distortion_model="kannala"), "INVALID_CAMERA_INFO", "seed.rectified"),
         (lambda i, k, d: _set(i.header, frame_id="unknown_frame"), "TF_ERROR", "unknown_frame"),
     ],
 )

@@ -179,7 +179,7 @@ def camera_to_message(camera: Camera, head: Header) -> CameraInfo:
 def camera_from_message(message: CameraInfo, *, rectified: bool = False) -> Camera:
     """Return the pinhole camera of a message.
 
-    :param rectified: the image it comes with is rectified, so ``P`` describes it and distortion no longer matters.
+    :param rectified: the image it comes with is rectified, so distortion no longer matters.
     :raises InvalidCameraError: not calibrated, distorted, rotated, binned, cropped, or absurd intrinsics.
     """
     if message.binning_x > 1 or message.binning_y > 1:
@@ -193,12 +193,11 @@ def camera_from_message(message: CameraInfo, *, rectified: bool = False) -> Came
             "supported: send intrinsics of the cropped image"
         )
     if rectified:
-        K = np.asarray(message.p, np.float64).reshape(3, 4)[:, :3].copy()
+        K = intrinsics_of_rectified(message)
     else:
         if any(message.d):
             raise InvalidCameraError(
-                f"distortion {list(message.d)} ({message.distortion_model}) is not supported: rectify the image "
-                "(image_proc), use its image_rect topic and say that it is rectified (seed.rectified)"
+                f"distortion {list(message.d)} ({message.distortion_model}) is not supported here: rectify the image"
             )
         R = np.asarray(message.r, np.float64)
         if R.any() and not np.allclose(R, np.eye(3).reshape(9)):
@@ -206,6 +205,15 @@ def camera_from_message(message: CameraInfo, *, rectified: bool = False) -> Came
         K = np.asarray(message.k, np.float64).reshape(3, 3).copy()
     K[:2, 2] += 0.5
     return Camera(torch.from_numpy(K), message.width, message.height)
+
+
+def intrinsics_of_rectified(message: CameraInfo) -> NDArray[np.float64]:
+    """Return [3, 3] of the image after rectification: those of ``P``, or of ``K`` where nobody filled ``P``.
+
+    As in the message, the centre of the first pixel has coordinates 0, 0.
+    """
+    P = np.asarray(message.p, np.float64).reshape(3, 4)
+    return P[:, :3].copy() if P.any() else np.asarray(message.k, np.float64).reshape(3, 3).copy()
 
 
 # -- poses -----------------------------------------------------------------------------------------------------------

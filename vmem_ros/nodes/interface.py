@@ -163,8 +163,18 @@ SUBSCRIBED = {
             alternative=Twist,
         ),
         Topic("seed/image", Image, "sensor", "a live camera that feeds the memory: rgb8, bgr8, rgba8, bgra8 or mono8"),
-        Topic("seed/camera_info", CameraInfo, "sensor", "its intrinsics, of a rectified or undistorted image"),
-        Topic("seed/depth", Image, "sensor", "its registered depth: 32FC1 metres or 16UC1 millimetres"),
+        Topic(
+            "seed/camera_info",
+            CameraInfo,
+            "sensor",
+            "its intrinsics; images of lenses (plumb_bob, rational_polynomial, equidistant) are rectified",
+        ),
+        Topic(
+            "seed/depth",
+            Image,
+            "sensor",
+            "its registered depth: 32FC1 metres or 16UC1 millimetres; not with seed.depth: false",
+        ),
         Topic(
             "seed/pose",
             PoseStamped,

@@ -253,6 +253,12 @@ PARAMETERS = {
             choices=("tf", "topic"),
             read_only=True,
         ),
+        Parameter(
+            "seed.depth",
+            True,
+            "seeds come with seed/depth; false: images alone, whose depth geometry.estimator finds ('memory' cannot)",
+            read_only=True,
+        ),
         Parameter("seed.rectified", False, "seed/image is rectified, although its camera_info lists distortion"),
         Parameter("seed.slop_s", 0.05, "stamps of one seed may differ so much", limits=(0.0, 10.0)),
         Parameter("seed.min_translation_m", 0.2, "a seed is taken when moved so far ...", limits=(0.0, 100.0)),

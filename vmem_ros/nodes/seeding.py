@@ -1,4 +1,4 @@
-"""Live seeding: a real or simulated RGB-D camera on ``seed/*`` feeds the memory while it moves."""
+"""Live seeding: a real or simulated camera on ``seed/*``, with depth or without, feeds the memory while it moves."""
 
 from __future__ import annotations
 
@@ -17,27 +17,35 @@ from vmem_ros.nodes.conversions import (
 )
 from vmem_ros.nodes.core import Core
 from vmem_ros.nodes.interface import create_subscription
+from vmem_ros.nodes.rectification import rectifier_for
 from vmem_ros.nodes.results import as_text
 from vmem_ros.nodes.synchroniser import Synchroniser
 from vmem_ros.types import View
 from vmem_ros.world import World
 
 
-def observe(core: Core, world: World, view: View) -> None:
-    """Put an observed view into the memory as a commit of its own; in the worker's thread."""
-    world.observe(view)
+def observe(core: Core, world: World, view: View, mask: Tensor | None = None) -> None:
+    """Put an observed view into the memory as a commit of its own; in the worker's thread.
+
+    :param mask: see :meth:`~vmem_ros.world.World.observe`.
+    """
+    world.observe(view, mask=mask)
     core.commits.add(view)
 
 
 class Seeding:
     """Takes images with intrinsics, depth and pose that belong together, when the camera has moved enough.
 
+    Images of lenses are rectified first. Without depth (``seed.depth``), the world's estimator finds it.
+
     While one is written, the newest of those that come waits and the others are skipped.
     """
 
     def __init__(self, core: Core) -> None:
         self._core = core
-        topics = ["seed/image", "seed/camera_info", "seed/depth"]
+        topics = ["seed/image", "seed/camera_info"]
+        if core.parameters["seed.depth"]:
+            topics.append("seed/depth")
         if core.parameters["seed.pose_source"] == "topic":
             topics.append("seed/pose")
         self._synchroniser = Synchroniser(topics, self._on_set, slop_s=lambda: core.parameters["seed.slop_s"])
@@ -102,7 +110,7 @@ class Seeding:
             if not self._moved(T_world_camera):
                 self.skipped += 1
                 return
-            await core.run(lambda world: observe(core, world, self._view(messages, T_world_camera, stamp_ns)))
+            await core.run(lambda world: observe(core, world, *self._view(messages, T_world_camera, stamp_ns)))
         except Exception as error:
             self.rejected += 1
             self.last_rejection = as_text(core.report("seed/image", error))
@@ -119,12 +127,22 @@ class Seeding:
         angle = float(geodesic_distance(T_world_camera, self._T_last, translation_weight=0.0))
         return metres >= p["seed.min_translation_m"] or angle >= math.radians(p["seed.min_rotation_deg"])
 
-    def _view(self, messages: dict[str, Any], T_world_camera: Tensor, stamp_ns: int) -> View:
-        """Return the view of a set; in the worker's thread, because large images take a while."""
-        return View(
-            image=torch.from_numpy(image_from_message(messages["seed/image"])),
-            camera=camera_from_message(messages["seed/camera_info"], rectified=self._core.parameters["seed.rectified"]),
+    def _view(self, messages: dict[str, Any], T_world_camera: Tensor, stamp_ns: int) -> tuple[View, Tensor | None]:
+        """Return the view of a set, and which of its pixels the lens did not see; in the worker's thread."""
+        info, rectified = messages["seed/camera_info"], self._core.parameters["seed.rectified"]
+        rectifier = None if rectified else rectifier_for(info)
+        camera = camera_from_message(info, rectified=rectified or rectifier is not None)
+        image = image_from_message(messages["seed/image"])
+        depth = depth_from_message(messages["seed/depth"]) if "seed/depth" in messages else None
+        outside = None
+        if rectifier is not None:
+            image, outside = rectifier.image(image), torch.from_numpy(rectifier.outside)
+            depth = None if depth is None else rectifier.depth(depth)
+        view = View(
+            image=torch.from_numpy(image),
+            camera=camera,
             T_world_camera=T_world_camera,
-            depth=torch.from_numpy(depth_from_message(messages["seed/depth"])),
+            depth=None if depth is None else torch.from_numpy(depth),
             stamp_ns=stamp_ns,
         )
+        return view, outside

@@ -1,0 +1,121 @@
+"""Plays a recording's seeds into a camera's memory: ``ros2 bag play`` for machines that have no ROS tools.
+
+python -m vmem_ros.nodes.player recording --ros-args -r /vmem/seed/image:=/other/seed/image
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import rclpy
+from rclpy.context import Context
+from rclpy.node import Node
+from rclpy.utilities import remove_ros_args
+from rosbags.rosbag2 import Reader
+from rosbags.rosbag2.errors import ReaderError
+from tqdm import tqdm
+
+from vmem_ros.errors import NotReadyError, VmemError, WorldFileError
+from vmem_ros.nodes.interface import SUBSCRIBED, message_type_name, qos_profile
+
+_SEEDS = {name: topic for name, topic in SUBSCRIBED.items() if name.startswith("seed/")}
+_FOUND_S = 30.0
+# DDS needs a moment to send what was published last.
+_LAST_S = 0.5
+
+
+class Player(Node):
+    """Publishes the messages of a recording's ``seed/*`` topics as they were recorded: same bytes, stamps and pace.
+
+    :param folder: of the recording, as ``ros2 bag record`` and :class:`~vmem_ros.nodes.recorder.Recorder` write it.
+    :param rate: times the recorded pace.
+    :raises WorldFileError: no recording, or one without seeds.
+    """
+
+    def __init__(self, folder: Path, *, rate: float = 1.0, context: Context | None = None) -> None:
+        super().__init__("vmem_player", context=context, start_parameter_services=False)
+        if not rate > 0:
+            raise ValueError(f"rate must be positive, got {rate:g}")
+        self._folder = folder
+        self._rate = rate
+        try:
+            with Reader(folder) as bag:
+                found = {c.topic: c.msgtype for c in bag.connections if c.msgcount and _seed_of(c.topic, c.msgtype)}
+                self.messages = sum(c.msgcount for c in bag.connections if c.topic in found)
+        except (ReaderError, OSError) as error:
+            raise WorldFileError(f"{folder} is no recording that can be read: {error}") from error
+        if not found:
+            raise WorldFileError(
+                f"{folder} has no messages of {', '.join(sorted(_SEEDS))}: record them with python -m "
+                "vmem_ros.nodes.recorder, or ros2 bag record"
+            )
+        self._publishers_by_topic = {
+            topic: self.create_publisher(_SEEDS[name].type, topic, qos_profile(_SEEDS[name].qos))
+            for topic, kind in found.items()
+            if (name := _seed_of(topic, kind))
+        }
+
+    def play(self) -> Iterator[str]:
+        """Publish all of it, once there are subscribers, and yield the topic of each message.
+
+        :raises NotReadyError: nobody subscribes.
+        """
+        self._wait_for_subscribers()
+        with Reader(self._folder) as bag:
+            chosen = [c for c in bag.connections if c.topic in self._publishers_by_topic]
+            first, began = None, time.monotonic()
+            for connection, stamp_ns, data in bag.messages(connections=chosen):
+                first = stamp_ns if first is None else first
+                due = began + (stamp_ns - first) * 1e-9 / self._rate
+                time.sleep(max(0.0, due - time.monotonic()))
+                publisher: Any = self._publishers_by_topic[connection.topic]
+                publisher.publish(bytes(data))
+                yield connection.topic
+        time.sleep(_LAST_S)
+
+    def _wait_for_subscribers(self) -> None:
+        end = time.monotonic() + _FOUND_S
+        while missing := [t for t, p in self._publishers_by_topic.items() if not p.get_subscription_count()]:
+            if time.monotonic() > end:
+                raise NotReadyError(f"nobody subscribes to {', '.join(missing)}: start the camera, or remap the topics")
+            time.sleep(0.05)
+
+
+def _seed_of(topic: str, message_type: str) -> str | None:
+    """Return which ``seed/...`` a recorded topic is, whatever its namespace."""
+    for name, seed in _SEEDS.items():
+        if f"/{topic}".endswith(f"/{name}") and message_type == message_type_name(seed.type):
+            return name
+    return None
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Play once and stop."""
+    given = list(sys.argv if arguments is None else ["player", *arguments])
+    parser = argparse.ArgumentParser(prog="player", description=__doc__)
+    parser.add_argument("recording", type=Path, help="folder with metadata.yaml and .mcap")
+    parser.add_argument("--rate", type=float, default=1.0, help="times the recorded pace (default 1)")
+    args = parser.parse_args(remove_ros_args(given)[1:])
+    context = Context()
+    rclpy.init(args=given, context=context)
+    try:
+        player = Player(args.recording, rate=args.rate, context=context)
+        for _ in tqdm(player.play(), total=player.messages, desc="playing", unit="message"):
+            pass
+    except (VmemError, ValueError) as error:
+        print(f"player: {type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        context.try_shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
