@@ -2,7 +2,11 @@
 
 The mean or the median of all views that are possible is itself no possible view: it has no texture and no edges where
 it cannot know them. Images with an adversary (Isola et al., Image-to-Image Translation with Conditional Adversarial
-Networks, arXiv 1611.07004) have. Errors are squared ones (Mao et al., arXiv 1611.04076), which stay calm.
+Networks, arXiv 1611.07004) have.
+
+A drawn view is compared with the true view of the same pose (Jolicoeur-Martineau, The relativistic discriminator,
+arXiv 1807.00734), so that what both show does not count: a batch holds four poses of one room. Spectral normalisation
+(Miyato et al., arXiv 1802.05957) keeps the adversary from becoming too sure.
 """
 
 from __future__ import annotations
@@ -13,14 +17,15 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 
-_IMAGE, _SLOPE, _GROUPS = 3, 0.2, 8
+_IMAGE, _SLOPE = 3, 0.2
 
 
 class Adversary(nn.Module):
-    """Says of every patch of an image how true it looks, 1, or 0 if drawn, next to what memory shows there.
+    """Says of every patch of an image how true it looks, next to what memory shows there. Only differences count.
 
-    :param width: channels of the first layer, a multiple of 8; further layers have twice and four times as many.
+    :param width: channels of the first layer; further layers have twice and four times as many.
     """
 
     def __init__(self, width: int) -> None:
@@ -28,12 +33,10 @@ class Adversary(nn.Module):
         # The image, what memory shows with its holes filled, and where it shows anything.
         channels = [2 * _IMAGE + 1, width, 2 * width, 4 * width]
         layers: list[nn.Module] = []
-        for index, (before, after) in enumerate(itertools.pairwise(channels)):
-            layers += [nn.Conv2d(before, after, 4, stride=2, padding=1)]
-            layers += [nn.GroupNorm(_GROUPS, after)] if index else []
-            layers += [nn.LeakyReLU(_SLOPE)]
-        layers += [nn.Conv2d(channels[-1], channels[-1], 3, padding=1), nn.LeakyReLU(_SLOPE)]
-        self.layers = nn.Sequential(*layers, nn.Conv2d(channels[-1], 1, 3, padding=1))
+        for before, after in itertools.pairwise(channels):
+            layers += [spectral_norm(nn.Conv2d(before, after, 4, stride=2, padding=1)), nn.LeakyReLU(_SLOPE)]
+        layers += [spectral_norm(nn.Conv2d(channels[-1], channels[-1], 3, padding=1)), nn.LeakyReLU(_SLOPE)]
+        self.layers = nn.Sequential(*layers, spectral_norm(nn.Conv2d(channels[-1], 1, 3, padding=1)))
 
     def forward(self, images: Tensor, shown: Tensor, share: Tensor) -> Tensor:
         """Return [N, 1, h, w].
@@ -45,25 +48,32 @@ class Adversary(nn.Module):
         return self.layers(torch.cat([images, shown, known], dim=1))
 
     def learn(self, drawn: Tensor, true: Tensor, shown: Tensor, share: Tensor) -> Tensor:
-        """Return the loss of telling them apart, which changes nothing but this network."""
+        """Return the loss of telling them apart, log 2 of who cannot; it changes nothing but this network."""
         says = self(torch.cat([drawn.detach(), true]), shown.repeat(2, 1, 1, 1), share.repeat(2, 1, 1, 1))
         of_drawn, of_true = says.chunk(2)
-        return of_drawn.square().mean() + (of_true - 1).square().mean()
+        return F.softplus(of_drawn - of_true).mean()
 
-    def doubts(self, drawn: Tensor, shown: Tensor, share: Tensor) -> Tensor:
-        """Return how far each image [N] is from looking true; its gradient does not change this network."""
+    def doubts(self, drawn: Tensor, true: Tensor, shown: Tensor, share: Tensor) -> Tensor:
+        """Return how much truer the true views look, log 2 if not at all; its gradient does not change this network."""
         fixed = {name: parameter.detach() for name, parameter in self.named_parameters()}
-        says = torch.func.functional_call(self, fixed, (drawn, shown, share))
-        return (says - 1).square().mean(dim=(1, 2, 3))
+        says = torch.func.functional_call(
+            self, fixed, (torch.cat([drawn, true]), shown.repeat(2, 1, 1, 1), share.repeat(2, 1, 1, 1))
+        )
+        of_drawn, of_true = says.chunk(2)
+        return F.softplus(of_true - of_drawn).mean()
 
 
 class Contest(nn.Module):
-    """A network and its adversary, trained together; called, it is the network."""
+    """A network and its adversary, trained together; called, it is the network.
 
-    def __init__(self, network: nn.Module, adversary: Adversary) -> None:
+    :param rate: learning rate of the adversary as a multiple of the network's.
+    """
+
+    def __init__(self, network: nn.Module, adversary: Adversary, *, rate: float) -> None:
         super().__init__()
         self.network = network
         self.adversary = adversary
+        self.rates = {"adversary.": rate}
 
     def forward(self, *arguments: Any) -> Any:
         """Return what the network says."""

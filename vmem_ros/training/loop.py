@@ -79,9 +79,10 @@ class Training:
         self._out = out
         self._recipe = recipe
         self._accelerator = accelerator
-        self._parameters = [p for p in task.network.parameters() if p.requires_grad]
+        self._groups = _groups(task.network)
+        self._parameters = [parameter for group in self._groups for parameter in group["params"]]
         optimizer = torch.optim.AdamW(
-            self._parameters,
+            self._groups,
             lr=optimisation.lr,
             betas=optimisation.betas,
             weight_decay=optimisation.weight_decay,
@@ -151,7 +152,7 @@ class Training:
         state = np.random.SeedSequence((self._recipe["seed"], 17, first)).generate_state(1, np.uint64)
         generator = torch.Generator().manual_seed(int(state[0]) >> 1)
         for group in self._optimizer.param_groups:
-            group["lr"] = self._rate()
+            group["lr"] = self._rate() * group["rate"]
         with accelerator.autocast():
             loss, figures = self._task.loss(self._network, first, how.batch, generator)
         value = float(loss.detach())
@@ -161,13 +162,13 @@ class Training:
                 "checkpoint is unchanged"
             )
         accelerator.backward(loss)
-        norm = accelerator.clip_grad_norm_(self._parameters, how.max_grad_norm)
+        norms = [accelerator.clip_grad_norm_(group["params"], how.max_grad_norm) for group in self._groups]
         self._optimizer.step()
         self._optimizer.zero_grad()
         self._step += 1
         if self._mean is not None:
             self._mean.step(self._parameters)
-        return {"loss": value, "grad_norm": float(norm), **figures}
+        return {"loss": value, "grad_norm": float(norms[0]), **figures}
 
     def _rate(self) -> float:
         """Return the learning rate of the present step."""
@@ -252,6 +253,21 @@ class Training:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _groups(network: nn.Module) -> list[dict[str, Any]]:
+    """Return the parameters that are trained as groups of an optimiser: each is clipped by itself.
+
+    A network may have ``rates``, learning rates of parameters as multiples of the recipe's, by how their names begin.
+    """
+    rates: dict[str, float] = getattr(network, "rates", {})
+    groups: dict[str, dict[str, Any]] = {
+        prefix: {"params": [], "rate": rate} for prefix, rate in {"": 1.0, **rates}.items()
+    }
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            groups[max((prefix for prefix in groups if name.startswith(prefix)), key=len)]["params"].append(parameter)
+    return [group for group in groups.values() if group["params"]]
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:

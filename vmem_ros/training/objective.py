@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from diffusers import SchedulerMixin
 from torch import Tensor, nn
 
@@ -22,6 +23,7 @@ class DenoisingObjective:
     :param log_normal: see :class:`~vmem_ros.training.recipes.Diffusion`, as ``min_snr`` and ``pure_noise``.
     :param decode: turns latents [N, C, h, w] into images; errors are then absolute ones of pixels. Without it they are
         squared ones of what the network predicts.
+    :param unseen: see :class:`~vmem_ros.training.recipes.Diffusion`; with ``decode`` only.
     :param adversary: judges decoded images, and learns to; ``adversary_weight``: what its doubts count beside the
         errors.
     """
@@ -34,6 +36,7 @@ class DenoisingObjective:
         min_snr: float | None = None,
         pure_noise: float = 0.0,
         decode: Callable[[Tensor], Tensor] | None = None,
+        unseen: float = 1.0,
         adversary: Adversary | None = None,
         adversary_weight: float = 0.0,
     ) -> None:
@@ -51,6 +54,7 @@ class DenoisingObjective:
         self._prediction: Prediction = scheduler.config.prediction_type
         self._min_snr = min_snr
         self._decode = decode
+        self._unseen = unseen
         self._adversary = adversary
         self._adversary_weight = adversary_weight
 
@@ -85,12 +89,21 @@ class DenoisingObjective:
             drawn = self._decode(clean[asked])
             with torch.no_grad():
                 true = self._decode(batch.clean[asked])
-            error = (drawn - true).abs().mean(dim=(1, 2, 3))
+            error = self._absolute_error(drawn, true, conditioning)
             if self._adversary is not None:
                 extra, figures = self._contest(drawn, true, conditioning)
         level_of = levels.repeat_interleave(frames)[asked.cpu()]
         loss = (error * self._weight(sigma.flatten()[asked])).mean() + extra
         return loss, self._by_level(level_of, error.detach().cpu()) | figures
+
+    def _absolute_error(self, drawn: Tensor, true: Tensor, conditioning: Conditioning) -> Tensor:
+        """Return the mean absolute error of each image [N]; on average over the batch, weights are one."""
+        error = (drawn - true).abs().mean(dim=1, keepdim=True)
+        if conditioning.projection is None or self._unseen == 1:
+            return error.mean(dim=(1, 2, 3))
+        seen = F.interpolate(conditioning.projection[~conditioning.given][:, -1:], error.shape[-2:], mode="nearest")
+        weight = 1 + (self._unseen - 1) * (1 - seen)
+        return (error * weight).mean(dim=(1, 2, 3)) / weight.mean()
 
     def _contest(self, drawn: Tensor, true: Tensor, conditioning: Conditioning) -> tuple[Tensor, dict[str, float]]:
         """Return what the adversary adds to the loss, for itself and for the network, and figures of both."""
@@ -101,7 +114,7 @@ class DenoisingObjective:
         share = shown[:, -1:]
         with torch.no_grad():
             memory = self._decode(shown[:, :-1])
-        doubts = self._adversary.doubts(drawn, memory, share).mean()
+        doubts = self._adversary.doubts(drawn, true, memory, share)
         learning = self._adversary.learn(drawn, true, memory, share)
         figures = {"doubts": float(doubts.detach()), "adversary": float(learning.detach())}
         return self._adversary_weight * doubts + learning, figures

@@ -217,6 +217,8 @@ class Diffusion:
     :param error: ``latents``: squared errors of what the network predicts, whose best answer is the mean of all that is
         possible; ``pixels``: absolute errors of the decoded images, whose best answer is the median, which keeps edges
         sharp where the mean is a blur. An autoencoder that is cheap to decode costs little.
+    :param unseen: how much more errors of pixels count where memory shows nothing: worlds lay what is remembered over
+        what is drawn anyway.
     """
 
     levels: Literal["log", "published"] = "log"
@@ -226,9 +228,11 @@ class Diffusion:
     min_snr: float | None = None
     pure_noise: float = 0.0
     error: Error = "latents"
+    unseen: float = 1.0
 
     def __post_init__(self) -> None:
         _shares(pure_noise=self.pure_noise)
+        _at_least(0, unseen=self.unseen)
         _range("sigma", self.sigma, 1e-4, 1e4)
         if self.log_normal is not None and not self.log_normal[1] > 0:
             raise ValueError(f"the deviation of log_normal must be positive, got {self.log_normal[1]:g}")
@@ -240,18 +244,18 @@ class Diffusion:
 class Adversarial:
     """A network that learns to tell drawn views from true ones (:class:`~vmem_ros.training.adversary.Adversary`).
 
-    :param width: channels of its first layer, a multiple of 8.
-    :param weight: what its doubts, 1 at first, count beside the errors.
+    :param width: channels of its first layer.
+    :param weight: what its doubts count beside the errors.
+    :param rate: its learning rate as a multiple of the network's. It must keep ahead of the network.
     """
 
     width: int = 32
-    weight: float = 0.02
+    weight: float = 0.05
+    rate: float = 3.0
 
     def __post_init__(self) -> None:
-        _at_least(8, width=self.width)
-        _at_least(0, weight=self.weight)
-        if self.width % 8:
-            raise ValueError(f"width must be a multiple of 8, got {self.width}")
+        _at_least(1, width=self.width)
+        _at_least(0, weight=self.weight, rate=self.rate)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -341,8 +345,8 @@ class LoraRecipe:
 
     :param pipeline: folder of the pipeline.
     :param checkpointing: compute activations again for the gradient: a third more work, a fraction of the memory.
-    :param min_snr: what the loss counts, see :class:`Diffusion`, as ``pure_noise`` and ``error``: best what the
-        pipeline's own training had.
+    :param min_snr: what the loss counts, see :class:`Diffusion`, as ``pure_noise``, ``error`` and ``unseen``: best what
+        the pipeline's own training had.
     """
 
     seed: int = 0
@@ -352,6 +356,7 @@ class LoraRecipe:
     min_snr: float | None = None
     pure_noise: float = 0.0
     error: Error = "latents"
+    unseen: float = 1.0
     conditions: Conditions = field(default_factory=Conditions)
     optimisation: Optimisation
     data: Data = field(default_factory=Data)
@@ -361,3 +366,4 @@ class LoraRecipe:
     def __post_init__(self) -> None:
         _at_least(0, seed=self.seed)
         _shares(pure_noise=self.pure_noise)
+        _at_least(0, unseen=self.unseen)

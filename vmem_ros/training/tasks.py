@@ -107,7 +107,7 @@ def generator_task(recipe: GeneratorRecipe, *, cache: Path, accelerator: Acceler
     contest, options = None, {}
     if recipe.adversary is not None:
         adversary = Adversary(recipe.adversary.width).to(accelerator.device)
-        contest = Contest(unet, adversary)
+        contest = Contest(unet, adversary, rate=recipe.adversary.rate)
         options = {"adversary": adversary, "adversary_weight": recipe.adversary.weight}
     objective = _objective(pipeline, diffusion, log_normal=diffusion.log_normal, **options)
     return _task(recipe, pipeline, load_encoder, objective, write, cache, accelerator, contest)
@@ -147,6 +147,7 @@ def _objective(pipeline: VMemPipeline, loss: Diffusion | LoraRecipe, **options: 
         min_snr=loss.min_snr,
         pure_noise=loss.pure_noise,
         decode=functools.partial(decode, pipeline.vae) if loss.error == "pixels" else None,
+        unseen=loss.unseen,
     )
 
 
