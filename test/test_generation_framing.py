@@ -47,10 +47,10 @@ def test_holes_do_not_darken_their_borders() -> None:
     image = torch.where(seen[..., None], 200, 0).to(torch.uint8).expand(-1, -1, 3)
     nothing = torch.zeros(64, 64)
     projection = Projection(image, nothing, seen, nothing.long(), nothing)
-    small, kept = resize_projection(projection, (16, 16))
+    small, kept, _ = resize_projection(projection, (16, 16))
     assert kept.sum(dim=1).unique().tolist() == [8]
     assert small[kept].unique().tolist() == [200]
     assert small[~kept].unique().tolist() == [0]
-    same, mask = resize_projection(projection, (64, 64))
+    same, mask, _ = resize_projection(projection, (64, 64))
     assert same is image
     assert mask is seen

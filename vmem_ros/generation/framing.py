@@ -37,16 +37,18 @@ def resize_image(image: Tensor, size: tuple[int, int]) -> Tensor:
     return resized[0].permute(1, 2, 0).round().clamp(0, 255).to(torch.uint8)
 
 
-def resize_projection(projection: Projection, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Return image [h, w, 3] uint8 and seen mask [h, w] bool of a projection in another (height, width).
+def resize_projection(projection: Projection, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
+    """Return image [h, w, 3] uint8, seen mask [h, w] bool and depth [h, w] of a projection in another (height, width).
 
-    Only seen pixels are averaged, so that the black of holes does not bleed into their borders.
+    Only seen pixels are averaged, so that the black of holes does not bleed into their borders; depth is that of the
+    nearest pixel.
     """
     if tuple(projection.seen.shape) == size:
-        return projection.image, projection.seen
+        return projection.image, projection.seen, projection.depth
     seen = projection.seen.float()[None, None]
     share = torch.nn.functional.interpolate(seen, size, mode="bilinear", antialias=True)
     color = projection.image.permute(2, 0, 1)[None].float() * seen
     mean = torch.nn.functional.interpolate(color, size, mode="bilinear", antialias=True) / share.clamp(min=1e-6)
     kept = share[0, 0] >= _LEAST_SEEN
-    return (mean[0].permute(1, 2, 0).round().clamp(0, 255) * kept[..., None]).to(torch.uint8), kept
+    depth = torch.nn.functional.interpolate(projection.depth[None, None], size, mode="nearest-exact")[0, 0]
+    return (mean[0].permute(1, 2, 0).round().clamp(0, 255) * kept[..., None]).to(torch.uint8), kept, depth

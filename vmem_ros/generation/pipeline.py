@@ -26,10 +26,10 @@ from vmem_ros.generation.conditioning import Conditioning, normalise_poses, proj
 from vmem_ros.generation.denoising import Denoiser
 from vmem_ros.generation.framing import resize_image, resize_projection
 from vmem_ros.generation.guidance import GuidanceInterval, guidance_scales
-from vmem_ros.generation.hole_filling import fill_holes
 from vmem_ros.generation.image_embedding import embed
 from vmem_ros.generation.lora import LoraMixin
 from vmem_ros.generation.network import MultiviewUNet
+from vmem_ros.generation.room_filling import HoleFilling, fill_projection
 from vmem_ros.generation.sampling import sample
 from vmem_ros.generation.sampling_options import OwnSampling, Sampler, Sampling
 from vmem_ros.generation.schedules import published_scheduler, sampling_scheduler
@@ -72,6 +72,8 @@ class VMemPipeline(LoraMixin, DiffusionPipeline):
         (:func:`~vmem_ros.generation.conditioning.normalise_poses`): true for the published weights.
     :param residual: whether the network predicts differences to what memory shows
         (:class:`~vmem_ros.generation.conditioning.Conditioning`).
+    :param hole_filling: what the network sees where memory shows nothing
+        (:func:`~vmem_ros.generation.room_filling.fill_projection`)
     :param sampling: fields of :class:`~vmem_ros.generation.sampling_options.OwnSampling`, with which this model draws
         where a call does not say; those left out are as published.
     :param max_side: largest side in pixels at which this model draws well, for those who choose a size; ``None``: any.
@@ -91,6 +93,7 @@ class VMemPipeline(LoraMixin, DiffusionPipeline):
         camera_scale: float = 2.0,
         published_offset: bool = False,
         residual: bool = False,
+        hole_filling: HoleFilling = "smooth",
         sampling: Mapping[str, Any] | None = None,
         max_side: int | None = None,
     ) -> None:
@@ -102,6 +105,7 @@ class VMemPipeline(LoraMixin, DiffusionPipeline):
             camera_scale=camera_scale,
             published_offset=published_offset,
             residual=residual,
+            hole_filling=hole_filling,
             sampling=sampling,
             max_side=max_side,
         )
@@ -260,7 +264,10 @@ class VMemPipeline(LoraMixin, DiffusionPipeline):
         normalised = normalise_poses(
             torch.cat([poses, target_poses]), camera_scale=camera_scale, published_offset=self.config.published_offset
         )
-        projection = None if projections is None else self._project(projections, given_latents, (height, width))
+        projection = None
+        if projections is not None:
+            aims = [camera.resized(width, height) for camera in target_cameras]
+            projection = self._project(projections, given_latents, aims, target_poses)
         conditioning = Conditioning.of_chunk(
             given_latents,
             given_embeddings,
@@ -321,11 +328,21 @@ class VMemPipeline(LoraMixin, DiffusionPipeline):
         """Return embeddings [K, D], those of images that have none yet computed in one batch."""
         return _complete(images, cached, lambda batch: embed(self.image_encoder, batch), device)
 
-    def _project(self, projections: Sequence[Projection], given: Tensor, size: tuple[int, int]) -> Tensor:
+    def _project(
+        self, projections: Sequence[Projection], given: Tensor, cameras: Sequence[Camera], T_world_camera: Tensor
+    ) -> Tensor:
         """Return the projection channels [K + M, C + 1, h, w]; references show themselves, completely."""
-        shown, seen = zip(*(resize_projection(projection, size) for projection in projections), strict=True)
+        size = cameras[0].size
+        shown, seen, depth = zip(*(resize_projection(projection, size) for projection in projections), strict=True)
         visible = torch.stack(seen).to(given.device)
-        filled = fill_holes(pixels(list(shown), given.device), visible)
+        filled = fill_projection(
+            pixels(list(shown), given.device),
+            visible,
+            torch.stack(depth).to(given.device),
+            cameras,
+            T_world_camera,
+            how=self.config.hole_filling,
+        )
         everything = visible.new_ones(len(given), *size)
         return projection_channels(torch.cat([given, encode(self.vae, filled)]), torch.cat([everything, visible]))
 

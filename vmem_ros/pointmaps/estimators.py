@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 from vmem_ros.errors import InvalidImageError
+from vmem_ros.geometry import Room
 from vmem_ros.pointmaps.filling import fill_depth
-from vmem_ros.types import PointMap, Recall, View
+from vmem_ros.types import PointMap, Projection, Recall, View
 
 #: Geometric confidence of depth that was only continued from its surroundings.
 FILLED_CONFIDENCE = 0.1
@@ -39,7 +41,8 @@ class SensorDepth:
 class MemoryDepth:
     """Memory's own projected depth, its holes filled from the surroundings with low confidence.
 
-    With no memory at a pose at all there is no depth either: the view makes no surfels.
+    Nothing lies below the floor or above the ceiling, as far as the projections show them in a world with z up. With no
+    memory at a pose at all there is no depth either: the view makes no surfels.
     """
 
     name = "memory"
@@ -48,8 +51,20 @@ class MemoryDepth:
     def estimate(self, views: Sequence[View], recall: Recall) -> list[PointMap]:
         """Return one point map per view; ``recall.projections[i]`` belongs to ``views[i]``."""
         maps = []
-        for view, projection in zip(views, recall.projections, strict=True):
-            depth = fill_depth(projection.depth)
+        # Views of one size show the room together.
+        alike = len(views) == len(recall.projections) and len({view.camera.size for view in views}) == 1
+        bounded = _bounded(views, recall.projections) if alike else None
+        for i, (view, projection) in enumerate(zip(views, recall.projections, strict=True)):
+            depth = _bounded([view], [projection])[0] if bounded is None else bounded[i]
             confidence = torch.where(projection.seen, 1.0, FILLED_CONFIDENCE)
             maps.append(PointMap.from_depth(depth, confidence, view.camera, view.T_world_camera))
         return maps
+
+
+def _bounded(views: Sequence[View], projections: Sequence[Projection]) -> Tensor:
+    """Return the depth [N, H, W] of projections of one size, its holes filled within floor and ceiling."""
+    remembered = torch.stack([projection.depth for projection in projections])
+    poses = torch.stack([view.T_world_camera for view in views])
+    room = Room.seen_in(remembered, [view.camera for view in views], poses)
+    filled = torch.minimum(fill_depth(remembered), torch.minimum(room.to_floor, room.to_ceiling))
+    return torch.where(torch.isfinite(remembered), remembered, filled)

@@ -20,7 +20,7 @@ from vmem_ros.errors import TrainingDataError
 from vmem_ros.training.recipes import Data
 
 # Walks of another version are made again.
-_VERSION = 1
+_VERSION = 2
 # What decides what a walk is; the other fields say how walks are used.
 _FIELDS = (
     "size",
@@ -52,9 +52,6 @@ T = TypeVar("T", bound=TensorRecord)
 def cache_folder(root: Path, data: Data) -> Path:
     """Return the folder of walks of this kind, named after what decides what they are."""
     fields = {name: getattr(data, name) for name in _FIELDS} | {"version": _VERSION}
-    if data.time_of_day == "day":
-        # Walks from before there was an evening stay what they are.
-        del fields["time_of_day"]
     digest = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:12]
     return root / f"walks-{digest}"
 

@@ -109,7 +109,7 @@ class DenoisingTask:
         wanted = [targets[slot] for slot in slots]
         projections = None
         if pipeline.unet.config.projection_channels:
-            projections = [_projection(walk.shown[i - 1], walk.seen[i - 1]) for i in wanted]
+            projections = [_projection(walk, i - 1) for i in wanted]
         height, width = walk.images.shape[1:3]
         pipeline.set_progress_bar_config(disable=True)
         output = pipeline(
@@ -140,7 +140,8 @@ def _chunk_by_visibility(walk: Walk, rank: float) -> int:
     return candidates[min(int(rank * len(candidates)), len(candidates) - 1)]
 
 
-def _projection(image: Tensor, seen: Tensor) -> Projection:
-    """Return what memory shows as a projection of which only picture and mask are used."""
-    unknown = torch.full(seen.shape, torch.nan)
-    return Projection(image, unknown, seen, torch.where(seen, 0, -1), seen.float())
+def _projection(walk: Walk, index: int) -> Projection:
+    """Return what memory showed as a projection of which only picture, mask and depth are used."""
+    seen = walk.seen[index]
+    depth = torch.where(seen, walk.depth[index].float(), torch.nan)
+    return Projection(walk.shown[index], depth, seen, torch.where(seen, 0, -1), seen.float())

@@ -11,15 +11,15 @@ from torch import Tensor
 
 from vmem_ros.generation.autoencoding import encode, pixels
 from vmem_ros.generation.conditioning import projection_channels
-from vmem_ros.generation.hole_filling import fill_holes
 from vmem_ros.generation.image_embedding import embed
+from vmem_ros.generation.room_filling import HoleFilling, fill_projection
 from vmem_ros.geometry import Camera
 from vmem_ros.training.cache import TensorRecord
 from vmem_ros.training.walks import Walk
 
 _BATCH = 16
 # Encoded walks of another version are encoded again.
-_VERSION = b"2"
+_VERSION = b"3"
 # How the names of an autoencoder's layers between image and latents begin.
 _ENCODING = ("encoder.", "quant_conv.")
 
@@ -56,16 +56,18 @@ class Encoder:
     """The frozen parts of a pipeline that turn images into what its network takes.
 
     :param image_encoder: CLIP's vision tower, or ``None``.
+    :param hole_filling: of the pipeline.
     """
 
-    def __init__(self, vae: Any, image_encoder: Any | None = None) -> None:
+    def __init__(self, vae: Any, image_encoder: Any | None = None, *, hole_filling: HoleFilling = "smooth") -> None:
         self.vae = vae
         self.image_encoder = image_encoder
+        self.hole_filling: HoleFilling = hole_filling
 
     @property
     def digest(self) -> str:
         """A name that changes with the weights that encode; a decoder may go on learning."""
-        sha = hashlib.sha256(_VERSION)
+        sha = hashlib.sha256(_VERSION + self.hole_filling.encode())
         for model in filter(None, (self.vae, self.image_encoder)):
             for name, tensor in model.state_dict().items():
                 if model is self.vae and not name.startswith(_ENCODING):
@@ -86,10 +88,14 @@ class Encoder:
             if self.image_encoder is not None:
                 embeddings.append(embed(self.image_encoder, batch).cpu())
         shown = []
-        for images, seen in zip(walk.shown.split(_BATCH), walk.seen.split(_BATCH), strict=True):
-            visible = seen.to(device)
-            latents = encode(self.vae, fill_holes(pixels(list(images), device), visible))
-            shown.append(projection_channels(latents, visible).cpu())
+        size = len(walk.shown) // len(walk.recalled)
+        chunks = (each.split(size) for each in (walk.shown, walk.seen, walk.depth, walk.poses[1:]))
+        for images, seen, depth, poses in zip(*chunks, strict=True):
+            visible, cameras = seen.to(device), [walk.camera] * size
+            filled = fill_projection(
+                pixels(list(images), device), visible, depth.to(device), cameras, poses, how=self.hole_filling
+            )
+            shown.append(projection_channels(encode(self.vae, filled), visible).cpu())
         return EncodedWalk(
             latents=torch.cat(views).half(),
             shown=torch.cat(shown).half(),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from vmem_ros.generation.prediction import Prediction
+from vmem_ros.generation.room_filling import HoleFilling
 from vmem_ros.scenes import TimeOfDay
 
 Precision = Literal["no", "bf16", "fp16"]
@@ -296,6 +297,7 @@ class GeneratorRecipe:
         takes a fraction of the time. ``None``: from nothing.
     :param projection: whether it is told what memory shows at the targets.
     :param residual: whether it predicts differences to what memory shows.
+    :param hole_filling: what stands in the holes of that: colours from around them, or of the surfaces of a room.
     :param adversary: a network to draw against, where errors are of pixels. ``None``: none.
     """
 
@@ -305,6 +307,7 @@ class GeneratorRecipe:
     start: str | None = None
     projection: bool = True
     residual: bool = False
+    hole_filling: HoleFilling = "smooth"
     adversary: Adversarial | None = None
     diffusion: Diffusion = field(default_factory=Diffusion)
     conditions: Conditions = field(default_factory=Conditions)

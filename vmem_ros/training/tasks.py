@@ -20,6 +20,7 @@ from vmem_ros.generation.network import MultiviewUNet
 from vmem_ros.generation.pipeline import VMemPipeline
 from vmem_ros.generation.pipeline_checks import check_size
 from vmem_ros.generation.pipeline_folder import read_pipeline, write_pipeline
+from vmem_ros.generation.room_filling import HoleFilling
 from vmem_ros.generation.schedules import log_scheduler, published_scheduler
 from vmem_ros.training.adversary import Adversary, Contest
 from vmem_ros.training.autoencoders import build, load_autoencoder
@@ -42,9 +43,10 @@ class _OfAutoencoder:
 
     folder: str
     device: str
+    hole_filling: HoleFilling
 
     def __call__(self) -> Encoder:
-        return Encoder(load_autoencoder(self.folder).to(self.device))
+        return Encoder(load_autoencoder(self.folder).to(self.device), hole_filling=self.hole_filling)
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class _OfPipeline:
 
     def __call__(self) -> Encoder:
         pipeline = read_pipeline(self.folder).to(self.device)
-        return Encoder(pipeline.vae, pipeline.image_encoder)
+        return Encoder(pipeline.vae, pipeline.image_encoder, hole_filling=pipeline.config.hole_filling)
 
 
 def generator_task(recipe: GeneratorRecipe, *, cache: Path, accelerator: Accelerator) -> DenoisingTask:
@@ -91,6 +93,7 @@ def generator_task(recipe: GeneratorRecipe, *, cache: Path, accelerator: Acceler
         None,
         _scheduler(recipe.diffusion),
         residual=recipe.residual,
+        hole_filling=recipe.hole_filling,
         sampling=own,
         max_side=max(recipe.data.size),
     ).to(accelerator.device)
@@ -102,7 +105,7 @@ def generator_task(recipe: GeneratorRecipe, *, cache: Path, accelerator: Acceler
             f"camera.launch.xml engine:=vmem model:={folder.absolute()}"
         )
 
-    load_encoder = _OfAutoencoder(recipe.autoencoder, str(accelerator.device))
+    load_encoder = _OfAutoencoder(recipe.autoencoder, str(accelerator.device), recipe.hole_filling)
     diffusion = recipe.diffusion
     contest, options = None, {}
     if recipe.adversary is not None:

@@ -53,6 +53,7 @@ class Walk(WalkImages):
     :param poses: [N, 4, 4] float64, ``T_world_camera``.
     :param shown: [C * M, H, W, 3] uint8: what memory showed at views 1, 2, ... before their chunk was written.
     :param seen: [C * M, H, W] bool: where it showed anything.
+    :param depth: [C * M, H, W] float16 of what it showed, in metres, 0 elsewhere.
     :param recalled: [C, 4] int64: views that memory recalled for each chunk, best first; -1: it had no more.
     :param written: [N] int64: views of chunks 0, 1, ... are written once the chunk before is done: view i is
         remembered for chunk c if 0 <= written[i] <= c; -1: never.
@@ -61,6 +62,7 @@ class Walk(WalkImages):
     poses: Tensor
     shown: Tensor
     seen: Tensor
+    depth: Tensor
     recalled: Tensor
     written: Tensor
 
@@ -117,7 +119,7 @@ def remember(views: list[View], data: Data, rng: np.random.Generator) -> Walk:
         written[first : first + count] = before_chunk
 
     write(0, 1, 0)
-    recalled, shown, seen = [], [], []
+    recalled, shown, seen, depth = [], [], [], []
     for chunk in range(data.chunks):
         first = 1 + chunk * data.chunk
         recall = memory.read([Target(v.camera, v.T_world_camera) for v in views[first : first + data.chunk]], RECALLED)
@@ -125,6 +127,7 @@ def remember(views: list[View], data: Data, rng: np.random.Generator) -> Walk:
         recalled.append(torch.tensor(found + [-1] * (RECALLED - len(found))))
         shown += [projection.image for projection in recall.projections]
         seen += [projection.seen for projection in recall.projections]
+        depth += [torch.where(p.seen, p.depth, 0).half() for p in recall.projections]
         if rng.uniform() < share:
             write(first, data.chunk, chunk + 1)
     return Walk(
@@ -133,6 +136,7 @@ def remember(views: list[View], data: Data, rng: np.random.Generator) -> Walk:
         K=views[0].camera.K,
         shown=torch.stack(shown),
         seen=torch.stack(seen),
+        depth=torch.stack(depth),
         recalled=torch.stack(recalled),
         written=written,
     )
