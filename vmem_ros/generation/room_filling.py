@@ -51,7 +51,7 @@ def fill_room(images: Tensor, seen: Tensor, depth: Tensor, cameras: Sequence[Cam
     :param cameras: N, of the images' size; ``T_world_camera`` [N, 4, 4] in a world with z up.
     """
     room = Room.seen_in(torch.where(seen, depth, torch.nan), cameras, T_world_camera)
-    walls = torch.minimum(room.to_wall, _FAR_M / torch.linalg.vector_norm(room.ray[..., :2], dim=-1))
+    walls = torch.minimum(room.to_wall, _FAR_M / torch.linalg.vector_norm(room.scene.ray[..., :2], dim=-1))
     first = torch.stack([room.to_floor, room.to_ceiling, walls]).min(dim=0)
     sources = [seen & room.is_floor, seen & room.is_ceiling, seen & ~room.is_floor & ~room.is_ceiling]
     filled = fill_holes(images, seen)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -32,48 +33,8 @@ _NEAR = 0.05
 
 
 @dataclass(frozen=True, eq=False)
-class Room:
-    """What rays of N images meet of a room.
-
-    :param to_floor: [N, H, W] depth at which rays meet the floor; +Inf: never, or no floor is known.
-    :param to_ceiling: the same of the ceiling; ``to_wall`` of a wall.
-    :param is_floor: [N, H, W] bool: pixels that show the floor; ``is_ceiling`` the ceiling.
-    :param ray: [N, H, W, 3] in the world frame, of depth 1.
-    """
-
-    to_floor: Tensor
-    to_ceiling: Tensor
-    to_wall: Tensor
-    is_floor: Tensor
-    is_ceiling: Tensor
-    ray: Tensor
-
-    @classmethod
-    def seen_in(cls, depth: Tensor, cameras: Sequence[Camera], T_world_camera: Tensor) -> Room:
-        """Return the room that depth images show together.
-
-        :param depth: [N, H, W] z-depth in metres; NaN or infinite: unknown.
-        :param cameras: N, of the images' size.
-        :param T_world_camera: [N, 4, 4] in a world with z up.
-        """
-        scene = _Scene.of(torch.where(depth.isfinite(), depth, torch.nan).float(), cameras, T_world_camera)
-        floor, ceiling = _level(scene, above=False), _level(scene, above=True)
-        height, lean = scene.point[..., 2], scene.normal[..., 2].abs()
-        # Where there is no normal, at edges, the height decides alone.
-        is_floor, is_ceiling = (((height - each).abs() < _SAME_M) & ~(lean < _LEVEL) for each in (floor, ceiling))
-        return cls(
-            to_floor=_to_level(scene, floor),
-            to_ceiling=_to_level(scene, ceiling),
-            to_wall=_to_walls(scene, floor),
-            is_floor=is_floor,
-            is_ceiling=is_ceiling,
-            ray=scene.ray,
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class _Scene:
-    """What is known at N poses, in the world frame.
+class Scene:
+    """What depth images show at N poses, in the world frame.
 
     :param centre: [N, 1, 1, 3]; ``ray`` [N, H, W, 3], its length such that ``centre + depth * ray`` is the point.
     :param point: [N, H, W, 3], NaN where nothing is known, as ``normal``.
@@ -85,7 +46,7 @@ class _Scene:
     normal: Tensor
 
     @classmethod
-    def of(cls, depth: Tensor, cameras: Sequence[Camera], T_world_camera: Tensor) -> _Scene:
+    def of(cls, depth: Tensor, cameras: Sequence[Camera], T_world_camera: Tensor) -> Scene:
         T = T_world_camera.to(depth)
         rays = torch.stack([pixel_rays(camera, dtype=depth.dtype, device=depth.device) for camera in cameras])
         points = rays * depth[..., None]
@@ -98,7 +59,60 @@ class _Scene:
         return cls(centre, turned(rays), centre + turned(points), turned(normals))
 
 
-def _level(scene: _Scene, *, above: bool) -> Tensor:
+@dataclass(frozen=True, eq=False)
+class Room:
+    """A room, and what the rays of N images meet of it. Maps are computed when they are asked for.
+
+    :param floor: height of the floor in the world, a scalar; NaN: not known. ``ceiling`` that of the ceiling.
+    """
+
+    scene: Scene
+    floor: Tensor
+    ceiling: Tensor
+
+    @classmethod
+    def seen_in(cls, depth: Tensor, cameras: Sequence[Camera], T_world_camera: Tensor) -> Room:
+        """Return the room that depth images show together.
+
+        :param depth: [N, H, W] z-depth in metres; NaN or infinite: unknown.
+        :param cameras: N, of the images' size.
+        :param T_world_camera: [N, 4, 4] in a world with z up.
+        """
+        scene = Scene.of(torch.where(depth.isfinite(), depth, torch.nan).float(), cameras, T_world_camera)
+        return cls(scene, _level(scene, above=False), _level(scene, above=True))
+
+    @cached_property
+    def to_floor(self) -> Tensor:
+        """[N, H, W] depth at which rays meet the floor; +Inf: never."""
+        return _to_level(self.scene, self.floor)
+
+    @cached_property
+    def to_ceiling(self) -> Tensor:
+        """[N, H, W] depth at which rays meet the ceiling; +Inf: never."""
+        return _to_level(self.scene, self.ceiling)
+
+    @cached_property
+    def to_wall(self) -> Tensor:
+        """[N, H, W] depth at which rays meet a wall; +Inf: never."""
+        return _to_walls(self.scene, self.floor)
+
+    @property
+    def is_floor(self) -> Tensor:
+        """[N, H, W] bool: pixels that show the floor."""
+        return self._is_level(self.floor)
+
+    @property
+    def is_ceiling(self) -> Tensor:
+        """[N, H, W] bool: pixels that show the ceiling."""
+        return self._is_level(self.ceiling)
+
+    def _is_level(self, height: Tensor) -> Tensor:
+        # Where there is no normal, at edges, the height decides alone.
+        upright = self.scene.normal[..., 2].abs() < _LEVEL
+        return ((self.scene.point[..., 2] - height).abs() < _SAME_M) & ~upright
+
+
+def _level(scene: Scene, *, above: bool) -> Tensor:
     """Return the height of the floor, or of the ceiling; NaN if there is none."""
     height = scene.point[..., 2]
     distance = height - scene.centre[..., 2]
@@ -111,12 +125,12 @@ def _level(scene: _Scene, *, above: bool) -> Tensor:
     return found[(found - extreme).abs() < _SPREAD_M].median()
 
 
-def _to_level(scene: _Scene, height: Tensor) -> Tensor:
+def _to_level(scene: Scene, height: Tensor) -> Tensor:
     """Return the depth [N, H, W] at which rays meet a level surface; +Inf: never."""
     return _ahead((height - scene.centre[..., 2]) / scene.ray[..., 2])
 
 
-def _to_walls(scene: _Scene, floor: Tensor) -> Tensor:
+def _to_walls(scene: Scene, floor: Tensor) -> Tensor:
     """Return the depth [N, H, W] at which rays meet a wall; +Inf: never.
 
     Each column of an image has the wall that is seen in it; one that shows none has that to its left or to its right,
