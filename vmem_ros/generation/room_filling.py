@@ -16,8 +16,6 @@ from vmem_ros.generation.hole_filling import fill_holes
 from vmem_ros.geometry import Camera, Room
 
 _LEAST_SOURCE = 12
-# Where no wall is known there is one so far away, metres.
-_FAR_M = 6.0
 
 #: ``smooth``: colours from around a hole; ``room``: from the floor, ceiling or wall that goes on behind it.
 HoleFilling = Literal["smooth", "room"]
@@ -51,8 +49,6 @@ def fill_room(images: Tensor, seen: Tensor, depth: Tensor, cameras: Sequence[Cam
     :param cameras: N, of the images' size; ``T_world_camera`` [N, 4, 4] in a world with z up.
     """
     room = Room.seen_in(torch.where(seen, depth, torch.nan), cameras, T_world_camera)
-    walls = torch.minimum(room.to_wall, _FAR_M / torch.linalg.vector_norm(room.scene.ray[..., :2], dim=-1))
-    first = torch.stack([room.to_floor, room.to_ceiling, walls]).min(dim=0)
     sources = [seen & room.is_floor, seen & room.is_ceiling, seen & ~room.is_floor & ~room.is_ceiling]
     filled = fill_holes(images, seen)
     for surface, source in enumerate(sources):
@@ -62,6 +58,6 @@ def fill_room(images: Tensor, seen: Tensor, depth: Tensor, cameras: Sequence[Cam
         mean = images.permute(0, 2, 3, 1)[source].mean(dim=0)[None, :, None, None]
         enough = source.sum(dim=(1, 2)) >= _LEAST_SOURCE
         colours = torch.where(enough[:, None, None, None], fill_holes(images, source), mean)
-        here = (first.indices == surface) & first.values.isfinite() & ~seen
+        here = (room.surface == surface) & ~seen
         filled = torch.where(here[:, None], colours, filled)
     return filled

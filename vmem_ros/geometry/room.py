@@ -17,6 +17,9 @@ from vmem_ros.geometry.camera import Camera
 from vmem_ros.geometry.normals import normals_from_points
 from vmem_ros.geometry.rays import pixel_rays
 
+#: Distance of a wall where none is known, metres.
+FAR_M = 6.0
+
 # Cosines to the vertical: more is a floor or a ceiling, less is upright.
 _LEVEL, _UPRIGHT = 0.9, 0.25
 # To the axes of the walls.
@@ -95,6 +98,21 @@ class Room:
     def to_wall(self) -> Tensor:
         """[N, H, W] depth at which rays meet a wall; +Inf: never."""
         return _to_walls(self.scene, self.floor)
+
+    @cached_property
+    def surface(self) -> Tensor:
+        """[N, H, W] int64: what rays meet first: 0 the floor, 1 the ceiling, 2 a wall."""
+        return self._first.indices
+
+    @cached_property
+    def depth(self) -> Tensor:
+        """[N, H, W] depth at which rays meet it. Where no wall is known there is one :data:`FAR_M` away."""
+        return self._first.values
+
+    @cached_property
+    def _first(self) -> torch.return_types.min:
+        far = FAR_M / torch.linalg.vector_norm(self.scene.ray[..., :2], dim=-1)
+        return torch.stack([self.to_floor, self.to_ceiling, torch.minimum(self.to_wall, far)]).min(dim=0)
 
     @property
     def is_floor(self) -> Tensor:

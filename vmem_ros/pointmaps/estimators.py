@@ -39,10 +39,11 @@ class SensorDepth:
 
 
 class MemoryDepth:
-    """Memory's own projected depth, its holes filled from the surroundings with low confidence.
+    """Memory's own projected depth, its holes filled with low confidence.
 
-    Nothing lies below the floor or above the ceiling, as far as the projections show them in a world with z up. With no
-    memory at a pose at all there is no depth either: the view makes no surfels.
+    In a room whose floor the projections show (in a world with z up) holes get the depth of floor, ceiling and walls
+    (:class:`~vmem_ros.geometry.Room`), elsewhere that of their surroundings. With no memory at a pose there is no
+    depth either: the view makes no surfels.
     """
 
     name = "memory"
@@ -53,18 +54,20 @@ class MemoryDepth:
         maps = []
         # Views of one size show the room together.
         alike = len(views) == len(recall.projections) and len({view.camera.size for view in views}) == 1
-        bounded = _bounded(views, recall.projections) if alike else None
+        continued = _continued(views, recall.projections) if alike else None
         for i, (view, projection) in enumerate(zip(views, recall.projections, strict=True)):
-            depth = _bounded([view], [projection])[0] if bounded is None else bounded[i]
+            depth = _continued([view], [projection])[0] if continued is None else continued[i]
             confidence = torch.where(projection.seen, 1.0, FILLED_CONFIDENCE)
             maps.append(PointMap.from_depth(depth, confidence, view.camera, view.T_world_camera))
         return maps
 
 
-def _bounded(views: Sequence[View], projections: Sequence[Projection]) -> Tensor:
-    """Return the depth [N, H, W] of projections of one size, its holes filled within floor and ceiling."""
+def _continued(views: Sequence[View], projections: Sequence[Projection]) -> Tensor:
+    """Return the depth [N, H, W] of projections of one size, its holes those of the room around them."""
     remembered = torch.stack([projection.depth for projection in projections])
     poses = torch.stack([view.T_world_camera for view in views])
     room = Room.seen_in(remembered, [view.camera for view in views], poses)
-    filled = torch.minimum(fill_depth(remembered), torch.minimum(room.to_floor, room.to_ceiling))
+    filled = fill_depth(remembered)
+    if bool(room.floor.isfinite()):
+        filled = torch.where(filled.isfinite(), room.depth, filled)
     return torch.where(torch.isfinite(remembered), remembered, filled)
