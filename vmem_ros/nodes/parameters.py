@@ -211,8 +211,8 @@ PARAMETERS = {
         Parameter(
             "geometry.estimator",
             "memory",
-            "depth of new views, and of seeds without depth: 'memory' (what memory shows, continued into its holes; no "
-            "seeds without depth), 'small' (the depth network of the package), 'huggingface' (a depth model of "
+            "depth of new views, and of seeds without depth: 'memory' (what memory shows, in its holes the room around "
+            "them; no seeds without depth), 'small' (the network of the package), 'huggingface' (a depth model of "
             "transformers) or 'cut3r' (your own installation of CUT3R)",
             choices=ESTIMATORS,
             read_only=True,
