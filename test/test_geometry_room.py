@@ -70,3 +70,20 @@ def test_memorys_depth_stays_above_the_floor(poses: Tensor) -> None:
     hidden = ~seen & (side == 2)
     assert hidden.sum() > 100
     assert bool((found.depth[hidden] <= truth[hidden] * 1.001).all())
+
+
+def test_a_reference_knows_the_room_of_a_view_that_shows_nothing(poses: Tensor) -> None:
+    depth, side = box_from(poses[0])
+    black = torch.zeros(48, 64, 3, dtype=torch.uint8)
+    nothing = torch.zeros(48, 64, dtype=torch.bool)
+    unknown = torch.full((48, 64), torch.nan)
+    projection = Projection(black, unknown, nothing, torch.full((48, 64), -1), nothing.float())
+    away = View(black, CAMERA, look_at((0.0, 0.0, 1.5), (-3.0, 0.0, 1.3)))
+    weights = torch.ones(1, dtype=torch.float64)
+    for views, finite in (((), False), ((View(black, CAMERA, poses[0], depth=depth),), True)):
+        recall = Recall(views, weights[: len(views)], tuple(range(len(views))), (projection,))
+        (found,) = MemoryDepth().estimate([away], recall)
+        assert bool(found.depth.isfinite().all()) == finite
+    # The camera is in the middle: what is behind it is as what is before it, but for the wall, which nobody saw.
+    floor = (side == 2).flip(1)
+    assert torch.allclose(found.depth[floor], depth.flip(1)[floor], rtol=1e-3)

@@ -184,6 +184,7 @@ class VMemPipeline(LoraMixin, DiffusionPipeline):
         guidance_interval: tuple[float, float] | None = None,
         camera_scale: float | None = None,
         projections: Sequence[Projection] | None = None,
+        reference_depths: Sequence[Tensor | None] | None = None,
         reference_latents: Sequence[Tensor | None] | None = None,
         reference_embeddings: Sequence[Tensor | None] | None = None,
         generator: torch.Generator | None = None,
@@ -215,6 +216,8 @@ class VMemPipeline(LoraMixin, DiffusionPipeline):
         :param camera_scale: instead of the pipeline's own.
         :param projections: what memory shows at each target, for a network with ``projection_channels``. Such a
             network sees references as shown completely.
+        :param reference_depths: [H, W] of each reference, for holes that are filled as of a room: references may show
+            its floor where no projection does.
         :param reference_latents: encodings from earlier calls, ``None`` for those to be computed.
         :param reference_embeddings: the same for CLIP embeddings.
         :param generator: makes the noise; equal seeds give equal images on one device.
@@ -266,8 +269,9 @@ class VMemPipeline(LoraMixin, DiffusionPipeline):
         )
         projection = None
         if projections is not None:
-            aims = [camera.resized(width, height) for camera in target_cameras]
-            projection = self._project(projections, given_latents, aims, target_poses)
+            resized = [camera.resized(width, height) for camera in cameras]
+            beside = _shown_by_references(images, reference_depths)
+            projection = self._project(projections, beside, given_latents, resized, torch.cat([poses, target_poses]))
         conditioning = Conditioning.of_chunk(
             given_latents,
             given_embeddings,
@@ -329,11 +333,21 @@ class VMemPipeline(LoraMixin, DiffusionPipeline):
         return _complete(images, cached, lambda batch: embed(self.image_encoder, batch), device)
 
     def _project(
-        self, projections: Sequence[Projection], given: Tensor, cameras: Sequence[Camera], T_world_camera: Tensor
+        self,
+        projections: Sequence[Projection],
+        beside: Sequence[Projection],
+        given: Tensor,
+        cameras: Sequence[Camera],
+        T_world_camera: Tensor,
     ) -> Tensor:
-        """Return the projection channels [K + M, C + 1, h, w]; references show themselves, completely."""
-        size = cameras[0].size
-        shown, seen, depth = zip(*(resize_projection(projection, size) for projection in projections), strict=True)
+        """Return the projection channels [K + M, C + 1, h, w]; references show themselves, completely.
+
+        :param beside: what K references show, of which nothing is filled.
+        :param cameras: K + M, as ``T_world_camera``.
+        """
+        size, references = cameras[0].size, len(given)
+        every = (resize_projection(projection, size) for projection in (*beside, *projections))
+        shown, seen, depth = zip(*every, strict=True)
         visible = torch.stack(seen).to(given.device)
         filled = fill_projection(
             pixels(list(shown), given.device),
@@ -342,9 +356,24 @@ class VMemPipeline(LoraMixin, DiffusionPipeline):
             cameras,
             T_world_camera,
             how=self.config.hole_filling,
-        )
-        everything = visible.new_ones(len(given), *size)
+        )[references:]
+        visible = visible[references:]
+        everything = visible.new_ones(references, *size)
         return projection_channels(torch.cat([given, encode(self.vae, filled)]), torch.cat([everything, visible]))
+
+
+def _shown_by_references(images: Sequence[Tensor], depths: Sequence[Tensor | None] | None) -> list[Projection]:
+    """Return references [H, W, 3] of one size as projections that show all of which the depth is known."""
+    shown = []
+    for image, known in zip(images, depths or [None] * len(images), strict=True):
+        depth = torch.full(image.shape[:2], torch.nan)
+        if known is not None:
+            depth = torch.nn.functional.interpolate(
+                known.cpu().float()[None, None], image.shape[:2], mode="nearest-exact"
+            )[0, 0]
+        seen = depth.isfinite()
+        shown.append(Projection(image.cpu(), depth, seen, torch.where(seen, 0, -1), seen.float()))
+    return shown
 
 
 def _complete(

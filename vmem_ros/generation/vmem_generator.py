@@ -184,6 +184,7 @@ class VMemGenerator:
             height=height,
             width=width,
             projections=[projections[slot] for slot in order] if "projection" in self.uses else None,
+            reference_depths=[view.depth for view in references],
             reference_latents=[latent for latent, _ in known],
             reference_embeddings=[embedding for _, embedding in known],
             generator=noise,

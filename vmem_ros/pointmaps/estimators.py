@@ -54,20 +54,28 @@ class MemoryDepth:
         maps = []
         # Views of one size show the room together.
         alike = len(views) == len(recall.projections) and len({view.camera.size for view in views}) == 1
-        continued = _continued(views, recall.projections) if alike else None
+        continued = _continued(views, recall.projections, recall.views) if alike else None
         for i, (view, projection) in enumerate(zip(views, recall.projections, strict=True)):
-            depth = _continued([view], [projection])[0] if continued is None else continued[i]
+            depth = _continued([view], [projection], recall.views)[0] if continued is None else continued[i]
             confidence = torch.where(projection.seen, 1.0, FILLED_CONFIDENCE)
             maps.append(PointMap.from_depth(depth, confidence, view.camera, view.T_world_camera))
         return maps
 
 
-def _continued(views: Sequence[View], projections: Sequence[Projection]) -> Tensor:
-    """Return the depth [N, H, W] of projections of one size, its holes those of the room around them."""
+def _continued(views: Sequence[View], projections: Sequence[Projection], references: Sequence[View]) -> Tensor:
+    """Return the depth [N, H, W] of projections of one size, its holes those of the room around them.
+
+    :param references: may show the floor where no projection does; those of another size are left out.
+    """
     remembered = torch.stack([projection.depth for projection in projections])
-    poses = torch.stack([view.T_world_camera for view in views])
-    room = Room.seen_in(remembered, [view.camera for view in views], poses)
-    filled = fill_depth(remembered)
-    if bool(room.floor.isfinite()):
-        filled = torch.where(filled.isfinite(), room.depth, filled)
+    beside = [
+        (view, view.depth) for view in references if view.depth is not None and view.camera.size == views[0].camera.size
+    ]
+    every = [*views, *(view for view, _ in beside)]
+    room = Room.seen_in(
+        torch.stack([*remembered, *(depth.to(remembered) for _, depth in beside)]),
+        [view.camera for view in every],
+        torch.stack([view.T_world_camera for view in every]),
+    )
+    filled = room.depth[: len(views)] if bool(room.floor.isfinite()) else fill_depth(remembered)
     return torch.where(torch.isfinite(remembered), remembered, filled)
