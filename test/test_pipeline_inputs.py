@@ -73,6 +73,12 @@ SHOWN = Projection(
             {"latents": torch.ones(4, 4, 4, 6)},
         ),
         (ModelError, "latents must be finite", {"latents": torch.full((5, 4, 4, 6), math.inf)}),
+        (ModelError, "reference_depths must have 2 entries", {"reference_depths": [None]}),
+        (
+            ModelError,
+            r"reference_depths\[1\] must have the size of its image, \[32, 48\], got \[48, 32\]",
+            {"reference_depths": [None, torch.ones(48, 32)]},
+        ),
         (ModelError, "takes no projections, got 3", {"projections": [SHOWN] * 3}),
         (ModelError, "output_type must be one of pt, np, pil, latent, got 'jpeg'", {"output_type": "jpeg"}),
         (ModelError, "may contain latents, clean_latents, got eps", {"callback_on_step_end_tensor_inputs": ["eps"]}),

@@ -55,8 +55,8 @@ def test_a_replayed_drive_is_remembered_and_the_rest_is_invented(recording: Path
     ):
         client.wait_until_ready()
         # The robot drove as fast as memory took its views; a camera skips views that come faster than it takes them.
-        player = processes.start("player", [str(recording), "--rate", "0.03", *NAMESPACE])
-        processes.wait_for(player, beside=[], limit_s=60)
+        player = processes.start("player", [str(recording), "--rate", "0.015", *NAMESPACE])
+        processes.wait_for(player, beside=[], limit_s=120)
         client.wait_for(lambda status: status.stored_views == len(tour.robot))
         asked = list(tour.loop[::6])
         views = client.generate([target.T_world_camera for target in asked])

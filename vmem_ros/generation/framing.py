@@ -37,6 +37,11 @@ def resize_image(image: Tensor, size: tuple[int, int]) -> Tensor:
     return resized[0].permute(1, 2, 0).round().clamp(0, 255).to(torch.uint8)
 
 
+def resize_depth(depth: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return a depth map [H, W] in another (height, width): that of the nearest pixel, for surfaces must not mix."""
+    return torch.nn.functional.interpolate(depth[None, None], size, mode="nearest-exact")[0, 0]
+
+
 def resize_projection(projection: Projection, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
     """Return image [h, w, 3] uint8, seen mask [h, w] bool and depth [h, w] of a projection in another (height, width).
 
@@ -50,5 +55,5 @@ def resize_projection(projection: Projection, size: tuple[int, int]) -> tuple[Te
     color = projection.image.permute(2, 0, 1)[None].float() * seen
     mean = torch.nn.functional.interpolate(color, size, mode="bilinear", antialias=True) / share.clamp(min=1e-6)
     kept = share[0, 0] >= _LEAST_SEEN
-    depth = torch.nn.functional.interpolate(projection.depth[None, None], size, mode="nearest-exact")[0, 0]
-    return (mean[0].permute(1, 2, 0).round().clamp(0, 255) * kept[..., None]).to(torch.uint8), kept, depth
+    image = (mean[0].permute(1, 2, 0).round().clamp(0, 255) * kept[..., None]).to(torch.uint8)
+    return image, kept, resize_depth(projection.depth, size)

@@ -24,7 +24,7 @@ from vmem_ros.generation.checkpoints import OnBytes, unet_from_original
 from vmem_ros.generation.components import load_component
 from vmem_ros.generation.conditioning import Conditioning, normalise_poses, projection_channels
 from vmem_ros.generation.denoising import Denoiser
-from vmem_ros.generation.framing import resize_image, resize_projection
+from vmem_ros.generation.framing import resize_depth, resize_image, resize_projection
 from vmem_ros.generation.guidance import GuidanceInterval, guidance_scales
 from vmem_ros.generation.image_embedding import embed
 from vmem_ros.generation.lora import LoraMixin
@@ -250,6 +250,7 @@ class VMemPipeline(LoraMixin, DiffusionPipeline):
         checks.check_cached("reference_latents", reference_latents, references, latent_shape)
         embedding_shape = (self.unet.config.context_dim,)
         checks.check_cached("reference_embeddings", reference_embeddings, references, embedding_shape)
+        checks.check_depths(reference_depths, reference_images)
         checks.check_projections(self.unet, projections, targets)
         checks.check_numbers(
             guidance_scale=how.guidance_scale, guidance_min=how.guidance_min, camera_scale=camera_scale
@@ -270,7 +271,9 @@ class VMemPipeline(LoraMixin, DiffusionPipeline):
         projection = None
         if projections is not None:
             resized = [camera.resized(width, height) for camera in cameras]
-            beside = _shown_by_references(images, reference_depths)
+            # What is filled smoothly is filled picture by picture: references have no part in it.
+            in_room = self.config.hole_filling == "room"
+            beside = _shown_by_references(images, reference_depths) if in_room else []
             projection = self._project(projections, beside, given_latents, resized, torch.cat([poses, target_poses]))
         conditioning = Conditioning.of_chunk(
             given_latents,
@@ -342,10 +345,10 @@ class VMemPipeline(LoraMixin, DiffusionPipeline):
     ) -> Tensor:
         """Return the projection channels [K + M, C + 1, h, w]; references show themselves, completely.
 
-        :param beside: what K references show, of which nothing is filled.
+        :param beside: what the K references show, to fill the others from, or nothing.
         :param cameras: K + M, as ``T_world_camera``.
         """
-        size, references = cameras[0].size, len(given)
+        size, first = cameras[0].size, len(given) - len(beside)
         every = (resize_projection(projection, size) for projection in (*beside, *projections))
         shown, seen, depth = zip(*every, strict=True)
         visible = torch.stack(seen).to(given.device)
@@ -353,12 +356,12 @@ class VMemPipeline(LoraMixin, DiffusionPipeline):
             pixels(list(shown), given.device),
             visible,
             torch.stack(depth).to(given.device),
-            cameras,
-            T_world_camera,
+            cameras[first:],
+            T_world_camera[first:],
             how=self.config.hole_filling,
-        )[references:]
-        visible = visible[references:]
-        everything = visible.new_ones(references, *size)
+        )[len(beside) :]
+        visible = visible[len(beside) :]
+        everything = visible.new_ones(len(given), *size)
         return projection_channels(torch.cat([given, encode(self.vae, filled)]), torch.cat([everything, visible]))
 
 
@@ -368,9 +371,7 @@ def _shown_by_references(images: Sequence[Tensor], depths: Sequence[Tensor | Non
     for image, known in zip(images, depths or [None] * len(images), strict=True):
         depth = torch.full(image.shape[:2], torch.nan)
         if known is not None:
-            depth = torch.nn.functional.interpolate(
-                known.cpu().float()[None, None], image.shape[:2], mode="nearest-exact"
-            )[0, 0]
+            depth = resize_depth(known.cpu().float(), (image.shape[0], image.shape[1]))
         seen = depth.isfinite()
         shown.append(Projection(image.cpu(), depth, seen, torch.where(seen, 0, -1), seen.float()))
     return shown

@@ -101,6 +101,22 @@ def check_cached(name: str, cached: Sequence[Tensor | None] | None, count: int, 
             )
 
 
+def check_depths(depths: Sequence[Tensor | None] | None, images: Sequence[Tensor]) -> None:
+    """Raise :class:`ModelError` unless depth of references, where there is any, has their number and sizes."""
+    if depths is None:
+        return
+    if len(depths) != len(images):
+        raise ModelError(
+            f"reference_depths must have {len(images)} entries, one per reference image or None, got {len(depths)}"
+        )
+    for index, (depth, image) in enumerate(zip(depths, images, strict=True)):
+        if depth is not None and tuple(depth.shape) != tuple(image.shape[:2]):
+            raise ModelError(
+                f"reference_depths[{index}] must have the size of its image, {list(image.shape[:2])}, got "
+                f"{list(depth.shape)}"
+            )
+
+
 def check_projections(unet: Any, projections: Sequence[Projection] | None, targets: int) -> None:
     """Raise :class:`ModelError` unless there is a projection for each target of a network that takes them."""
     wanted = targets if unet.config.projection_channels else 0

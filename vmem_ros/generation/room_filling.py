@@ -49,7 +49,8 @@ def fill_room(images: Tensor, seen: Tensor, depth: Tensor, cameras: Sequence[Cam
     :param cameras: N, of the images' size; ``T_world_camera`` [N, 4, 4] in a world with z up.
     """
     room = Room.seen_in(torch.where(seen, depth, torch.nan), cameras, T_world_camera)
-    sources = [seen & room.is_floor, seen & room.is_ceiling, seen & ~room.is_floor & ~room.is_ceiling]
+    floor, ceiling = room.is_floor, room.is_ceiling
+    sources = [seen & floor, seen & ceiling, seen & ~floor & ~ceiling]
     filled = fill_holes(images, seen)
     for surface, source in enumerate(sources):
         if int(source.sum()) < _LEAST_SOURCE:

@@ -99,12 +99,12 @@ class Room:
         """[N, H, W] depth at which rays meet a wall; +Inf: never."""
         return _to_walls(self.scene, self.floor)
 
-    @cached_property
+    @property
     def surface(self) -> Tensor:
         """[N, H, W] int64: what rays meet first: 0 the floor, 1 the ceiling, 2 a wall."""
         return self._first.indices
 
-    @cached_property
+    @property
     def depth(self) -> Tensor:
         """[N, H, W] depth at which rays meet it. Where no wall is known there is one :data:`FAR_M` away."""
         return self._first.values

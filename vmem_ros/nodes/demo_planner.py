@@ -18,7 +18,6 @@ import torch
 from rclpy.utilities import remove_ros_args
 from tqdm import tqdm
 
-from vmem_ros.errors import VmemError
 from vmem_ros.evaluation.exhibit import Exploration, write_exhibit
 from vmem_ros.evaluation.report import Table
 from vmem_ros.evaluation.shot import Shot
@@ -29,6 +28,7 @@ from vmem_ros.nodes.client import CameraClient
 from vmem_ros.nodes.demo_questions import Planner
 from vmem_ros.nodes.demo_robot import DEMO_HOUSE
 from vmem_ros.nodes.interface import NAMESPACE
+from vmem_ros.nodes.script import exit_status
 from vmem_ros.types import View
 
 # One part in so many of the loop is asked for view by view, the rest as a path.
@@ -104,6 +104,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser.parse_args(remove_ros_args(given)[1:])
     # The camera node needs the processor more than the truth does.
     torch.set_num_threads(1)
+    return exit_status("demo_planner", lambda: _explore(args))
+
+
+def _explore(args: argparse.Namespace) -> None:
     truths = None
     try:
         tour = tour_from_options(args)
@@ -119,15 +123,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings["saved world"] = f"{Path(saved.path).name}, {saved.stored_views} views"
         print("drawing the contact sheet and the animation, measuring against the truth")
         write_exhibit(args.out, dataclasses.replace(exploration, settings=settings), title=tour.title, more=tables)
-    except VmemError as error:
-        print(f"demo_planner: {type(error).__name__}: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
     finally:
         if truths is not None:
             truths.close()
-    return 0
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from rclpy.node import Node
 from rclpy.utilities import remove_ros_args
 from tqdm import tqdm
 
-from vmem_ros.errors import NotReadyError, VmemError
+from vmem_ros.errors import NotReadyError
 from vmem_ros.evaluation.tour_options import add_tour_options, tour_from_options
 from vmem_ros.nodes.client import CameraClient
 from vmem_ros.nodes.conversions import (
@@ -28,6 +28,7 @@ from vmem_ros.nodes.conversions import (
     pose_to_message,
 )
 from vmem_ros.nodes.interface import SUBSCRIBED, qos_profile
+from vmem_ros.nodes.script import exit_status
 from vmem_ros.types import View
 
 DEMO_HOUSE = 1_000_013
@@ -92,20 +93,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser.parse_args(remove_ros_args(given)[1:])
     context = Context()
     rclpy.init(args=given, context=context)
-    try:
+
+    def tour_and_drive() -> None:
         tour = tour_from_options(args)
         views = [tour.look(target) for target in tqdm(tour.robot, desc="robot's camera", unit="view")]
         robot = RobotCamera(context)
         with CameraClient(robot.get_namespace()) as camera:
             drive(robot, camera, views)
-    except VmemError as error:
-        print(f"demo_robot: {type(error).__name__}: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+
+    try:
+        return exit_status("demo_robot", tour_and_drive)
     finally:
         context.try_shutdown()
-    return 0
 
 
 if __name__ == "__main__":

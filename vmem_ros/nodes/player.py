@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from vmem_ros.errors import NotReadyError, VmemError, WorldFileError
 from vmem_ros.nodes.interface import SUBSCRIBED, message_type_name, qos_profile
+from vmem_ros.nodes.script import exit_status
 
 _SEEDS = {name: topic for name, topic in SUBSCRIBED.items() if name.startswith("seed/")}
 _FOUND_S = 30.0
@@ -45,7 +46,9 @@ class Player(Node):
         self._rate = rate
         try:
             with Reader(folder) as bag:
-                found = {c.topic: c.msgtype for c in bag.connections if c.msgcount and _seed_of(c.topic, c.msgtype)}
+                found = {
+                    c.topic: name for c in bag.connections if c.msgcount and (name := _seed_of(c.topic, c.msgtype))
+                }
                 self.messages = sum(c.msgcount for c in bag.connections if c.topic in found)
         except (ReaderError, OSError) as error:
             raise WorldFileError(f"{folder} is no recording that can be read: {error}") from error
@@ -56,8 +59,7 @@ class Player(Node):
             )
         self._publishers_by_topic = {
             topic: self.create_publisher(_SEEDS[name].type, topic, qos_profile(_SEEDS[name].qos))
-            for topic, kind in found.items()
-            if (name := _seed_of(topic, kind))
+            for topic, name in found.items()
         }
 
     def play(self) -> Iterator[str]:
@@ -103,18 +105,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser.parse_args(remove_ros_args(given)[1:])
     context = Context()
     rclpy.init(args=given, context=context)
-    try:
+
+    def play() -> None:
         player = Player(args.recording, rate=args.rate, context=context)
         for _ in tqdm(player.play(), total=player.messages, desc="playing", unit="message"):
             pass
-    except (VmemError, ValueError) as error:
-        print(f"player: {type(error).__name__}: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+
+    try:
+        return exit_status("player", play, errors=(VmemError, ValueError))
     finally:
         context.try_shutdown()
-    return 0
 
 
 if __name__ == "__main__":

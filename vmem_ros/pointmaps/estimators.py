@@ -41,9 +41,9 @@ class SensorDepth:
 class MemoryDepth:
     """Memory's own projected depth, its holes filled with low confidence.
 
-    In a room whose floor the projections show (in a world with z up) holes get the depth of floor, ceiling and walls
-    (:class:`~vmem_ros.geometry.Room`), elsewhere that of their surroundings. With no memory at a pose there is no
-    depth either: the view makes no surfels.
+    In a room whose floor projections or references show (in a world with z up) holes get the depth of floor, ceiling
+    and walls (:class:`~vmem_ros.geometry.Room`), elsewhere that of their surroundings. With neither a floor nor memory
+    at a pose there is no depth: the view makes no surfels.
     """
 
     name = "memory"

@@ -1,0 +1,23 @@
+"""What all scripts of this folder do when they end."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from vmem_ros.errors import VmemError
+
+
+def exit_status(name: str, work: Callable[[], None], *, errors: tuple[type[Exception], ...] = (VmemError,)) -> int:
+    """Do the work and return a script's exit status: 0, 1 after an error that is named on stderr, 130 after Ctrl-C.
+
+    :param errors: those that are named; others are raised.
+    """
+    try:
+        work()
+    except errors as error:
+        print(f"{name}: {type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
