@@ -289,11 +289,13 @@ def default_world(
     *,
     device: torch.device | str = "cpu",
     memory: SurfelMemoryConfig | None = None,
+    estimator: PointMapEstimator | None = None,
     reuse_views: bool = True,
 ) -> World:
-    """Return a world of surfel memory and memory's own depth.
+    """Return a world of surfel memory.
 
     :param generator: by default reprojection, which runs with nothing else installed.
+    :param estimator: by default memory's own depth; a world cannot begin with a view without depth then.
     """
     generator = ReprojectionGenerator() if generator is None else generator
-    return World(SurfelMemory(memory, device=device), generator, MemoryDepth(), reuse_views=reuse_views)
+    return World(SurfelMemory(memory, device=device), generator, estimator or MemoryDepth(), reuse_views=reuse_views)

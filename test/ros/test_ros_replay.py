@@ -58,7 +58,7 @@ def test_a_replayed_drive_is_remembered_and_the_rest_is_invented(recording: Path
         player = processes.start("player", [str(recording), "--rate", "0.015", *NAMESPACE])
         processes.wait_for(player, beside=[], limit_s=120)
         client.wait_for(lambda status: status.stored_views == len(tour.robot))
-        asked = list(tour.loop[::6])
+        asked = list(tour.ask(2.0).loop[::6])
         views = client.generate([target.T_world_camera for target in asked])
         looked = client.capture(tour.robot[0].T_world_camera)
     # Where the robot stood and looked, nothing is new.

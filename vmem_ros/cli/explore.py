@@ -1,4 +1,4 @@
-"""Draw views of a photo with depth, or of a procedural house, from poses where no camera was.
+"""Draw views of a photo, or of a procedural house, from poses where no camera was.
 
 Writes a contact sheet, an animation, the surfel cloud, a recording for Foxglove and a report.
 """
@@ -12,11 +12,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from vmem_ros.evaluation.engine_options import add_engine_options, generator_from_options
+from vmem_ros.evaluation.engine_options import add_engine_options, estimator_from_options, generator_from_options
 from vmem_ros.evaluation.exhibit import Exploration, write_exhibit
 from vmem_ros.evaluation.report import Table
 from vmem_ros.evaluation.shot import Shot, preview_of
-from vmem_ros.evaluation.tour import Tour
+from vmem_ros.evaluation.tour import Tour, typical_depth
 from vmem_ros.evaluation.tour_options import add_tour_options, describe_options, tour_from_options
 from vmem_ros.evaluation.world_recording import write_recording
 from vmem_ros.memory import SurfelMemory
@@ -37,23 +37,30 @@ def run(args: argparse.Namespace) -> None:
     started = time.monotonic()
     tour = tour_from_options(args)
     generator = generator_from_options(args)
+    estimator = estimator_from_options(args, has_depth=tour.has_depth)
     args.out.mkdir(parents=True, exist_ok=True)
     # A pose asked for twice is drawn twice: reuse would make every closed loop perfect and say nothing.
-    world = default_world(generator, device=args.device, reuse_views=False)
+    world = default_world(generator, device=args.device, estimator=estimator, reuse_views=False)
     memory = world.memory
     assert isinstance(memory, SurfelMemory), "the default world remembers surfels"
-    observed = [tour.look(target) for target in tqdm(tour.robot, desc="looking", unit="view")]
+    observed = [tour.observe(target) for target in tqdm(tour.robot, desc="looking", unit="view")]
     for view in tqdm(observed, desc="remembering", unit="view"):
         world.observe(view)
-    loop, loop_s = _ask(world, tour, tour.loop, seed=args.seed, label="loop")
-    returns, returns_s = _ask(world, tour, tour.there_and_back, seed=args.seed, label="there and back")
+    questions = tour.ask(typical_depth(world.glimpse(tour.robot[0]).depth))
+    loop, loop_s = _ask(world, tour, questions.loop, seed=args.seed, label="loop")
+    returns, returns_s = _ask(world, tour, questions.there_and_back, seed=args.seed, label="there and back")
     exploration = Exploration(
         loop=loop,
         there_and_back=returns,
         observed=observed,
         surfels=memory.surfels,
         engine=world.generator.name,
-        settings={**describe_options(args), "seed": args.seed, "stored views are reused": "no"},
+        settings={
+            **describe_options(args),
+            "depth of new views": estimator.name,
+            "seed": args.seed,
+            "stored views are reused": "no",
+        },
     )
     views = len(loop) + len(returns)
     speed = Table("Time", [{"views": views, "seconds a view": (loop_s + returns_s) / views}], "Previews included.")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from vmem_ros.errors import InvalidImageError
 from vmem_ros.evaluation.facing import face_open_space, turn_about_vertical
 from vmem_ros.evaluation.trajectories import TrajectoryName, trajectory
 from vmem_ros.geometry import Camera
@@ -23,23 +26,40 @@ _ROBOT_HEIGHT_M, _ROBOT_PITCH = 1.05, 0.0
 _ASKED_HEIGHT_M, _ASKED_PITCH = 1.5, -0.15
 
 
+class Questions(NamedTuple):
+    """Where views are asked for.
+
+    :param loop: the last pose is the first.
+    :param there_and_back: pose i equals pose n - 1 - i.
+    """
+
+    loop: tuple[Target, ...]
+    there_and_back: tuple[Target, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Tour:
     """A robot's path and a planner's questions.
 
     :param robot: where the real camera takes views.
-    :param loop: poses to ask for; the last is the first.
-    :param there_and_back: poses to ask for; pose i equals pose n - 1 - i.
+    :param ask: the questions, told the typical depth in metres of the robot's first view as the world knows it: around
+        a photo, paths are as long as its scene is deep.
     :param look: what a real camera sees at a target; for a photo it knows the photo's own pose only.
     :param known: whether ``look`` knows the truth at every pose.
+    :param has_depth: whether the robot's camera measures depth.
     """
 
     title: str
     robot: tuple[Target, ...]
-    loop: tuple[Target, ...]
-    there_and_back: tuple[Target, ...]
+    ask: Callable[[float], Questions]
     look: Callable[[Target], View]
     known: bool
+    has_depth: bool
+
+    def observe(self, target: Target) -> View:
+        """Return what the robot's camera sees at a target."""
+        view = self.look(target)
+        return view if self.has_depth else dataclasses.replace(view, depth=None)
 
     def truth(self, target: Target) -> View | None:
         """Return what a camera would see at a target, if that is known."""
@@ -47,7 +67,14 @@ class Tour:
 
 
 def house_tour(
-    seed: int, *, views: int, width: int, stops: int, fov_deg: float = HOUSE_FOV_DEG, returns: int = 17
+    seed: int,
+    *,
+    views: int,
+    width: int,
+    stops: int,
+    fov_deg: float = HOUSE_FOV_DEG,
+    returns: int = 17,
+    has_depth: bool = True,
 ) -> Tour:
     """Return a tour of two rooms of a procedural house, with truth.
 
@@ -58,6 +85,7 @@ def house_tour(
     :param width: of the images, in pixels; their aspect ratio is 3 : 2.
     :param stops: of the robot; at each it looks in three directions.
     :param returns: poses of the path there and back.
+    :param has_depth: whether the robot's camera measures depth.
     """
     house = House(seed)
     rooms = house.loop_rooms
@@ -70,30 +98,44 @@ def house_tour(
     return Tour(
         title=f"House {seed}: {names}",
         robot=_targets(drive, camera),
-        loop=_targets(loop, camera),
-        there_and_back=_targets(back, camera),
+        ask=lambda depth_m: Questions(_targets(loop, camera), _targets(back, camera)),
         look=lambda target: house.view(target, supersample=2),
         known=True,
+        has_depth=has_depth,
     )
 
 
-def photo_tour(
-    photo: View, path: TrajectoryName, *, views: int, distance_m: float, title: str, returns: int = 17
-) -> Tour:
-    """Return a tour around one RGB-D photo, without truth elsewhere.
+def photo_tour(photo: View, path: TrajectoryName, *, views: int, title: str, returns: int = 17) -> Tour:
+    """Return a tour around one photo, without truth elsewhere.
 
     :param path: shape of the loop, see :func:`~vmem_ros.evaluation.trajectories.trajectory`.
-    :param distance_m: of the scene, e.g. the median depth of the photo.
     """
     start = photo.T_world_camera
+
+    def ask(depth_m: float) -> Questions:
+        loop = trajectory(path, start, distance_m=depth_m, n=views)
+        back = trajectory("out_and_back", start, distance_m=depth_m, n=returns)
+        return Questions(_targets(loop, photo.camera), _targets(back, photo.camera))
+
     return Tour(
         title=title,
         robot=(photo.target,),
-        loop=_targets(trajectory(path, start, distance_m=distance_m, n=views), photo.camera),
-        there_and_back=_targets(trajectory("out_and_back", start, distance_m=distance_m, n=returns), photo.camera),
+        ask=ask,
         look=lambda target: photo,
         known=False,
+        has_depth=photo.depth is not None,
     )
+
+
+def typical_depth(depth: Tensor) -> float:
+    """Return the median of the known values of a depth map [H, W] in metres.
+
+    :raises InvalidImageError: none is known.
+    """
+    known = depth[torch.isfinite(depth)]
+    if not len(known):
+        raise InvalidImageError("nothing is known about the depth of the first view: a path around it needs its scale")
+    return float(known.median())
 
 
 def _looking_around(path: Tensor) -> Tensor:

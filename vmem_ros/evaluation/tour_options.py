@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
+from vmem_ros.evaluation.photo import read_photo
 from vmem_ros.evaluation.report import Value
-from vmem_ros.evaluation.rgbd import median_depth, read_rgbd
 from vmem_ros.evaluation.tour import HOUSE_FOV_DEG, Tour, house_tour, photo_tour
 from vmem_ros.evaluation.trajectories import TrajectoryName
 
@@ -15,12 +15,13 @@ PHOTO_FOV_DEG = 60.0
 
 
 def add_tour_options(parser: argparse.ArgumentParser, *, default_house: int | None = None) -> None:
-    """Add ``--house``, ``--image``, ``--depth``, ``--fov``, ``--trajectory``, ``--stops``, ``--views``, ``--width``.
+    """Add ``--house``, ``--rgb``, ``--image``, ``--depth``, ``--fov``, ``--trajectory``, ``--stops``, ``--views``,
+    ``--width``.
 
     :param default_house: the house to visit when neither a house nor an image is named; ``None``: one must be named.
     """
     source = parser.add_mutually_exclusive_group(required=default_house is None)
-    source.add_argument("--image", type=Path, help="a photo; needs --depth")
+    source.add_argument("--image", type=Path, help="a photo")
     source.add_argument(
         "--house",
         type=int,
@@ -29,8 +30,12 @@ def add_tour_options(parser: argparse.ArgumentParser, *, default_house: int | No
         help="a procedural house, with truth" + ("" if default_house is None else f" (default {default_house})"),
     )
     parser.add_argument(
-        "--depth", type=Path, help="depth of the photo: 16-bit PNG or TIFF in millimetres, or float metres in .npy/.npz"
+        "--depth",
+        type=Path,
+        help="depth of the photo: 16-bit PNG or TIFF in millimetres, or float metres in .npy/.npz; without it, it is "
+        "estimated",
     )
+    parser.add_argument("--rgb", action="store_true", help="the robot in a house has no depth camera: it is estimated")
     parser.add_argument(
         "--fov",
         type=float,
@@ -60,19 +65,28 @@ def tour_from_options(args: argparse.Namespace) -> Tour:
     :raises ValueError: options that do not go together.
     """
     if args.image is None:
+        if args.depth is not None:
+            raise ValueError("--depth is that of a photo: give its --image, too")
         return house_tour(
-            args.house, views=args.views, width=args.width, fov_deg=args.fov or HOUSE_FOV_DEG, stops=args.stops
+            args.house,
+            views=args.views,
+            width=args.width,
+            fov_deg=args.fov or HOUSE_FOV_DEG,
+            stops=args.stops,
+            has_depth=not args.rgb,
         )
-    if args.depth is None:
-        raise ValueError("--image needs --depth: without it nothing is known about the shape of the scene")
-    photo = read_rgbd(args.image, args.depth, fov_deg=args.fov or PHOTO_FOV_DEG, max_width=args.width)
-    return photo_tour(
-        photo, args.trajectory, views=args.views, distance_m=median_depth(photo), title=f"Around {args.image.name}"
-    )
+    if args.rgb:
+        raise ValueError("--rgb is for the robot in a house: for a photo without depth, leave --depth away")
+    photo = read_photo(args.image, args.depth, fov_deg=args.fov or PHOTO_FOV_DEG, max_width=args.width)
+    return photo_tour(photo, args.trajectory, views=args.views, title=f"Around {args.image.name}")
 
 
 def describe_options(args: argparse.Namespace) -> dict[str, Value]:
     """Return the options as settings of a report."""
     if args.image is None:
-        return {"scene": f"house {args.house}", "path": "loop through two rooms"}
-    return {"scene": f"{args.image.name} with {args.depth.name}", "path": args.trajectory}
+        scene, path = f"house {args.house}", "loop through two rooms"
+        depth = "estimated" if args.rgb else "measured"
+    else:
+        scene, path = args.image.name, args.trajectory
+        depth = "estimated" if args.depth is None else args.depth.name
+    return {"scene": scene, "depth of what the camera took": depth, "path": path}

@@ -19,7 +19,7 @@ from types import FrameType
 from ament_index_python.packages import get_package_share_directory
 
 from vmem_ros.errors import VmemError
-from vmem_ros.evaluation.engine_options import add_engine_options
+from vmem_ros.evaluation.engine_options import add_engine_options, estimator_name
 from vmem_ros.evaluation.exhibit import ANIMATION, CLOUD, CONTACT_SHEET
 from vmem_ros.evaluation.tour_options import add_tour_options, tour_from_options
 from vmem_ros.nodes.demo_processes import Processes, ProcessFailedError
@@ -46,11 +46,15 @@ def run(args: argparse.Namespace, forwarded: Sequence[str]) -> None:
     """
     out: Path = args.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
-    camera = tour_from_options(args).loop[0].camera  # also checks the photo before anything starts
+    tour = tour_from_options(args)  # also checks the photo before anything starts
+    camera = tour.robot[0].camera
     parameters = {
         **_PARAMETERS,
         "engine": args.engine,
         "model.path": args.model,
+        "geometry.estimator": estimator_name(args, has_depth=tour.has_depth),
+        "geometry.model": args.depth_model,
+        "seed.depth": str(tour.has_depth).lower(),
         "model.device": args.device,
         "camera.width": str(camera.width),
         "camera.height": str(camera.height),
@@ -83,7 +87,7 @@ def environment() -> dict[str, str]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo and return its exit code: 0, 1 after an error, 130 after Ctrl-C or SIGTERM."""
     # The other options are those of robot and planner, and reach them as they are.
-    own = argparse.ArgumentParser(add_help=False)
+    own = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     own.add_argument("--out", type=Path, default=Path("demo_out"), help="folder for the results (default demo_out)")
     add_engine_options(own)
     parser = argparse.ArgumentParser(prog="demo", description=__doc__, parents=[own])

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from vmem_ros.evaluation.exhibit import Exploration, write_exhibit
 from vmem_ros.evaluation.report import Table
 from vmem_ros.evaluation.shot import Shot
-from vmem_ros.evaluation.tour import Tour
+from vmem_ros.evaluation.tour import Questions, Tour, typical_depth
 from vmem_ros.evaluation.tour_options import add_tour_options, describe_options, tour_from_options
 from vmem_ros.nodes.assembly import CapturedView
 from vmem_ros.nodes.client import CameraClient
@@ -29,7 +29,7 @@ from vmem_ros.nodes.demo_questions import Planner
 from vmem_ros.nodes.demo_robot import DEMO_HOUSE
 from vmem_ros.nodes.interface import NAMESPACE
 from vmem_ros.nodes.script import exit_status
-from vmem_ros.types import View
+from vmem_ros.types import Target, View
 
 # One part in so many of the loop is asked for view by view, the rest as a path.
 _ONE_BY_ONE = 6
@@ -42,16 +42,16 @@ _LATENCY_NOTE = (
 Result = TypeVar("Result")
 
 
-def run(planner: Planner, tour: Tour, truths: Truths) -> tuple[Exploration, list[Table]]:
+def run(planner: Planner, questions: Questions, truths: Truths) -> tuple[Exploration, list[Table]]:
     """Ask for everything on the tour, and return what came back with the tables that only a planner can fill."""
-    scores = planner.next_best_view(tour.loop[0])
-    previews = planner.previews([*tour.loop, *tour.there_and_back])
-    few = -(-len(tour.loop) // _ONE_BY_ONE)
-    loop = planner.one_by_one(tour.loop[:few])
-    loop += planner.path(tour.loop[few:], label="the loop as one path")
-    returns = planner.path(tour.there_and_back, label="there and back")
+    scores = planner.next_best_view(questions.loop[0])
+    previews = planner.previews([*questions.loop, *questions.there_and_back])
+    few = -(-len(questions.loop) // _ONE_BY_ONE)
+    loop = planner.one_by_one(questions.loop[:few])
+    loop += planner.path(questions.loop[few:], label="the loop as one path")
+    returns = planner.path(questions.there_and_back, label="there and back")
     surfels = planner.surfels()
-    n = len(tour.loop)
+    n = len(questions.loop)
     exploration = Exploration(
         loop=[_shot(v, p, t) for v, p, t in zip(loop, previews[:n], truths.of_loop(), strict=True)],
         there_and_back=[_shot(v, p, None) for v, p in zip(returns, previews[n:], strict=True)],
@@ -65,10 +65,10 @@ def run(planner: Planner, tour: Tour, truths: Truths) -> tuple[Exploration, list
 class Truths:
     """What a real camera would have seen, drawn in the background while the planner waits for the camera."""
 
-    def __init__(self, tour: Tour) -> None:
+    def __init__(self, tour: Tour, loop: Sequence[Target]) -> None:
         self._pool = ThreadPoolExecutor(1)
         self._robot = [self._pool.submit(tour.look, target) for target in tour.robot]
-        self._loop = [self._pool.submit(tour.truth, target) for target in tour.loop]
+        self._loop = [self._pool.submit(tour.truth, target) for target in loop]
 
     def of_robot(self) -> list[View]:
         """Return the views that the robot took."""
@@ -115,9 +115,12 @@ def _explore(args: argparse.Namespace) -> None:
         with CameraClient(args.namespace) as camera:
             camera.wait_until_ready()
             camera.wait_for(lambda s: s.stored_views >= len(tour.robot), timeout_s=_ROBOT_TIMEOUT_S)
-            camera.set_camera(tour.loop[0].camera)
-            truths = Truths(tour)
-            exploration, tables = run(Planner(camera, args.namespace, seed=args.seed), tour, truths)
+            first = tour.robot[0]
+            camera.set_camera(first.camera)
+            known = camera.render(first.T_world_camera, camera=first.camera).depth
+            questions = tour.ask(typical_depth(torch.as_tensor(known)))
+            truths = Truths(tour, questions.loop)
+            exploration, tables = run(Planner(camera, args.namespace, seed=args.seed), questions, truths)
             saved = camera.save("demo_world", overwrite=True)
         settings = {**describe_options(args), "seed": args.seed, "stored views are reused": "no"}
         settings["saved world"] = f"{Path(saved.path).name}, {saved.stored_views} views"

@@ -1,6 +1,7 @@
-"""A robot that drives through two rooms of a procedural house and streams its RGB-D camera into the world's memory.
+"""A robot that drives through two rooms of a procedural house and streams its camera into the world's memory.
 
-Any robot whose driver publishes an image, its CameraInfo and registered depth does the same with remappings alone.
+Any robot whose driver publishes an image, its CameraInfo and registered depth does the same with remappings alone; and
+one without depth, if the camera node has ``seed.depth: false`` and an estimator of depth.
 """
 
 from __future__ import annotations
@@ -34,10 +35,12 @@ from vmem_ros.types import View
 DEMO_HOUSE = 1_000_013
 _FRAME = "robot_camera_optical_frame"
 _TRIES, _TRY_S = 5, 3.0
+# A depth network takes its time, and an image that is sent twice is remembered twice.
+_ESTIMATE_S = 60.0
 
 
 class RobotCamera(Node):
-    """Publishes views as an RGB-D camera driver does, with the pose of the camera link in the map frame beside them."""
+    """Publishes views as the driver of an RGB-D or RGB camera does, and the pose of the camera link in the map."""
 
     def __init__(self, context: Context) -> None:
         super().__init__("demo_robot", context=context, start_parameter_services=False)
@@ -48,17 +51,17 @@ class RobotCamera(Node):
         }
 
     def publish(self, view: View) -> None:
-        """Publish one view: image, intrinsics, depth and pose with one stamp."""
+        """Publish one view: image, intrinsics, depth if there is any, and pose with one stamp."""
         stamp_ns = self.get_clock().now().nanoseconds
         head = header(_FRAME, stamp_ns)
         pose = PoseStamped(header=header("map", stamp_ns), pose=pose_to_message(link_from_camera(view.T_world_camera)))
-        assert view.depth is not None, "an RGB-D camera has depth"
         messages = {
             "seed/pose": pose,
             "seed/camera_info": camera_to_message(view.camera, head),
-            "seed/depth": map_to_message(view.depth, head),
             "seed/image": image_to_message(view.image, head),
         }
+        if view.depth is not None:
+            messages["seed/depth"] = map_to_message(view.depth, head)
         for name, message in messages.items():
             self._publishers_by_topic[name].publish(message)
 
@@ -75,14 +78,15 @@ def drive(robot: RobotCamera, camera: CameraClient, views: Sequence[View]) -> No
 
 def _publish_until_stored(robot: RobotCamera, camera: CameraClient, view: View) -> None:
     before = camera.wait_for(lambda status: True).stored_views
+    timeout_s = _ESTIMATE_S if view.depth is None else _TRY_S
     for _ in range(_TRIES):
         robot.publish(view)
         try:
-            camera.wait_for(lambda status: status.stored_views > before, timeout_s=_TRY_S)
+            camera.wait_for(lambda status: status.stored_views > before, timeout_s=timeout_s)
         except NotReadyError:
             continue  # sent before the two had found each other: a real camera sends again anyway
         return
-    raise NotReadyError(f"the camera node did not take a view within {_TRIES * _TRY_S:g} s: look at its log")
+    raise NotReadyError(f"the camera node did not take a view within {_TRIES * timeout_s:g} s: look at its log")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -96,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def tour_and_drive() -> None:
         tour = tour_from_options(args)
-        views = [tour.look(target) for target in tqdm(tour.robot, desc="robot's camera", unit="view")]
+        views = [tour.observe(target) for target in tqdm(tour.robot, desc="robot's camera", unit="view")]
         robot = RobotCamera(context)
         with CameraClient(robot.get_namespace()) as camera:
             drive(robot, camera, views)

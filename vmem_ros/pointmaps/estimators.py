@@ -31,7 +31,8 @@ class SensorDepth:
         for view in views:
             if view.depth is None or not bool(torch.isfinite(view.depth).any()):
                 raise InvalidImageError(
-                    "the view has no usable depth: give z-depth in metres, registered to the image (NaN: unknown)"
+                    "the view has no usable depth: give z-depth in metres, registered to the image (NaN: unknown), or "
+                    "use an estimator that looks at pictures, such as 'small'"
                 )
             confidence = torch.ones_like(view.depth)
             maps.append(PointMap.from_depth(view.depth, confidence, view.camera, view.T_world_camera))

@@ -1,4 +1,4 @@
-"""A user's own RGB-D picture as the first view of a world."""
+"""A user's own picture, with or without depth, as the first view of a world."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
-from torch import Tensor
 
 from vmem_ros.errors import InvalidImageError
 from vmem_ros.geometry import Camera, look_at
@@ -18,43 +17,28 @@ _DEPTH_FILES = "a 16-bit PNG or TIFF in millimetres, or a .npy or .npz file with
 _PLAUSIBLE_M = (0.05, 300.0)
 
 
-def read_rgbd(image: Path, depth: Path, *, fov_deg: float, max_width: int) -> View:
-    """Return a photo with its depth map as a view, level at the world's origin and looking along its x axis (z is up).
+def read_photo(image: Path, depth: Path | None, *, fov_deg: float, max_width: int) -> View:
+    """Return a photo as a view, level at the world's origin and looking along its x axis (z is up).
 
     :param depth: registered to the photo: a 16-bit PNG or TIFF in millimetres (0 unknown), or float metres in .npy or
-        .npz.
+        .npz. ``None``: not known.
     :param fov_deg: horizontal field of view of the photo.
     :param max_width: larger photos are scaled down to this width.
     :raises InvalidImageError: not readable, another unit, or the two do not belong together.
     """
     rgb = _read_image(image)
-    depth_m = _read_depth(depth)
-    if abs(depth_m.shape[1] / depth_m.shape[0] - rgb.shape[1] / rgb.shape[0]) > 0.02:
-        raise InvalidImageError(
-            f"{image.name} is {rgb.shape[1]} x {rgb.shape[0]} but {depth.name} is {depth_m.shape[1]} x "
-            f"{depth_m.shape[0]}: the depth must cover the same picture (registered, same aspect ratio)"
-        )
     width = min(max_width, rgb.shape[1])
     size = (width, round(rgb.shape[0] * width / rgb.shape[1]))
+    depth_m = None if depth is None else _read_depth_of(image, rgb, depth, size)
     if rgb.shape[1::-1] != size:
         rgb = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
-    # Depth is picked, never averaged: a mean across an edge is a surface that does not exist.
-    depth_m = cv2.resize(depth_m, size, interpolation=cv2.INTER_NEAREST)
     return View(
         image=torch.from_numpy(rgb),
         camera=Camera.from_fov(*size, fov_deg),
         T_world_camera=look_at((0.0, 0.0, 0.0), (1.0, 0.0, 0.0)),
-        depth=torch.from_numpy(depth_m),
+        depth=None if depth_m is None else torch.from_numpy(depth_m),
         source="observed",
     )
-
-
-def median_depth(view: View) -> float:
-    """Return the median of a view's known depth in metres."""
-    depth: Tensor | None = view.depth
-    if depth is None or not bool(torch.isfinite(depth).any()):
-        raise InvalidImageError("the view has no depth: a path around the scene needs its distance")
-    return float(depth[torch.isfinite(depth)].median())
 
 
 def _read_image(path: Path) -> np.ndarray:
@@ -63,6 +47,18 @@ def _read_image(path: Path) -> np.ndarray:
             return np.asarray(ImageOps.exif_transpose(file).convert("RGB")).copy()
     except (FileNotFoundError, UnidentifiedImageError, OSError) as error:
         raise InvalidImageError(f"cannot read the image {path}: {error}") from error
+
+
+def _read_depth_of(image: Path, rgb: np.ndarray, depth: Path, size: tuple[int, int]) -> np.ndarray:
+    """Return the depth of a picture in metres, of a size (width, height)."""
+    depth_m = _read_depth(depth)
+    if abs(depth_m.shape[1] / depth_m.shape[0] - rgb.shape[1] / rgb.shape[0]) > 0.02:
+        raise InvalidImageError(
+            f"{image.name} is {rgb.shape[1]} x {rgb.shape[0]} but {depth.name} is {depth_m.shape[1]} x "
+            f"{depth_m.shape[0]}: the depth must cover the same picture (registered, same aspect ratio)"
+        )
+    # Depth is picked, never averaged: a mean across an edge is a surface that does not exist.
+    return cv2.resize(depth_m, size, interpolation=cv2.INTER_NEAREST)
 
 
 def _read_depth(path: Path) -> np.ndarray:
