@@ -26,7 +26,7 @@ help: ## list the targets
 setup: ## create the environment, install ROS 2 and all else, build the package
 	@$(PREPARE)
 
-demo: setup ## a robot, the camera and a planner over ROS 2; pictures in OUT=demo_out (IMAGE= DEPTH= for your own)
+demo: setup ## a robot, the camera and a planner over ROS 2; pictures in OUT=demo_out (IMAGE= for your own photo, DEPTH= if you have it)
 	@tools/run.sh --local $(DISTRO) python -m vmem_ros.nodes.demo --out '$(OUT)' \
 	  $(if $(IMAGE),--image '$(IMAGE)') $(if $(DEPTH),--depth '$(DEPTH)') $(ARGS)
 
