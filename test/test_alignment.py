@@ -1,5 +1,6 @@
 """Scale of predicted depth from memory and from the other new views, in an analytic room with exact depth."""
 
+import dataclasses
 import math
 
 import pytest
@@ -12,7 +13,7 @@ from rooms import box_view, orbit
 from vmem_ros.geometry import Camera, look_at, pose_from
 from vmem_ros.pointmaps.alignment import Alignment, align
 from vmem_ros.pointmaps.prediction import DepthPrediction, ScalePrior
-from vmem_ros.types import Projection
+from vmem_ros.types import IMAGINED_CONFIDENCE, Projection
 
 CAMERA = Camera.from_fov(64, 56, 75)
 POSES = orbit(24)[:4]
@@ -143,6 +144,32 @@ class TestNothingConstrains:
         own = aligned([0.4, 0.0], ["all", "none"], poses=poses, truth=truth, prior=ScalePrior(common=0.0, own=0.5))
         assert own.log_scale[1].abs() < 1e-6
         assert not own.tied[1]
+
+
+class TestImaginedMemory:
+    """A world that is drawn by itself may lose its scale: a predictor that knows metres pulls it back."""
+
+    @staticmethod
+    def left(memory_log_scale, trust, prior, views=4):
+        projections = []
+        for depth in TRUTH[:views]:
+            projection = shown(depth * math.exp(memory_log_scale), "all")
+            projections.append(dataclasses.replace(projection, confidence=torch.full_like(depth, trust)))
+        found = align([predicted(d) for d in TRUTH[:views]], projections, [CAMERA] * views, POSES[:views], prior=prior)
+        return found.log_scale.mean()
+
+    def test_it_is_followed_and_pulled_at(self):
+        sure, unsure = ScalePrior(common=0.02, own=0.02), ScalePrior(common=0.2, own=0.2)
+        assert 0.005 < self.left(0.1, IMAGINED_CONFIDENCE, sure) < 0.05
+        assert 0.08 < self.left(0.1, IMAGINED_CONFIDENCE, unsure) < 0.0999
+
+    def test_what_a_camera_measured_stands(self):
+        assert self.left(0.1, 1.0, ScalePrior(common=0.02, own=0.02)) == pytest.approx(0.1, abs=1e-3)
+
+    def test_what_cannot_be_the_same_surface_is_not_followed(self):
+        prior = ScalePrior(common=0.1, own=0.1)
+        assert self.left(-1.5, IMAGINED_CONFIDENCE, prior).abs() < 0.02
+        assert self.left(-1.5, 1.0, prior).abs() < 0.02
 
 
 class TestShift:

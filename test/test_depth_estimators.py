@@ -29,10 +29,10 @@ from vmem_ros.geometry import Camera
 from vmem_ros.memory import SurfelMemory
 from vmem_ros.pointmaps import AlignedDepth, MemoryDepth, load_estimator
 from vmem_ros.pointmaps.cut3r import Cut3rDepth
-from vmem_ros.pointmaps.depth_network import DepthNetwork
+from vmem_ros.pointmaps.depth_network import DepthNetwork, DepthNetworkOutput
 from vmem_ros.pointmaps.huggingface import HuggingFaceDepth
 from vmem_ros.pointmaps.preprocessing import Preprocessing
-from vmem_ros.pointmaps.small import SmallDepth
+from vmem_ros.pointmaps.small import SmallDepth, _believable
 from vmem_ros.types import Recall
 from vmem_ros.world import World
 
@@ -271,13 +271,35 @@ class TestSmall:
         (alone,) = SmallDepth(network).predict(*asked(POSES[1], known=False))
         assert not torch.allclose(told.depth, alone.depth, rtol=1e-3)
 
-    def test_before_it_has_learnt_anything_it_repeats_memory(self):
+    def test_before_it_has_learnt_anything_it_repeats_the_shape_of_memory(self):
         _, recall = asked(POSES[1])
         remembered = recall.projections[0].depth
         known = torch.isfinite(remembered)
         (found,) = SmallDepth(DepthNetwork(**{**TINY, "focal_px": CAMERA.fx})).predict(*asked(POSES[1]))
+        difference = (found.depth / remembered).log()[known]
         # The picture is brought to a size that the network takes, and back.
-        assert ((found.depth / remembered).log().abs()[known]).median() < 0.02
+        assert (difference - difference.median()).abs().median() < 0.02
+
+    def test_its_scale_is_what_it_says_of_the_picture_alone(self, network):
+        camera = Camera.from_fov(64, 64, 70)
+        view = dataclasses.replace(box_view(camera, POSES[1]), depth=None)
+        nothing = SurfelMemory().project(view.target)
+        shown = dataclasses.replace(nothing, depth=torch.full(camera.size, 2.0), seen=torch.ones_like(nothing.seen))
+        predict = SmallDepth(network).predict
+        (alone,), (told,) = (predict([view], Recall((), torch.empty(0), (), (p,))) for p in (nothing, shown))
+        assert not torch.allclose(told.depth, alone.depth, rtol=1e-3)
+        assert (told.depth / alone.depth).log().median().abs() < 0.02
+
+    def test_memory_that_the_picture_contradicts_is_not_believed(self):
+        alone = DepthNetworkOutput(torch.zeros(1, 8, 8), torch.full((1, 8, 8), 0.1).log())
+        # In another scale, and a part much too near.
+        prompt = torch.full((1, 8, 8), 1.2)
+        prompt[:, :, :3] = 0.3
+        believed = _believable(prompt, alone)
+        assert torch.equal(torch.isfinite(believed), prompt > 1)
+        # Nothing of it may be of the same surface, or there may be none.
+        assert not torch.isfinite(_believable(torch.full((1, 8, 8), 5.0), alone)).any()
+        assert not torch.isfinite(_believable(torch.full((1, 8, 8), torch.nan), alone)).any()
 
     def test_it_is_told_the_rays(self, network):
         image, rays = torch.rand(1, 3, 32, 32), torch.rand(1, 2, 32, 32)

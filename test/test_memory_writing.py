@@ -13,7 +13,7 @@ from vmem_ros.geometry import Camera, look_at
 from vmem_ros.memory import SurfelMemory
 from vmem_ros.memory.growable import GrowableTensor
 from vmem_ros.pointmaps import SensorDepth
-from vmem_ros.types import Target
+from vmem_ros.types import PointMap, Target
 
 VIEWS = views_at(orbit(12), panel=True)
 
@@ -48,6 +48,53 @@ class TestMerging:
         on_panel = (position[:, 0] - PANEL_X).abs() < 1e-3
         assert (on_wall | on_panel).all()
         assert ((position.abs() - HALF) < 1e-3).all()
+
+
+class TestShown:
+    """Points that memory has shown before are counted as seen, and not remembered a second time."""
+
+    @staticmethod
+    def seen_again(memory: SurfelMemory, view, *, source, shift_m=0.0):
+        """Return a view and its geometry, all of which memory shows, a little farther than it was."""
+        projection = memory.project(view.target)
+        depth = torch.where(projection.seen, projection.depth + shift_m, torch.nan)
+        again = dataclasses.replace(view, depth=None, source=source)
+        point_map = PointMap.from_depth(
+            depth, torch.ones_like(depth), view.camera, view.T_world_camera, shown=projection.ids
+        )
+        return again, point_map, projection
+
+    @pytest.mark.parametrize("source", ["observed", "generated"])
+    def test_they_make_no_surfels(self, source):
+        memory = fresh(VIEWS[:1])
+        before = memory.surfels.position.clone()
+        # So far that nothing would merge.
+        view, point_map, projection = self.seen_again(memory, VIEWS[1], source=source, shift_m=0.5)
+        memory.write([view], [point_map])
+        assert torch.equal(memory.surfels.position, before)
+        # The view has seen them all the same: who looks there is given both.
+        recall = memory.read([VIEWS[1].target], 2)
+        assert projection.seen.float().mean() > 0.5
+        assert sorted(recall.indices) == [0, 1]
+        assert recall.weights.min() > 0.4
+        memory.undo()
+        assert differences(snapshot(memory, votes=False), snapshot(fresh(VIEWS[:1]), votes=False)) == []
+
+    def test_a_camera_replaces_what_was_imagined(self):
+        memory = SurfelMemory()
+        write(memory, [dataclasses.replace(VIEWS[0], source="generated")])
+        view, point_map, _ = self.seen_again(memory, VIEWS[0], source="observed")
+        memory.write([view], [point_map])
+        assert (memory.surfels.provenance == 1).any()
+        assert (memory.project(VIEWS[0].target).confidence == 1).any()
+
+    def test_of_another_memory(self):
+        memory, other = fresh(VIEWS[:1]), fresh(VIEWS[:6])
+        before = snapshot(memory)
+        view, point_map, _ = self.seen_again(other, VIEWS[5], source="generated")
+        with pytest.raises(InvalidImageError, match="surfels that are not in this memory: read it again"):
+            memory.write([view], [point_map])
+        assert differences(snapshot(memory), before) == []
 
 
 class TestUndo:

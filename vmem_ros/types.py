@@ -104,20 +104,31 @@ class PointMap:
     :param points: [H, W, 3] float32 in the *optical frame* of the camera, metres; NaN where no surface is known, with
         z = +Inf where the camera looked and saw nothing.
     :param confidence: [H, W] float32 in [0, 1]: how much the geometry is to be trusted.
+    :param shown: [H, W] int64: where the point is one that the memory has shown, its number in
+        :attr:`Projection.ids`; -1 elsewhere. Such points are not remembered a second time. ``None``: all are new.
     """
 
     points: Tensor
     confidence: Tensor
     camera: Camera
     T_world_camera: Tensor
+    shown: Tensor | None = None
 
     @classmethod
-    def from_depth(cls, depth: Tensor, confidence: Tensor, camera: Camera, T_world_camera: Tensor) -> PointMap:
+    def from_depth(
+        cls,
+        depth: Tensor,
+        confidence: Tensor,
+        camera: Camera,
+        T_world_camera: Tensor,
+        *,
+        shown: Tensor | None = None,
+    ) -> PointMap:
         """Return the point map of a z-depth image [H, W]; NaN, infinite and non-positive depths have no point."""
         valid = torch.isfinite(depth) & (depth > 0)
         points = unproject(torch.where(valid, depth, torch.nan), camera)
         points[..., 2] = torch.where(torch.isposinf(depth), depth, points[..., 2])
-        return cls(points, torch.where(valid, confidence, 0.0), camera, T_world_camera)
+        return cls(points, torch.where(valid, confidence, 0.0), camera, T_world_camera, shown)
 
     @property
     def depth(self) -> Tensor:

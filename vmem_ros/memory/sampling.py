@@ -33,7 +33,13 @@ def grid_shape(height: int, width: int, stride: float) -> tuple[int, int]:
 
 
 def sample_surfels(
-    point_map: PointMap, image: Tensor, *, observed: bool, stride: float, min_confidence: float
+    point_map: PointMap,
+    image: Tensor,
+    *,
+    observed: bool,
+    stride: float,
+    min_confidence: float,
+    known: Tensor | None = None,
 ) -> SurfelCloud:
     """Return the surfels of one view, in its *optical frame*.
 
@@ -44,6 +50,7 @@ def sample_surfels(
     :param observed: a real camera took the view; the surfels of a generated one are imagined, all of them: what of it
         is remembered has surfels already.
     :param stride: wanted spacing in pixels.
+    :param known: [H, W] bool: pixels that make no surfels, because some stand there already.
     """
     camera = point_map.camera
     rows, columns = grid_shape(*camera.size, stride)
@@ -61,6 +68,8 @@ def sample_surfels(
     normals = normals_from_points(point_map.points, rows=v, columns=u).reshape(-1, 3)[order]
     confidence = point_map.confidence.flatten()[pixel]
     keep = torch.isfinite(normals).all(dim=-1) & torch.isfinite(points).all(dim=-1) & (confidence >= min_confidence)
+    if known is not None:
+        keep &= ~known.flatten()[pixel]
     points, normals, pixel = points[keep], normals[keep], pixel[keep]
 
     cosine = (normals * torch.nn.functional.normalize(points, dim=-1)).sum(dim=-1)

@@ -28,7 +28,7 @@ def to_device(item: _Item, device: torch.device) -> _Item:
 
     Pixels are copied even where they are: a driver may fill the same buffer with its next frame.
     """
-    names = _MAPS if isinstance(item, View) else ("points", "confidence")
+    names = _MAPS if isinstance(item, View) else ("points", "confidence", "shown")
     tensors: dict[str, Any] = {n: t.to(device, copy=True) for n in names if (t := getattr(item, n)) is not None}
     return replace(item, **tensors)
 

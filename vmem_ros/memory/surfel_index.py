@@ -75,8 +75,11 @@ class SurfelIndex:
 
     # Changing
 
-    def add(self, new: SurfelCloud, T_world_camera: Tensor) -> None:
-        """Add the next view: its surfels, in its optical frame, are merged into old ones or appended."""
+    def add(self, new: SurfelCloud, T_world_camera: Tensor, *, seen: Tensor | None = None) -> None:
+        """Add the next view: its surfels, in its optical frame, are merged into old ones or appended.
+
+        :param seen: [K] int64 numbers of old surfels that the view saw besides.
+        """
         if len(self) == 0:
             self._origin = T_world_camera[:3, 3].clone()
         T = self.local(T_world_camera)
@@ -88,9 +91,10 @@ class SurfelIndex:
         n = len(self._surfels)
         self._surfels.append(fresh)
         self._hash.insert(fresh, n)
-        seen = torch.cat([old[old >= 0].unique(), torch.arange(n, n + len(fresh), device=self._device)])
-        self._observations.append(seen)
-        self._reach.append(_box(self.cloud.position.index_select(0, seen))[None])
+        met = old[old >= 0] if seen is None else torch.cat([old[old >= 0], seen])
+        every = torch.cat([met.unique(), torch.arange(n, n + len(fresh), device=self._device)])
+        self._observations.append(every)
+        self._reach.append(_box(self.cloud.position.index_select(0, every))[None])
         self._born.append(len(self._surfels))
 
     def truncate(self, views: int) -> None:

@@ -307,12 +307,27 @@ class SurfelMemory:
             seen = torch.full(view.camera.size, float(view.source == "observed"), device=self.device)
             view = dataclasses.replace(view, confidence=seen)
         stride = self.config.surfel_stride or max(2.0, max(view.camera.size) / 96)
+        observed = view.source == "observed"
+        known = self._known(point_map, observed=observed)
         new = sample_surfels(
             point_map, view.image,
-            observed=view.source == "observed", stride=stride, min_confidence=self.config.min_confidence,
+            observed=observed, stride=stride, min_confidence=self.config.min_confidence, known=known >= 0,
         )  # fmt: skip
-        self._index.add(new, view.T_world_camera)
+        self._index.add(new, view.T_world_camera, seen=known[known >= 0])
         self._append_view(view)
+
+    def _known(self, point_map: PointMap, *, observed: bool) -> Tensor:
+        """Return which surfel stands for each pixel of a view already, or -1."""
+        shown = point_map.shown
+        if shown is None or not len(self):
+            return torch.full(point_map.confidence.shape, -1, dtype=torch.int64, device=self.device)
+        if shown.shape != point_map.confidence.shape or bool((shown >= len(self._index.cloud)).any()):
+            raise InvalidImageError("the point map shows surfels that are not in this memory: read it again")
+        if not observed:
+            return shown
+        # What a camera sees replaces what was imagined there.
+        stands = (shown >= 0) & (self._index.cloud.provenance[shown.clamp(min=0)] > 0)
+        return torch.where(stands, shown, -1)
 
     def _append_view(self, view: View) -> None:
         self._views.append(view)

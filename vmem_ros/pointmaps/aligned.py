@@ -11,13 +11,14 @@ from vmem_ros.pointmaps.alignment import align
 from vmem_ros.pointmaps.correction import correction_field
 from vmem_ros.pointmaps.edges import is_gap
 from vmem_ros.pointmaps.estimators import FILLED_CONFIDENCE
+from vmem_ros.pointmaps.fusion import agree
 from vmem_ros.pointmaps.prediction import DepthPrediction, DepthPredictor
 from vmem_ros.types import PointMap, Projection, Recall, View
 
 # Log depths of memory and prediction, bent to it, mean the same surface if they differ by less.
 _SAME = 0.03
-# Of the difference before: it is never believed to spread less, and counts a quarter at so many spreads.
-_LEAST_SPREAD, _WIDTH = 0.01, 2.5
+# Of the difference before: it is never believed to spread less, or more, and counts a quarter at so many spreads.
+_LEAST_SPREAD, _MOST_SPREAD, _WIDTH = 0.01, 0.08, 2.5
 # The deviation of log depth at which confidence is one half.
 _HALF = 0.1
 
@@ -26,8 +27,9 @@ class AlignedDepth:
     """Brings the predictions of a depth network into the scale of the world.
 
     Where memory shows a surface and the prediction agrees with it, the new view gets memory's depth: what was there
-    stays as it is, and surfels merge. Where they disagree, memory's surfels stay and the view adds none. Elsewhere
-    the view gets the aligned prediction, bent smoothly so that it meets memory at the seams; its confidence says how
+    stays as it is, and is not remembered twice. Where they disagree, memory's surfels stay and the view adds none.
+    Elsewhere the view gets the aligned prediction, made to agree with those of the other new views
+    (:mod:`~vmem_ros.pointmaps.fusion`) and bent smoothly so that it meets memory at the seams; its confidence says how
     well scale and pixel are known, and where nothing constrains the scale it is :data:`FILLED_CONFIDENCE` at least,
     for the predictor's own scale is the best guess there is.
 
@@ -51,25 +53,23 @@ class AlignedDepth:
         if not views:
             return []
         predictions = self.predictor.predict(views, recall)
-        alignment = align(
-            predictions,
-            recall.projections,
-            [view.camera for view in views],
-            torch.stack([view.T_world_camera for view in views]),
-            prior=self.predictor.scale_prior,
-        )
+        cameras, T_world_camera = [view.camera for view in views], torch.stack([view.T_world_camera for view in views])
+        alignment = align(predictions, recall.projections, cameras, T_world_camera, prior=self.predictor.scale_prior)
         relative = self.predictor.scale_prior is None
+        brought = [DepthPrediction(alignment.apply(i, p.depth), p.deviation) for i, p in enumerate(predictions)]
+        agreement = agree(brought, recall.projections, cameras, T_world_camera)
         maps = []
-        for i, (view, prediction, projection) in enumerate(zip(views, predictions, recall.projections, strict=True)):
-            depth = alignment.apply(i, prediction.depth)
+        for i, (view, prediction, projection) in enumerate(zip(views, brought, recall.projections, strict=True)):
+            depth = prediction.depth * agreement.correction[i].exp()
             if relative and not alignment.tied[i]:
                 depth = torch.full_like(depth, torch.nan)
-            confidence = self._confidence(prediction, alignment.deviation[i])
-            depth, confidence = _join(depth, confidence, projection)
+            confidence = torch.where(agreement.refuted[i], 0.0, self._confidence(prediction, alignment.deviation[i]))
+            depth, confidence, same = _join(depth, confidence, projection)
             confidence = torch.where(is_gap(depth, view.camera), 0.0, confidence)
             if self.max_depth_m is not None:
                 depth = torch.where(depth > self.max_depth_m, torch.inf, depth)
-            maps.append(PointMap.from_depth(depth, confidence, view.camera, view.T_world_camera))
+            shown = torch.where(same, projection.ids.to(same.device), -1)
+            maps.append(PointMap.from_depth(depth, confidence, view.camera, view.T_world_camera, shown=shown))
         return maps
 
     def _confidence(self, prediction: DepthPrediction, deviation: Tensor) -> Tensor:
@@ -77,17 +77,17 @@ class AlignedDepth:
         return (1 / (1 + variance / _HALF**2)).clamp(min=FILLED_CONFIDENCE)
 
 
-def _join(depth: Tensor, confidence: Tensor, projection: Projection) -> tuple[Tensor, Tensor]:
-    """Return depth and confidence of a prediction [H, W] where memory has its say."""
+def _join(depth: Tensor, confidence: Tensor, projection: Projection) -> tuple[Tensor, Tensor, Tensor]:
+    """Return depth and confidence of a prediction [H, W] where memory has its say, and where it is memory's depth."""
     remembered = projection.depth.to(depth)
     seen = projection.seen.to(depth.device) & torch.isfinite(remembered)
     difference = remembered.log() - depth.log()
     known = torch.where(seen & torch.isfinite(difference), difference, torch.nan)
     # Memory errs to one side: of surfels that overlap, the nearest is seen. What differs more than most must not bend
     # the prediction, or the error would grow from view to view.
-    spread = (1.4826 * known.abs().nanmedian()).clamp(min=_LEAST_SPREAD)
+    spread = (1.4826 * known.abs().nanmedian()).clamp(_LEAST_SPREAD, _MOST_SPREAD)
     weight = torch.nan_to_num(1 / (1 + (known / (_WIDTH * spread)).square()).square(), nan=0.0)
     bent = depth * correction_field(difference, weight).exp()
     same = seen & ((remembered.log() - bent.log()).abs() < _SAME)
     confidence = torch.where(seen, 0.0, confidence)
-    return torch.where(same, remembered, bent), torch.where(same, 1.0, confidence)
+    return torch.where(same, remembered, bent), torch.where(same, 1.0, confidence), same

@@ -8,7 +8,9 @@ scale, or two where the predictor knows inverse depth only up to scale and shift
 Differences of log depth are made small: between view i and what memory shows at its pose, and between views i and j
 where a sample of i, moved with the known poses, falls on the surface that j predicts. Gauss-Newton steps with weights
 of Geman and McClure, whose width follows the median residual of each row, so that up to nearly half of the samples may
-be wrong. The normal equations have 2 M unknowns: the cost depends on M and the grid, never on how much is remembered.
+be wrong. What was imagined before may have lost its scale: how far is one more unknown, small but not zero, so a metric
+predictor slowly wins it back, while what a camera measured stands. The normal equations have 2 M + 1 unknowns: the cost
+depends on M and the grid, never on how much is remembered.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from torch import Tensor
 from vmem_ros.geometry import Camera
 from vmem_ros.pointmaps.prediction import DepthPrediction, ScalePrior
 from vmem_ros.pointmaps.view_grid import Pairs, ViewGrid
-from vmem_ros.types import Projection
+from vmem_ros.types import IMAGINED_CONFIDENCE, Projection
 
 _SIDE = 48
 _STEPS = 15
@@ -35,6 +37,10 @@ _WIDTH = 2.5
 _FEWEST = 0.005
 # Errors of depth are alike over an eighth of the picture each way: so many independent measurements has a full view.
 _INDEPENDENT = 64
+# Deviation of the log scale that imagined memory shares: a world that is drawn by itself slowly loses its scale.
+_MEMORY = 0.05
+# A metric predictor is never wrong by more than so many deviations of its scale and so much (log depth) at a pixel.
+_POSSIBLE, _PIXEL = 2.5, 0.15
 # Deviation of b, the shift as a share of the median inverse depth, and of a predictor's scale that means nothing.
 _SHIFT, _ANY_SCALE = 0.5, 1e3
 
@@ -83,7 +89,10 @@ def align(
 
 
 class _Problem:
-    """Unknowns are ordered a_0, b_0, a_1, b_1, ...; without shift only the a are solved for."""
+    """Unknowns are ordered a_0, b_0, a_1, b_1, ..., m; without shift only the a and m are solved for.
+
+    m is the logarithm of the scale error that everything imagined in memory shares.
+    """
 
     def __init__(self, grid: ViewGrid, pairs: Pairs, prior: ScalePrior | None) -> None:
         self._grid, self._pairs = grid, pairs
@@ -92,11 +101,22 @@ class _Problem:
         self._median = torch.nan_to_num(grid.inverse.nanmedian(dim=1).values, nan=1.0)[:, None]
         common, own = (prior.common, prior.own) if prior is not None else (0.0, _ANY_SCALE)
         covariance = own**2 * torch.eye(count, dtype=torch.float64) + common**2
-        precision = torch.zeros(2 * count, 2 * count, dtype=torch.float64)
-        precision[::2, ::2] = torch.linalg.inv(covariance)
-        precision[1::2, 1::2] = torch.eye(count, dtype=torch.float64) / _SHIFT**2
+        precision = torch.zeros(2 * count + 1, 2 * count + 1, dtype=torch.float64)
+        precision[:-1:2, :-1:2] = torch.linalg.inv(covariance)
+        precision[1:-1:2, 1:-1:2] = torch.eye(count, dtype=torch.float64) / _SHIFT**2
+        precision[-1, -1] = 1 / _MEMORY**2
         self._precision = precision.to(device)
         self._prior_deviation = (common**2 + own**2) ** 0.5
+        free = torch.arange(2 * count + 1, device=device)
+        self._free = free if self._shifts else free[::2]
+        self._remembered = grid.remembered
+        if prior is not None:
+            # What differs by more is no surface that both mean.
+            reach = _POSSIBLE * self._prior_deviation + _PIXEL
+            away = (grid.remembered + grid.inverse.log()).abs()
+            self._remembered = torch.where(away < reach, grid.remembered, torch.nan)
+        imagined = (1 - grid.trust) / (1 - IMAGINED_CONFIDENCE)
+        self._imagined = imagined.clamp(0, 1)
 
     def solve(self) -> Alignment:
         unknowns = self._first_guess()
@@ -108,7 +128,7 @@ class _Problem:
                 break
         information, _ = self._normal_equations(unknowns)
         deviation = self._deviation(information, unknowns)
-        a, b = unknowns.view(-1, 2).unbind(1)
+        a, b = unknowns[:-1].view(-1, 2).unbind(1)
         return Alignment(
             log_scale=a,
             shift=b * self._median[:, 0] if self._shifts else torch.zeros_like(a),
@@ -119,7 +139,7 @@ class _Problem:
     def _first_guess(self) -> Tensor:
         """Return unknowns at which memory's depth is met by median; views without memory take the others' unknowns."""
         grid = self._grid
-        inverse, wanted = grid.inverse, (-grid.remembered).exp()
+        inverse, wanted = grid.inverse, (-self._remembered).exp()
         both = torch.where(torch.isfinite(wanted), inverse, torch.nan)
         enough = torch.isfinite(both).double().mean(dim=1) >= _FEWEST
         shift = torch.zeros_like(self._median)
@@ -128,21 +148,24 @@ class _Problem:
             shift = torch.nan_to_num(torch.where(enough, shift, shift.nanmedian()), nan=0.0)[:, None]
             shift = shift.maximum(-0.7 * self._median)
         log_inverse = (inverse + shift).clamp(min=1e-9).log()
-        a = torch.where(enough, (grid.remembered + log_inverse).nanmedian(dim=1).values, torch.nan)
+        a = torch.where(enough, (self._remembered + log_inverse).nanmedian(dim=1).values, torch.nan)
         # Without any memory a metric predictor keeps its own scale; that of a relative one means nothing.
         a = torch.where(enough, a, torch.nan_to_num(a.nanmedian(), nan=0.0))
-        return torch.stack([a, (shift / self._median)[:, 0]], dim=1).flatten()
+        return torch.cat([torch.stack([a, (shift / self._median)[:, 0]], dim=1).flatten(), a.new_zeros(1)])
 
     def _normal_equations(self, unknowns: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the information [2M, 2M] and the gradient [2M] of everything that is known."""
+        """Return the information [2M + 1, 2M + 1] and the gradient [2M + 1] of everything that is known."""
         grid, pairs, median = self._grid, self._pairs, self._median
-        a, b = unknowns.view(-1, 2, 1).unbind(1)
+        a, b = unknowns[:-1].view(-1, 2, 1).unbind(1)
         shifted = (grid.inverse + b * median).clamp(min=1e-9)
         log_depth = a - shifted.log()
         own = torch.stack([torch.ones_like(shifted), -median / shifted], dim=-1)
         information, gradient = self._precision.clone(), self._precision @ unknowns
         views = torch.arange(len(a), device=a.device)
-        _add(information, gradient, log_depth - grid.remembered, own, grid.weight * grid.trust, views[:, None])
+        memory = torch.stack([2 * views, 2 * views + 1, torch.full_like(views, 2 * len(a))], dim=1)
+        residual = log_depth - self._remembered - unknowns[-1] * self._imagined
+        rows = torch.cat([own, -self._imagined[..., None]], dim=-1)
+        _add(information, gradient, residual, rows, grid.weight * grid.trust, memory)
         if len(pairs):
             i, j = pairs.first, pairs.second
             met = pairs.meet(log_depth.exp())
@@ -153,34 +176,33 @@ class _Problem:
             # shape errors of a network outweigh it: the derivatives are those for distant points, which know nothing
             # of it, and the deviation says so.
             rows = torch.cat([-own[i], other], dim=-1)
-            _add(information, gradient, residual, rows, grid.weight[i] * met.weight, torch.stack([i, j], dim=1))
+            columns = torch.stack([2 * i, 2 * i + 1, 2 * j, 2 * j + 1], dim=1)
+            _add(information, gradient, residual, rows, grid.weight[i] * met.weight, columns)
         return information, gradient
 
     def _solve(self, information: Tensor, right: Tensor) -> Tensor:
-        if self._shifts:
-            return torch.linalg.solve(information, right)
         step = torch.zeros_like(right)
-        step[::2] = torch.linalg.solve(information[::2, ::2], right[::2])
+        step[self._free] = torch.linalg.solve(information[self._free][:, self._free], right[self._free])
         return step
 
     def _deviation(self, information: Tensor, unknowns: Tensor) -> Tensor:
         """Return the deviation [M] of log depth at the median of each view."""
         if not self._shifts:
-            return torch.linalg.inv(information[::2, ::2]).diagonal().sqrt()
+            return torch.linalg.inv(information[::2, ::2]).diagonal()[:-1].sqrt()
         count = len(self._median)
-        covariance = torch.linalg.inv(information).view(count, 2, count, 2)
+        covariance = torch.linalg.inv(information)[:-1, :-1].reshape(count, 2, count, 2)
         block = covariance.diagonal(dim1=0, dim2=2).permute(2, 0, 1)
-        b = unknowns[1::2]
+        b = unknowns[1:-1:2]
         row = torch.stack([torch.ones_like(b), -1 / (1 + b).clamp(min=1e-9)], dim=-1)
         return torch.einsum("mi,mij,mj->m", row, block, row).clamp(min=0).sqrt()
 
 
 def _add(
-    information: Tensor, gradient: Tensor, residual: Tensor, jacobian: Tensor, weight: Tensor, views: Tensor
+    information: Tensor, gradient: Tensor, residual: Tensor, jacobian: Tensor, weight: Tensor, columns: Tensor
 ) -> None:
     """Add rows of residuals [R, S], NaN where there is none, to the normal equations.
 
-    :param jacobian: [R, S, 2 V], with respect to the unknowns of the V views [R, V] that a row is about.
+    :param jacobian: [R, S, C], with respect to the unknowns ``columns`` [R, C].
     """
     known = torch.isfinite(residual)
     # A third of the samples is enough for a median.
@@ -195,9 +217,8 @@ def _add(
     weighted = jacobian * each[..., None]
     block = weighted.mT @ jacobian
     right = (weighted.mT @ torch.nan_to_num(residual, nan=0.0)[..., None]).squeeze(-1)
-    index = torch.stack([2 * views, 2 * views + 1], dim=-1).flatten(1)
-    information.index_put_((index[:, :, None], index[:, None, :]), block, accumulate=True)
-    gradient.index_put_((index,), right, accumulate=True)
+    information.index_put_((columns[:, :, None], columns[:, None, :]), block, accumulate=True)
+    gradient.index_put_((columns,), right, accumulate=True)
 
 
 def _line(x: Tensor, y: Tensor) -> Tensor:

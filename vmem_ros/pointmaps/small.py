@@ -15,10 +15,12 @@ from vmem_ros.pointmaps.prediction import DepthPrediction, ScalePrior
 from vmem_ros.types import Recall, View
 
 if TYPE_CHECKING:
-    from vmem_ros.pointmaps.depth_network import DepthNetwork
+    from vmem_ros.pointmaps.depth_network import DepthNetwork, DepthNetworkOutput
 
 # No picture is given to the network with fewer pixels a side.
 _LEAST_SIDE = 64
+# Log depth of memory and picture that differ more are not of one surface in two scales; see _believable.
+_LARGEST, _LEAST_DEVIATION = 0.5, 0.05
 
 
 class SmallDepth:
@@ -63,10 +65,13 @@ class SmallDepth:
         rays = pixel_rays(camera, device=device)[..., :2].permute(2, 0, 1)[None]
         # Depth is never averaged: a mean lies between surfaces.
         prompt = interpolate(remembered.to(device)[None, None], size, mode="nearest-exact")[0]
-        output = self.network(image, rays, prompt)
+        alone = self.network(image, rays)
+        told = self.network(image, rays, _believable(prompt, alone))
+        # Told of memory, the network goes on with its scale; how large things look is what it says alone.
+        scale = (alone.log_depth - told.log_depth).median()
         log_depth, log_deviation = (
             interpolate(each[None], view.camera.size, mode="bilinear", align_corners=False)[0, 0]
-            for each in (output.log_depth, output.log_deviation)
+            for each in (told.log_depth + scale, told.log_deviation)
         )
         return DepthPrediction(log_depth.exp().to(remembered), log_deviation.exp().to(remembered))
 
@@ -77,3 +82,15 @@ class SmallDepth:
         factor = max(factor, _LEAST_SIDE / min(camera.size))
         height, width = (max(multiple, round(side * factor / multiple) * multiple) for side in camera.size)
         return height, width
+
+
+def _believable(prompt: Tensor, alone: DepthNetworkOutput) -> Tensor:
+    """Return what memory shows [1, H, W] without what the picture contradicts: surfaces that were imagined wrongly.
+
+    :param alone: what the network says without it.
+    """
+    difference = prompt.log() - alone.log_depth
+    near = torch.where(difference.abs() < _LARGEST, difference, torch.nan)
+    scale = torch.nan_to_num(near.nanmedian(), nan=0.0)
+    tolerance = 3 * alone.log_deviation.exp().clamp(min=_LEAST_DEVIATION)
+    return torch.where((difference - scale).abs() < tolerance, prompt, torch.nan)
