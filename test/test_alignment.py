@@ -160,11 +160,28 @@ class TestImaginedMemory:
 
     def test_it_is_followed_and_pulled_at(self):
         sure, unsure = ScalePrior(common=0.02, own=0.02), ScalePrior(common=0.2, own=0.2)
-        assert 0.005 < self.left(0.1, IMAGINED_CONFIDENCE, sure) < 0.05
-        assert 0.08 < self.left(0.1, IMAGINED_CONFIDENCE, unsure) < 0.0999
+        assert 0.002 < self.left(0.1, IMAGINED_CONFIDENCE, sure) < 0.05
+        assert 0.07 < self.left(0.1, IMAGINED_CONFIDENCE, unsure) < 0.0999
 
-    def test_what_a_camera_measured_stands(self):
-        assert self.left(0.1, 1.0, ScalePrior(common=0.02, own=0.02)) == pytest.approx(0.1, abs=1e-3)
+    def test_what_a_camera_saw_is_moved_less(self):
+        prior = ScalePrior(common=0.05, own=0.05)
+        seen, imagined = (self.left(0.1, trust, prior) for trust in (1.0, IMAGINED_CONFIDENCE))
+        assert 0.06 < seen <= 0.1
+        assert imagined < 0.5 * seen
+
+    def test_a_view_of_which_the_scale_is_not_known_follows_memory(self):
+        projections = [shown(depth * 1.3, "all") for depth in TRUTH[:1]]
+        found = [
+            align(
+                [dataclasses.replace(predicted(TRUTH[0]), scale_deviation=deviation)],
+                projections,
+                [CAMERA],
+                POSES[:1],
+                prior=ScalePrior(common=0.01, own=0.02),
+            ).log_scale[0]
+            for deviation in (None, 0.5)
+        ]
+        assert found[1] > 0.2 > 0.1 > found[0]
 
     def test_what_cannot_be_the_same_surface_is_not_followed(self):
         prior = ScalePrior(common=0.1, own=0.1)

@@ -37,8 +37,9 @@ _WIDTH = 2.5
 _FEWEST = 0.005
 # Errors of depth are alike over an eighth of the picture each way: so many independent measurements has a full view.
 _INDEPENDENT = 64
-# Deviation of the log scale that imagined memory shares: a world that is drawn by itself slowly loses its scale.
-_MEMORY = 0.05
+# Least deviation of the log scale that imagined memory shares: a world that is drawn by itself slowly loses its scale.
+# That of what a camera saw is so much of it, for its depth may have been estimated, too.
+_MEMORY, _OBSERVED = 0.05, 0.4
 # A metric predictor is never wrong by more than so many deviations of its scale and so much (log depth) at a pixel.
 _POSSIBLE, _PIXEL = 2.5, 0.15
 # Deviation of b, the shift as a share of the median inverse depth, and of a predictor's scale that means nothing.
@@ -85,38 +86,43 @@ def align(
     :param prior: of the scale of a metric predictor; ``None``: it gives inverse depth up to scale and shift.
     """
     grid = ViewGrid.of(predictions, projections, cameras, side=_SIDE)
-    return _Problem(grid, Pairs(grid, T_world_camera), prior).solve()
+    own = None
+    if prior is not None:
+        own = torch.tensor([p.scale_deviation or prior.own for p in predictions], dtype=torch.float64)
+    return _Problem(grid, Pairs(grid, T_world_camera), prior, own).solve()
 
 
 class _Problem:
     """Unknowns are ordered a_0, b_0, a_1, b_1, ..., m; without shift only the a and m are solved for.
 
     m is the logarithm of the scale error that everything imagined in memory shares.
+
+    :param own: [M] deviation of each view's own part of its log scale, as in ``prior``.
     """
 
-    def __init__(self, grid: ViewGrid, pairs: Pairs, prior: ScalePrior | None) -> None:
+    def __init__(self, grid: ViewGrid, pairs: Pairs, prior: ScalePrior | None, own: Tensor | None) -> None:
         self._grid, self._pairs = grid, pairs
         self._shifts = prior is None
         count, device = len(grid.inverse), grid.inverse.device
         self._median = torch.nan_to_num(grid.inverse.nanmedian(dim=1).values, nan=1.0)[:, None]
-        common, own = (prior.common, prior.own) if prior is not None else (0.0, _ANY_SCALE)
-        covariance = own**2 * torch.eye(count, dtype=torch.float64) + common**2
+        common = 0.0 if prior is None else prior.common
+        own = torch.full((count,), _ANY_SCALE, dtype=torch.float64) if own is None else own
+        covariance = torch.diag(own.square()) + common**2
         precision = torch.zeros(2 * count + 1, 2 * count + 1, dtype=torch.float64)
         precision[:-1:2, :-1:2] = torch.linalg.inv(covariance)
         precision[1:-1:2, 1:-1:2] = torch.eye(count, dtype=torch.float64) / _SHIFT**2
-        precision[-1, -1] = 1 / _MEMORY**2
         self._precision = precision.to(device)
-        self._prior_deviation = (common**2 + own**2) ** 0.5
+        self._prior_deviation = (common**2 + own.square()).sqrt().to(device)
         free = torch.arange(2 * count + 1, device=device)
         self._free = free if self._shifts else free[::2]
         self._remembered = grid.remembered
         if prior is not None:
             # What differs by more is no surface that both mean.
-            reach = _POSSIBLE * self._prior_deviation + _PIXEL
+            reach = _POSSIBLE * self._prior_deviation[:, None] + _PIXEL
             away = (grid.remembered + grid.inverse.log()).abs()
             self._remembered = torch.where(away < reach, grid.remembered, torch.nan)
-        imagined = (1 - grid.trust) / (1 - IMAGINED_CONFIDENCE)
-        self._imagined = imagined.clamp(0, 1)
+        imagined = ((1 - grid.trust) / (1 - IMAGINED_CONFIDENCE)).clamp(0, 1)
+        self._errs = _OBSERVED + (1 - _OBSERVED) * imagined
 
     def solve(self) -> Alignment:
         unknowns = self._first_guess()
@@ -133,7 +139,7 @@ class _Problem:
             log_scale=a,
             shift=b * self._median[:, 0] if self._shifts else torch.zeros_like(a),
             deviation=deviation,
-            tied=deviation < 0.5 * min(self._prior_deviation, 1.0),
+            tied=deviation < 0.5 * self._prior_deviation.clamp(max=1.0),
         )
 
     def _first_guess(self) -> Tensor:
@@ -163,9 +169,13 @@ class _Problem:
         information, gradient = self._precision.clone(), self._precision @ unknowns
         views = torch.arange(len(a), device=a.device)
         memory = torch.stack([2 * views, 2 * views + 1, torch.full_like(views, 2 * len(a))], dim=1)
-        residual = log_depth - self._remembered - unknowns[-1] * self._imagined
-        rows = torch.cat([own, -self._imagined[..., None]], dim=-1)
-        _add(information, gradient, residual, rows, grid.weight * grid.trust, memory)
+        apart = log_depth - self._remembered
+        # The less memory has to do with the picture, the less it tells of the scale.
+        error = _MEMORY**2 + torch.nan_to_num(apart.abs().nanmedian(), nan=0.0).square()
+        information[-1, -1] += 1 / error
+        gradient[-1] += unknowns[-1] / error
+        rows = torch.cat([own, -self._errs[..., None]], dim=-1)
+        _add(information, gradient, apart - unknowns[-1] * self._errs, rows, grid.weight * grid.trust, memory)
         if len(pairs):
             i, j = pairs.first, pairs.second
             met = pairs.meet(log_depth.exp())

@@ -38,10 +38,13 @@ class DepthPrediction:
 
     :param depth: [H, W] float32 z-depth, metres if the predictor is metric; NaN not known, +Inf nothing there (sky).
     :param deviation: [H, W] float32 standard deviation of log depth, apart from the scale of the view.
+    :param scale_deviation: standard deviation of the logarithm of this view's scale, where the predictor knows it: of a
+        blank wall nobody can tell how far away it is. ``None``: :attr:`ScalePrior.own`.
     """
 
     depth: Tensor
     deviation: Tensor
+    scale_deviation: float | None = None
 
     def __post_init__(self) -> None:
         if self.depth.ndim != 2 or self.depth.shape != self.deviation.shape:

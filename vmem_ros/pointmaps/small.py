@@ -33,7 +33,7 @@ class SmallDepth:
 
     def __init__(self, network: DepthNetwork, *, scale_prior: ScalePrior | None = None) -> None:
         self.network = network
-        self.scale_prior: ScalePrior | None = scale_prior or ScalePrior(common=0.1, own=0.1)
+        self.scale_prior: ScalePrior | None = scale_prior or ScalePrior(common=0.05, own=0.1)
 
     @classmethod
     def from_pretrained(cls, folder: Path | str | None = None, *, device: torch.device | str = "cpu") -> SmallDepth:
@@ -73,7 +73,11 @@ class SmallDepth:
             interpolate(each[None], view.camera.size, mode="bilinear", align_corners=False)[0, 0]
             for each in (told.log_depth + scale, told.log_deviation)
         )
-        return DepthPrediction(log_depth.exp().to(remembered), log_deviation.exp().to(remembered))
+        return DepthPrediction(
+            log_depth.exp().to(remembered),
+            log_deviation.exp().to(remembered),
+            scale_deviation=float(alone.log_deviation.median().exp()),
+        )
 
     def _working_size(self, camera: Camera) -> tuple[int, int]:
         """Return (height, width) that give the picture about the focal length that the network knows."""
@@ -90,7 +94,7 @@ def _believable(prompt: Tensor, alone: DepthNetworkOutput) -> Tensor:
     :param alone: what the network says without it.
     """
     difference = prompt.log() - alone.log_depth
-    near = torch.where(difference.abs() < _LARGEST, difference, torch.nan)
-    scale = torch.nan_to_num(near.nanmedian(), nan=0.0)
     tolerance = 3 * alone.log_deviation.exp().clamp(min=_LEAST_DEVIATION)
+    near = torch.where(difference.abs() < tolerance.clamp(min=_LARGEST), difference, torch.nan)
+    scale = torch.nan_to_num(near.nanmedian(), nan=0.0)
     return torch.where((difference - scale).abs() < tolerance, prompt, torch.nan)
