@@ -19,8 +19,8 @@ from vmem_ros.types import PointMap, Projection, Recall, View
 _SAME = 0.03
 # Of the difference before: it is never believed to spread less, or more, and counts a quarter at so many spreads.
 _LEAST_SPREAD, _MOST_SPREAD, _WIDTH = 0.01, 0.08, 2.5
-# The deviation of log depth at which confidence is one half.
-_HALF = 0.1
+# The deviation of log depth at which confidence is one half, and from which a pixel makes no surfel.
+_HALF, _UNSURE = 0.1, 0.2
 
 
 class AlignedDepth:
@@ -64,6 +64,7 @@ class AlignedDepth:
             if relative and not alignment.tied[i]:
                 depth = torch.full_like(depth, torch.nan)
             confidence = torch.where(agreement.refuted[i], 0.0, self._confidence(prediction, alignment.deviation[i]))
+            confidence = torch.where(_is_unsure(prediction), 0.0, confidence)
             depth, confidence, same = _join(depth, confidence, projection)
             confidence = torch.where(is_gap(depth, view.camera), 0.0, confidence)
             if self.max_depth_m is not None:
@@ -75,6 +76,12 @@ class AlignedDepth:
     def _confidence(self, prediction: DepthPrediction, deviation: Tensor) -> Tensor:
         variance = prediction.deviation.square() + deviation.to(prediction.deviation).square()
         return (1 / (1 + variance / _HALF**2)).clamp(min=FILLED_CONFIDENCE)
+
+
+def _is_unsure(prediction: DepthPrediction) -> Tensor:
+    """Return [H, W] bool: pixels that are better left to other views; never more than half of a view."""
+    median = float(prediction.deviation.nanmedian())
+    return prediction.deviation > max(_UNSURE, median)
 
 
 def _join(depth: Tensor, confidence: Tensor, projection: Projection) -> tuple[Tensor, Tensor, Tensor]:
