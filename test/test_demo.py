@@ -21,6 +21,7 @@ from rosbags.typesys import Stores, get_typestore
 from sensor_msgs.msg import Image
 from vmem_ros.msg import Status
 
+from vmem_ros.evaluation.tour import house_tour
 from vmem_ros.nodes.conversions import header, image_to_message
 from vmem_ros.nodes.demo import environment, main
 from vmem_ros.nodes.demo_processes import Processes, ProcessFailedError
@@ -129,6 +130,20 @@ def test_the_demo_shows_a_photo(tmp_path: Path) -> None:
     assert report["tables"]["Agreement with itself"][0]["loop PSNR_C dB"] == "identical"
     with Picture.open(tmp_path / "out" / "loop.gif") as animation:
         assert animation.n_frames == 6
+
+
+def test_the_demo_shows_a_photo_without_depth(tmp_path: Path) -> None:
+    tour = house_tour(1_000_003, views=4, width=128, stops=2)
+    Picture.fromarray(tour.look(tour.robot[0]).image.numpy()).save(tmp_path / "photo.png")
+    command = [*DEMO, "--engine", "reprojection", "--out", str(tmp_path / "out"), "--views", "6", "--fov", "75"]
+    command += ["--image", str(tmp_path / "photo.png")]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=170, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["settings"]["depth of what the camera took"] == "estimated"
+    with (tmp_path / "out" / "surfels.ply").open("rb") as file:
+        count = int(next(line.split()[-1] for line in file if line.startswith(b"element vertex")))
+    assert count > 1000
 
 
 def test_ctrl_c_ends_every_process(tmp_path: Path) -> None:

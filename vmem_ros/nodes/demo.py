@@ -53,7 +53,7 @@ def run(args: argparse.Namespace, forwarded: Sequence[str]) -> None:
         "engine": args.engine,
         "model.path": args.model,
         "geometry.estimator": estimator_name(args, has_depth=tour.has_depth),
-        "geometry.model": args.depth_model,
+        **({"geometry.model": args.depth_model} if args.depth_model else {}),
         "seed.depth": str(tour.has_depth).lower(),
         "model.device": args.device,
         "camera.width": str(camera.width),
