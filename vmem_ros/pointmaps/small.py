@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _LEAST_SIDE = 64
 # Log depth of memory and picture that differ more are not of one surface in two scales; see _believable.
 _LARGEST, _LEAST_DEVIATION = 0.5, 0.05
+# How much of the deviation of its pixels is one of the whole view: about half, in the views of the demo's robot.
+_SCALE_SHARE = 0.5
 
 
 class SmallDepth:
@@ -76,7 +78,7 @@ class SmallDepth:
         return DepthPrediction(
             log_depth.exp().to(remembered),
             log_deviation.exp().to(remembered),
-            scale_deviation=float(alone.log_deviation.median().exp()),
+            scale_deviation=_SCALE_SHARE * float(alone.log_deviation.median().exp()),
         )
 
     def _working_size(self, camera: Camera) -> tuple[int, int]:
