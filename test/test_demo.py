@@ -23,6 +23,7 @@ from vmem_ros.msg import Status
 
 from vmem_ros.evaluation.tour import house_tour
 from vmem_ros.nodes.conversions import header, image_to_message
+from vmem_ros.nodes.delivery import wait_until_received
 from vmem_ros.nodes.demo import environment, main
 from vmem_ros.nodes.demo_processes import Processes, ProcessFailedError
 from vmem_ros.nodes.interface import qos_profile
@@ -73,7 +74,7 @@ def test_a_recording_holds_what_was_sent(processes: Processes, tmp_path: Path, n
         sent = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
         image.publish(image_to_message(sent, header("camera", 5)))
         pose.publish(PoseStamped(header=header("map", 7)))
-        time.sleep(1.0)  # nothing tells when a subscriber has taken a message
+        wait_until_received({"pose": pose, "image": image}, timeout_s=20.0)
     finally:
         node.destroy_node()
         context.try_shutdown()

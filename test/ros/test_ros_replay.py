@@ -39,7 +39,7 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
         with CameraClient() as client:
             client.wait_until_ready()
         recorder = processes.start("recorder", ["--out", str(folder / "bag"), *NAMESPACE])
-        robot = processes.start("demo_robot", [*drive, *NAMESPACE])
+        robot = processes.start("demo_robot", [*drive, "--subscribers", "2", *NAMESPACE])
         processes.wait_for(robot, beside=[recorder], limit_s=90)
     return folder / "bag"
 

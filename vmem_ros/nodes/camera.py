@@ -7,9 +7,7 @@ One executor thread answers everything at once; one worker thread owns the world
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
 
 import rclpy
 from rclpy.clock import JumpThreshold, TimeJump
@@ -29,6 +27,7 @@ from vmem_ros.nodes.generation import Generation
 from vmem_ros.nodes.interface import NAMESPACE, NODE_NAME
 from vmem_ros.nodes.memory_topics import MemoryTopics
 from vmem_ros.nodes.preview_stream import PreviewStream
+from vmem_ros.nodes.script import event_of_signals
 from vmem_ros.nodes.seeding import Seeding
 from vmem_ros.nodes.services import Services
 from vmem_ros.nodes.status import StatusTopic
@@ -38,7 +37,6 @@ from vmem_ros.process import keep_freed_memory
 from vmem_ros.world import World
 
 _STOP_TIMEOUT_S = 10.0
-# Python sees a signal only between two waits of the executor.
 _SIGNAL_POLL_S = 0.1
 
 
@@ -139,13 +137,8 @@ class CameraNode(LifecycleNode):
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run the node until SIGINT or SIGTERM; returns 0.
-
-    The signals are handled here and not by rclpy, which would end the context under the worker while it publishes.
-    """
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    """Run the node until SIGINT or SIGTERM; returns 0."""
+    stop = event_of_signals()
     keep_freed_memory()
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     node = CameraNode()

@@ -28,6 +28,7 @@ from vmem_ros.nodes.conversions import (
     map_to_message,
     pose_to_message,
 )
+from vmem_ros.nodes.delivery import wait_for_subscribers, wait_until_received
 from vmem_ros.nodes.interface import SUBSCRIBED, qos_profile
 from vmem_ros.nodes.script import exit_status
 from vmem_ros.types import View
@@ -37,18 +38,33 @@ _FRAME = "robot_camera_optical_frame"
 _TRIES, _TRY_S = 5, 3.0
 # A depth network takes its time, and an image that is sent twice is remembered twice.
 _ESTIMATE_S = 60.0
+_FOUND_S, _RECEIVED_S = 60.0, 5.0
 
 
 class RobotCamera(Node):
-    """Publishes views as the driver of an RGB-D or RGB camera does, and the pose of the camera link in the map."""
+    """Publishes views as the driver of an RGB-D or RGB camera does, and the pose of the camera link in the map.
 
-    def __init__(self, context: Context) -> None:
+    :param has_depth: whether it measures depth.
+    """
+
+    def __init__(self, context: Context, *, has_depth: bool) -> None:
         super().__init__("demo_robot", context=context, start_parameter_services=False)
         self._publishers_by_topic = {
             name: self.create_publisher(topic.type, name, qos_profile(topic.qos))
             for name, topic in SUBSCRIBED.items()
-            if name.startswith("seed/")
+            if name.startswith("seed/") and (has_depth or name != "seed/depth")
         }
+
+    def wait_for_subscribers(self, count: int) -> None:
+        """Wait until so many nodes subscribe to each topic.
+
+        :raises NotReadyError: they do not come.
+        """
+        wait_for_subscribers(self._publishers_by_topic, count, timeout_s=_FOUND_S)
+
+    def wait_until_received(self) -> None:
+        """Wait until the subscribers have what was published."""
+        wait_until_received(self._publishers_by_topic, timeout_s=_RECEIVED_S)
 
     def publish(self, view: View) -> None:
         """Publish one view: image, intrinsics, depth if there is any, and pose with one stamp."""
@@ -74,6 +90,7 @@ def drive(robot: RobotCamera, camera: CameraClient, views: Sequence[View]) -> No
     camera.wait_until_ready()
     for view in tqdm(views, desc="robot drives", unit="view"):
         _publish_until_stored(robot, camera, view)
+    robot.wait_until_received()
 
 
 def _publish_until_stored(robot: RobotCamera, camera: CameraClient, view: View) -> None:
@@ -94,6 +111,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv if arguments is None else ["demo_robot", *arguments])
     parser = argparse.ArgumentParser(prog="demo_robot", description=__doc__)
     add_tour_options(parser, default_house=DEMO_HOUSE)
+    parser.add_argument(
+        "--subscribers",
+        type=int,
+        default=1,
+        help="wait until so many nodes listen, say the camera and a recorder (default 1)",
+    )
     args = parser.parse_args(remove_ros_args(given)[1:])
     context = Context()
     rclpy.init(args=given, context=context)
@@ -101,7 +124,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def tour_and_drive() -> None:
         tour = tour_from_options(args)
         views = [tour.observe(target) for target in tqdm(tour.robot, desc="robot's camera", unit="view")]
-        robot = RobotCamera(context)
+        robot = RobotCamera(context, has_depth=tour.has_depth)
+        robot.wait_for_subscribers(args.subscribers)
         with CameraClient(robot.get_namespace()) as camera:
             drive(robot, camera, views)
 

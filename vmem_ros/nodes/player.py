@@ -20,14 +20,13 @@ from rosbags.rosbag2 import Reader
 from rosbags.rosbag2.errors import ReaderError
 from tqdm import tqdm
 
-from vmem_ros.errors import NotReadyError, VmemError, WorldFileError
+from vmem_ros.errors import VmemError, WorldFileError
+from vmem_ros.nodes.delivery import wait_for_subscribers, wait_until_received
 from vmem_ros.nodes.interface import SUBSCRIBED, message_type_name, qos_profile
 from vmem_ros.nodes.script import exit_status
 
 _SEEDS = {name: topic for name, topic in SUBSCRIBED.items() if name.startswith("seed/")}
-_FOUND_S = 30.0
-# DDS needs a moment to send what was published last.
-_LAST_S = 0.5
+_FOUND_S, _RECEIVED_S = 30.0, 5.0
 
 
 class Player(Node):
@@ -67,7 +66,7 @@ class Player(Node):
 
         :raises NotReadyError: nobody subscribes.
         """
-        self._wait_for_subscribers()
+        wait_for_subscribers(self._publishers_by_topic, timeout_s=_FOUND_S)
         with Reader(self._folder) as bag:
             chosen = [c for c in bag.connections if c.topic in self._publishers_by_topic]
             first, began = None, time.monotonic()
@@ -78,14 +77,7 @@ class Player(Node):
                 publisher: Any = self._publishers_by_topic[connection.topic]
                 publisher.publish(bytes(data))
                 yield connection.topic
-        time.sleep(_LAST_S)
-
-    def _wait_for_subscribers(self) -> None:
-        end = time.monotonic() + _FOUND_S
-        while missing := [t for t, p in self._publishers_by_topic.items() if not p.get_subscription_count()]:
-            if time.monotonic() > end:
-                raise NotReadyError(f"nobody subscribes to {', '.join(missing)}: start the camera, or remap the topics")
-            time.sleep(0.05)
+        wait_until_received(self._publishers_by_topic, timeout_s=_RECEIVED_S)
 
 
 def _seed_of(topic: str, message_type: str) -> str | None:

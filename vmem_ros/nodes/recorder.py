@@ -7,24 +7,28 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import rclpy
 from ament_index_python.packages import get_package_share_directory
-from rclpy.executors import ExternalShutdownException
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 
 from vmem_ros.evaluation.recording import Recording
 from vmem_ros.nodes.interface import NODE_NAME, PUBLISHED, SUBSCRIBED, Topic, message_type_name, qos_profile
+from vmem_ros.nodes.script import event_of_signals
 
 # Previews and points cost the camera time while somebody subscribes to them, and follow from what is recorded.
 _LEFT_OUT = ("preview/", "camera/points")
 _OWN_MESSAGES = "vmem_ros/msg/"
 _QUEUE = 200
+_SIGNAL_POLL_S, _DRAIN_S = 0.1, 0.5
 
 
 class Recorder(Node):
@@ -77,21 +81,25 @@ class Recorder(Node):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Record until SIGINT or SIGTERM, then complete the file."""
+    """Record until SIGINT or SIGTERM, then write what has come already and complete the file."""
     given = list(sys.argv if arguments is None else ["recorder", *arguments])
     parser = argparse.ArgumentParser(prog="recorder", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder of the recording; an older one is replaced")
     args = parser.parse_args(remove_ros_args(given)[1:])
-    rclpy.init(args=given)
-    recorder = None
+    stop = event_of_signals()
+    rclpy.init(args=given, signal_handler_options=SignalHandlerOptions.NO)
+    recorder = Recorder(args.out)
+    executor = SingleThreadedExecutor()
+    executor.add_node(recorder)
     try:
-        recorder = Recorder(args.out)
-        rclpy.spin(recorder)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
+        while not stop.is_set():
+            executor.spin_once(timeout_sec=_SIGNAL_POLL_S)
+        end = time.monotonic() + _DRAIN_S
+        while time.monotonic() < end:
+            executor.spin_once(timeout_sec=_SIGNAL_POLL_S)
     finally:
-        if recorder is not None:
-            recorder.close()
+        recorder.close()
+        executor.shutdown()
         rclpy.try_shutdown()
     return 0
 

@@ -1,8 +1,10 @@
-"""What all scripts of this folder do when they end."""
+"""What the scripts of this folder do when they end."""
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from collections.abc import Callable
 
 from vmem_ros.errors import VmemError
@@ -21,3 +23,16 @@ def exit_status(name: str, work: Callable[[], None], *, errors: tuple[type[Excep
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def event_of_signals() -> threading.Event:
+    """Return an event that SIGINT and SIGTERM set from now on.
+
+    For nodes that must finish something: rclpy's own handlers end the context under whoever publishes or records. Give
+    ``rclpy.init`` ``SignalHandlerOptions.NO`` beside it, and spin in waits of less than a second: Python sees a signal
+    only between two waits of the executor.
+    """
+    event = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: event.set())
+    return event
