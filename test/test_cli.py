@@ -74,7 +74,6 @@ def test_a_photo_without_depth_is_explored_with_that_of_a_network(photo, tmp_pat
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["settings"]["depth of what the camera took"] == "estimated"
     assert report["settings"]["depth of new views"] == "small"
-    # A path around the scene is as long as the scene is deep, 3 m for an untrained network.
     cloud = (tmp_path / "out" / "surfels.ply").read_bytes()
     assert len(cloud) > 20_000
 

@@ -128,6 +128,7 @@ class PointMap:
         valid = torch.isfinite(depth) & (depth > 0)
         points = unproject(torch.where(valid, depth, torch.nan), camera)
         points[..., 2] = torch.where(torch.isposinf(depth), depth, points[..., 2])
+        shown = None if shown is None else torch.where(valid, shown, -1)
         return cls(points, torch.where(valid, confidence, 0.0), camera, T_world_camera, shown)
 
     @property

@@ -133,7 +133,9 @@ class World:
             (found,) = self._geometry(view)
             if mask is not None:
                 depth = torch.where(mask.to(found.depth.device), torch.nan, found.depth)
-                found = PointMap.from_depth(depth, found.confidence, found.camera, found.T_world_camera)
+                found = PointMap.from_depth(
+                    depth, found.confidence, found.camera, found.T_world_camera, shown=found.shown
+                )
             self.memory.write([dataclasses.replace(view, depth=found.depth.contiguous())], [found])
 
     def glimpse(self, target: Target) -> Projection:

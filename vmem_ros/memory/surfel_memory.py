@@ -311,16 +311,17 @@ class SurfelMemory:
         known = self._known(point_map, observed=observed)
         new = sample_surfels(
             point_map, view.image,
-            observed=observed, stride=stride, min_confidence=self.config.min_confidence, known=known >= 0,
+            observed=observed, stride=stride, min_confidence=self.config.min_confidence,
+            known=None if known is None else known >= 0,
         )  # fmt: skip
-        self._index.add(new, view.T_world_camera, seen=known[known >= 0])
+        self._index.add(new, view.T_world_camera, seen=None if known is None else known[known >= 0])
         self._append_view(view)
 
-    def _known(self, point_map: PointMap, *, observed: bool) -> Tensor:
-        """Return which surfel stands for each pixel of a view already, or -1."""
+    def _known(self, point_map: PointMap, *, observed: bool) -> Tensor | None:
+        """Return which surfel stands for each pixel of a view already, or -1; ``None``: none for any."""
         shown = point_map.shown
         if shown is None or not len(self):
-            return torch.full(point_map.confidence.shape, -1, dtype=torch.int64, device=self.device)
+            return None
         if shown.shape != point_map.confidence.shape or bool((shown >= len(self._index.cloud)).any()):
             raise InvalidImageError("the point map shows surfels that are not in this memory: read it again")
         if not observed:

@@ -13,12 +13,13 @@ from vmem_ros.pointmaps.edges import is_gap
 from vmem_ros.pointmaps.estimators import FILLED_CONFIDENCE
 from vmem_ros.pointmaps.fusion import agree
 from vmem_ros.pointmaps.prediction import DepthPrediction, DepthPredictor
+from vmem_ros.pointmaps.robust import geman_mcclure, spread
 from vmem_ros.types import PointMap, Projection, Recall, View
 
 # Log depths of memory and prediction, bent to it, mean the same surface if they differ by less.
 _SAME = 0.03
-# Of the difference before: it is never believed to spread less, or more, and counts a quarter at so many spreads.
-_LEAST_SPREAD, _MOST_SPREAD, _WIDTH = 0.01, 0.08, 2.5
+# Their difference before is never believed to spread less, or more.
+_LEAST_SPREAD, _MOST_SPREAD = 0.01, 0.08
 # The deviation of log depth at which confidence is one half, and from which a pixel makes no surfel.
 _HALF, _UNSURE = 0.1, 0.2
 
@@ -92,8 +93,7 @@ def _join(depth: Tensor, confidence: Tensor, projection: Projection) -> tuple[Te
     known = torch.where(seen & torch.isfinite(difference), difference, torch.nan)
     # Memory errs to one side: of surfels that overlap, the nearest is seen. What differs more than most must not bend
     # the prediction, or the error would grow from view to view.
-    spread = (1.4826 * known.abs().nanmedian()).clamp(_LEAST_SPREAD, _MOST_SPREAD)
-    weight = torch.nan_to_num(1 / (1 + (known / (_WIDTH * spread)).square()).square(), nan=0.0)
+    weight = geman_mcclure(known, spread(known.flatten()).clamp(_LEAST_SPREAD, _MOST_SPREAD))
     bent = depth * correction_field(difference, weight).exp()
     same = seen & ((remembered.log() - bent.log()).abs() < _SAME)
     confidence = torch.where(seen, 0.0, confidence)

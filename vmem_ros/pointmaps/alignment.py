@@ -8,9 +8,9 @@ scale, or two where the predictor knows inverse depth only up to scale and shift
 Differences of log depth are made small: between view i and what memory shows at its pose, and between views i and j
 where a sample of i, moved with the known poses, falls on the surface that j predicts. Gauss-Newton steps with weights
 of Geman and McClure, whose width follows the median residual of each row, so that up to nearly half of the samples may
-be wrong. What was imagined before may have lost its scale: how far is one more unknown, small but not zero, so a metric
-predictor slowly wins it back, while what a camera measured stands. The normal equations have 2 M + 1 unknowns: the cost
-depends on M and the grid, never on how much is remembered.
+be wrong. Memory may have lost its scale: how far is one more unknown, small but not zero, so a metric predictor slowly
+wins it back; what a camera saw has lost less of it than what was imagined. The normal equations have 2 M + 1 unknowns:
+the cost depends on M and the grid, never on how much is remembered.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from torch import Tensor
 
 from vmem_ros.geometry import Camera
 from vmem_ros.pointmaps.prediction import DepthPrediction, ScalePrior
+from vmem_ros.pointmaps.robust import geman_mcclure, spread
 from vmem_ros.pointmaps.view_grid import Pairs, ViewGrid
 from vmem_ros.types import IMAGINED_CONFIDENCE, Projection
 
@@ -31,14 +32,12 @@ _STEPS = 15
 _CONVERGED = 1e-5
 # Residuals are never believed to be smaller than so much (log depth): pixels are not points.
 _FLOOR = 0.003
-# Weights fall to a quarter at so many standard deviations.
-_WIDTH = 2.5
 # A row of residuals says something from this share of the grid on.
 _FEWEST = 0.005
 # Errors of depth are alike over an eighth of the picture each way: so many independent measurements has a full view.
 _INDEPENDENT = 64
-# Least deviation of the log scale that imagined memory shares: a world that is drawn by itself slowly loses its scale.
-# That of what a camera saw is so much of it, for its depth may have been estimated, too.
+# Least deviation of the log scale error that memory shares: a world that is drawn by itself slowly loses its scale.
+# What a camera saw has so much of that error, for its depth may have been estimated, too.
 _MEMORY, _OBSERVED = 0.05, 0.4
 # A metric predictor is never wrong by more than so many deviations of its scale and so much (log depth) at a pixel.
 _POSSIBLE, _PIXEL = 2.5, 0.15
@@ -86,27 +85,24 @@ def align(
     :param prior: of the scale of a metric predictor; ``None``: it gives inverse depth up to scale and shift.
     """
     grid = ViewGrid.of(predictions, projections, cameras, side=_SIDE)
-    own = None
-    if prior is not None:
-        own = torch.tensor([p.scale_deviation or prior.own for p in predictions], dtype=torch.float64)
-    return _Problem(grid, Pairs(grid, T_world_camera), prior, own).solve()
+    own = [_ANY_SCALE if prior is None else p.scale_deviation or prior.own for p in predictions]
+    return _Problem(grid, Pairs(grid, T_world_camera), prior, torch.tensor(own, dtype=torch.float64)).solve()
 
 
 class _Problem:
     """Unknowns are ordered a_0, b_0, a_1, b_1, ..., m; without shift only the a and m are solved for.
 
-    m is the logarithm of the scale error that everything imagined in memory shares.
+    m is the logarithm of the scale error of imagined memory; what a camera saw has a share of it.
 
     :param own: [M] deviation of each view's own part of its log scale, as in ``prior``.
     """
 
-    def __init__(self, grid: ViewGrid, pairs: Pairs, prior: ScalePrior | None, own: Tensor | None) -> None:
+    def __init__(self, grid: ViewGrid, pairs: Pairs, prior: ScalePrior | None, own: Tensor) -> None:
         self._grid, self._pairs = grid, pairs
         self._shifts = prior is None
         count, device = len(grid.inverse), grid.inverse.device
         self._median = torch.nan_to_num(grid.inverse.nanmedian(dim=1).values, nan=1.0)[:, None]
         common = 0.0 if prior is None else prior.common
-        own = torch.full((count,), _ANY_SCALE, dtype=torch.float64) if own is None else own
         covariance = torch.diag(own.square()) + common**2
         precision = torch.zeros(2 * count + 1, 2 * count + 1, dtype=torch.float64)
         precision[:-1:2, :-1:2] = torch.linalg.inv(covariance)
@@ -216,12 +212,10 @@ def _add(
     """
     known = torch.isfinite(residual)
     # A third of the samples is enough for a median.
-    middle = residual[:, ::3].abs().nanmedian(dim=1, keepdim=True).values
-    spread = (1.4826 * torch.nan_to_num(middle, nan=1.0)).clamp(min=_FLOOR)
-    robust = 1 / (1 + (residual / (_WIDTH * spread)).square()).square()
+    typical = torch.nan_to_num(spread(residual[:, ::3]), nan=1.0).clamp(min=_FLOOR)
     samples = residual.shape[1]
     enough = known.double().mean(dim=1, keepdim=True) >= _FEWEST
-    each = weight * robust * enough * (_INDEPENDENT / samples) / spread.square()
+    each = weight * geman_mcclure(residual, typical) * enough * (_INDEPENDENT / samples) / typical.square()
     each = torch.where(known, each, 0.0)
     jacobian = torch.where(known[..., None], jacobian, 0.0)
     weighted = jacobian * each[..., None]

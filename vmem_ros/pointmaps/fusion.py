@@ -15,12 +15,13 @@ from torch.nn.functional import interpolate
 
 from vmem_ros.geometry import Camera
 from vmem_ros.pointmaps.prediction import DepthPrediction
+from vmem_ros.pointmaps.robust import WIDTH, geman_mcclure, spread
 from vmem_ros.pointmaps.view_grid import Pairs, ViewGrid
 from vmem_ros.types import Projection
 
 _SIDE, _SPARSE = 128, 7
-# Differences of log depth are never believed to spread less, and count a quarter at so many spreads.
-_LEAST_SPREAD, _WIDTH = 0.005, 2.5
+# Differences of log depth are never believed to spread less.
+_LEAST_SPREAD = 0.005
 # Another view sees through a point if it sees something so much (log depth) behind it.
 _BEHIND = 0.1
 
@@ -59,10 +60,9 @@ def agree(
         met = pairs.meet(1 / grid.inverse)
         difference = torch.where(met.valid, -met.inverse.log() - met.log_depth, torch.nan)
         # A part of the samples is enough for a median.
-        middle = difference[:, ::_SPARSE].abs().nanmedian(dim=1, keepdim=True).values
-        spread = 1.4826 * torch.nan_to_num(middle, nan=0.0)
-        reach = _WIDTH * spread.clamp(min=_LEAST_SPREAD)
-        weight = torch.nan_to_num(met.weight / (1 + (difference / reach).square()).square(), nan=0.0)
+        typical = torch.nan_to_num(spread(difference[:, ::_SPARSE]), nan=0.0).clamp(min=_LEAST_SPREAD)
+        reach = WIDTH * typical
+        weight = torch.nan_to_num(met.weight, nan=0.0) * geman_mcclure(difference, typical)
         total.index_add_(0, pairs.first, weight * torch.nan_to_num(difference, nan=0.0))
         mass.index_add_(0, pairs.first, weight)
         support.index_add_(0, pairs.first, (difference.abs() < reach).double())

@@ -68,7 +68,8 @@ class SmallDepth:
         # Depth is never averaged: a mean lies between surfaces.
         prompt = interpolate(remembered.to(device)[None, None], size, mode="nearest-exact")[0]
         alone = self.network(image, rays)
-        told = self.network(image, rays, _believable(prompt, alone))
+        believed = _believable(prompt, alone)
+        told = self.network(image, rays, believed) if bool(torch.isfinite(believed).any()) else alone
         # Told of memory, the network goes on with its scale; how large things look is what it says alone.
         scale = (alone.log_depth - told.log_depth).median()
         log_depth, log_deviation = (
