@@ -16,12 +16,12 @@ from vmem_ros.training.depth_recipe import DepthRecipe
 from vmem_ros.training.depth_samples import DepthSampler
 from vmem_ros.training.depth_shipping import ship_depth
 from vmem_ros.training.depth_task import DepthTask
-from vmem_ros.training.depth_walks import DepthCaches, DepthWalkMaker, evaluation_depth_walks
+from vmem_ros.training.depth_walks import DepthWalkMaker
 from vmem_ros.training.loop import Training
 from vmem_ros.training.production import Walks
 from vmem_ros.training.recipe_file import as_mapping, from_mapping
 from vmem_ros.training.recipes import Data
-from vmem_ros.training.sources import PixelCaches
+from vmem_ros.training.sources import WalkCaches, evaluation_walks
 from vmem_ros.training.start import train
 from vmem_ros.types import Target
 
@@ -53,7 +53,7 @@ def cache(tmp_path_factory):
 def sampler(cache):
     def make(**fields) -> DepthSampler:
         made = recipe(**fields)
-        return DepthSampler(Walks(DepthCaches(cache, made.data), made.data), made, multiple=4)
+        return DepthSampler(Walks(WalkCaches(cache, made.data, DepthWalkMaker), made.data), made, multiple=4)
 
     return make
 
@@ -76,13 +76,11 @@ class TestWalks:
 
     def test_they_do_not_disturb_the_walks_of_the_generator(self, cache):
         data = from_mapping(DATA, Data)
-        assert DepthCaches(cache, data)()[0].folder != PixelCaches(cache, data)()[0].folder
+        assert WalkCaches(cache, data, DepthWalkMaker)()[0].folder != WalkCaches(cache, data)()[0].folder
 
     def test_evaluation_walks_are_in_houses_that_are_not_trained_on(self, cache):
-        (walk,) = evaluation_depth_walks(cache, from_mapping(DATA, Data), 1)
-        views, _ = DepthWalkMaker(
-            from_mapping({**DATA, "walks_per_house": 1}, Data), houses=EVALUATION_SEEDS
-        )._maker.views(0)
+        (walk,) = evaluation_walks(cache, from_mapping(DATA, Data), 1, DepthWalkMaker)
+        views, _ = DepthWalkMaker(from_mapping({**DATA, "walks_per_house": 1}, Data), houses=EVALUATION_SEEDS).views(0)
         truth = House(EVALUATION_SEEDS[0]).view(Target(walk.camera, views[3].T_world_camera))
         assert torch.equal(walk.images[3], truth.image)
 

@@ -19,7 +19,7 @@ from vmem_ros.training.loop import Training
 from vmem_ros.training.production import Walks
 from vmem_ros.training.recipe_file import as_mapping, from_mapping
 from vmem_ros.training.recipes import AutoencoderRecipe, Data
-from vmem_ros.training.sources import PixelCaches
+from vmem_ros.training.sources import WalkCaches
 from vmem_ros.training.walks import WalkMaker
 
 
@@ -189,7 +189,7 @@ def test_the_learning_rate_rises_and_falls(cache, tmp_path):
 
 def test_walks_are_made_by_other_processes(tmp_path):
     data = from_mapping({**DATA, "workers": 1}, Data)
-    walks = Walks(PixelCaches(tmp_path, data), data)
+    walks = Walks(WalkCaches(tmp_path, data), data)
     try:
         made = walks.get(1, sample=0)
         assert (walks.folder / "0000000.safetensors").exists(), "the worker begins with the first"
@@ -203,6 +203,6 @@ def test_what_ends_a_worker_ends_the_training(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("no folder")
     data = from_mapping({**DATA, "workers": 1}, Data)
-    walks = Walks(PixelCaches(blocked, data), data)
+    walks = Walks(WalkCaches(blocked, data), data)
     with pytest.raises(TrainingDataError, match=r"cannot keep training data in .*file"):
         walks.get(0, sample=0)

@@ -103,7 +103,7 @@ def test_training_and_evaluation_walk_through_different_houses():
 
 def test_walks_by_day_and_in_the_evening_are_kept_apart(tmp_path):
     evening = Data(time_of_day="evening")
-    assert cache_folder(tmp_path, evening) != cache_folder(tmp_path, Data())
+    assert cache_folder(tmp_path, "walks", evening) != cache_folder(tmp_path, "walks", Data())
     day, dark = (WalkMaker(dataclasses.replace(DATA_RECIPE, time_of_day=time)).make(0) for time in ("day", "evening"))
     assert torch.equal(day.poses, dark.poses)
     assert float(dark.images.float().mean()) < 0.9 * float(day.images.float().mean())
@@ -149,8 +149,12 @@ def test_a_cache_that_cannot_be_written_says_so(walk, tmp_path):
 
 def test_what_a_walk_is_names_its_folder():
     root = Path("/cache")
-    assert cache_folder(root, DATA_RECIPE) == cache_folder(root, dataclasses.replace(DATA_RECIPE, workers=3, window=7))
-    assert cache_folder(root, DATA_RECIPE) != cache_folder(root, dataclasses.replace(DATA_RECIPE, imperfect=0.1))
+    assert cache_folder(root, "walks", DATA_RECIPE) == cache_folder(
+        root, "walks", dataclasses.replace(DATA_RECIPE, workers=3, window=7)
+    )
+    assert cache_folder(root, "walks", DATA_RECIPE) != cache_folder(
+        root, "walks", dataclasses.replace(DATA_RECIPE, imperfect=0.1)
+    )
 
 
 def test_the_window_moves_on(encoded, tmp_path):

@@ -22,8 +22,8 @@ from vmem_ros.generation.pipeline_folder import write_folder
 from vmem_ros.training.autoencoders import make_autoencoder
 from vmem_ros.training.production import Walks
 from vmem_ros.training.recipes import AutoencoderRecipe
-from vmem_ros.training.sources import PixelCaches, evaluation_walks
-from vmem_ros.training.walks import Walk
+from vmem_ros.training.sources import WalkCaches, evaluation_walks
+from vmem_ros.training.walks import Walk, WalkMaker
 
 _SCALES = 3
 # Images that latents are measured on for their scale.
@@ -71,7 +71,7 @@ class AutoencoderTask:
         self._vae = make_autoencoder(recipe.kind, recipe.config)
         self.network = Reconstruction(self._vae, latent_noise=recipe.latent_noise)
         self._walks: Walks[Walk] = Walks(
-            PixelCaches(cache, recipe.data), recipe.data, produces=accelerator.is_local_main_process
+            WalkCaches(cache, recipe.data), recipe.data, produces=accelerator.is_local_main_process
         )
         self._cache = cache
         if isinstance(self._vae, PatchAutoencoder):
@@ -96,7 +96,7 @@ class AutoencoderTask:
     def sample(self, sheet: Path) -> dict[str, float]:
         """Draw reconstructions of views of evaluation houses."""
         blocks, quality = [], []
-        walks = evaluation_walks(self._cache, self._recipe.data, self._recipe.reporting.sample_sets)
+        walks = evaluation_walks(self._cache, self._recipe.data, self._recipe.reporting.sample_sets, WalkMaker)
         for walk in walks:
             chosen = np.linspace(0, len(walk.images) - 1, _VIEWS_PER_HOUSE).round().astype(int).tolist()
             truth = [walk.images[i] for i in chosen]

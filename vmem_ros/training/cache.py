@@ -49,11 +49,11 @@ class TensorRecord:
 T = TypeVar("T", bound=TensorRecord)
 
 
-def cache_folder(root: Path, data: Data) -> Path:
-    """Return the folder of walks of this kind, named after what decides what they are."""
+def cache_folder(root: Path, kind: str, data: Data) -> Path:
+    """Return the folder of walks of a kind, named after it and what decides what they are."""
     fields = {name: getattr(data, name) for name in _FIELDS} | {"version": _VERSION}
     digest = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:12]
-    return root / f"walks-{digest}"
+    return root / f"{kind}-{digest}"
 
 
 class Cache(Generic[T]):

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import torch
 
-from vmem_ros.errors import ModelError
 from vmem_ros.generation import shipped
 from vmem_ros.generation.components import load_component, quiet_libraries
 from vmem_ros.pointmaps.depth_network import DepthNetwork
 from vmem_ros.training.model_card import Made
-from vmem_ros.training.shipping import trainings_for, write_model
+from vmem_ros.training.shipping import check_finite, trainings_for, write_model
 
 
 def ship_depth(
@@ -38,9 +37,7 @@ def ship_depth(
     network = load_component(DepthNetwork, source)
     with quiet_libraries():
         network.to(dtype)
-    for name, tensor in network.state_dict().items():
-        if not bool(torch.isfinite(tensor).all()):
-            raise ModelError(f"{name} is not finite in {dtype}: store the network as float32")
+    check_finite(shipped.DEPTH_MODEL, network, dtype)
     # Where it was read from is of no use to anybody else.
     network.register_to_config(_name_or_path=shipped.DEPTH_MODEL)
 

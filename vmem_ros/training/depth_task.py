@@ -21,8 +21,9 @@ from vmem_ros.pointmaps.depth_network import DepthNetwork
 from vmem_ros.training.autoencoders import build
 from vmem_ros.training.depth_recipe import DepthRecipe
 from vmem_ros.training.depth_samples import DepthSampler
-from vmem_ros.training.depth_walks import DepthCaches, DepthWalk, evaluation_depth_walks
+from vmem_ros.training.depth_walks import DepthWalk, DepthWalkMaker
 from vmem_ros.training.production import Walks
+from vmem_ros.training.sources import WalkCaches, evaluation_walks
 
 _SCALES = 3
 _VIEWS_PER_HOUSE = 6
@@ -45,7 +46,7 @@ class DepthTask:
             raise RecipeError(f"data.size must be multiples of {multiple} for this network, got {recipe.data.size}")
         self.network.to(accelerator.device, memory_format=torch.channels_last)
         self._walks: Walks[DepthWalk] = Walks(
-            DepthCaches(cache, recipe.data), recipe.data, produces=accelerator.is_local_main_process
+            WalkCaches(cache, recipe.data, DepthWalkMaker), recipe.data, produces=accelerator.is_local_main_process
         )
         self._sampler = DepthSampler(self._walks, recipe, multiple=multiple)
         self._cache = cache
@@ -76,7 +77,8 @@ class DepthTask:
         rows, alone, told, scale = [], [], [], []
         training = self.network.training
         self.network.eval()
-        for walk in evaluation_depth_walks(self._cache, self._recipe.data, self._recipe.reporting.sample_sets):
+        count = self._recipe.reporting.sample_sets
+        for walk in evaluation_walks(self._cache, self._recipe.data, count, DepthWalkMaker):
             chosen = np.linspace(1, len(walk.images) - 1, _VIEWS_PER_HOUSE).round().astype(int).tolist()
             truth = walk.depth[chosen].float()
             first, second = self._predict(walk, chosen, prompted=False), self._predict(walk, chosen, prompted=True)

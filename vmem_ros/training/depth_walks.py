@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from vmem_ros.memory import SurfelMemory
-from vmem_ros.scenes import EVALUATION_SEEDS, TRAINING_SEEDS
-from vmem_ros.training.cache import Cache, cache_folder
 from vmem_ros.training.imperfection import imperfect_view
-from vmem_ros.training.recipes import Data
-from vmem_ros.training.walks import WalkImages, WalkMaker, true_depth, true_geometry
+from vmem_ros.training.walks import Maker, WalkImages, true_depth, true_geometry
 from vmem_ros.types import Target
 
 
@@ -31,19 +25,14 @@ class DepthWalk(WalkImages):
     remembered: Tensor
 
 
-class DepthWalkMaker:
-    """Makes walks by number, along the poses of :class:`~vmem_ros.training.walks.WalkMaker`.
+class DepthWalkMaker(Maker[DepthWalk]):
+    """Makes the walks that depth networks are trained on."""
 
-    :param houses: seeds of the houses, the walks' numbers from 0 on.
-    """
-
-    def __init__(self, data: Data, *, houses: range = TRAINING_SEEDS) -> None:
-        self._data = data
-        self._maker = WalkMaker(data, houses=houses)
+    name, kind = "depth-walks", DepthWalk
 
     def make(self, number: int) -> DepthWalk:
-        """Return walk ``number``; equal numbers give equal walks."""
-        views, rng = self._maker.views(number)
+        """Return walk ``number``."""
+        views, rng = self.views(number)
         memory = SurfelMemory()
         share = float(rng.uniform(*self._data.remembered))
         remembered = []
@@ -59,30 +48,3 @@ class DepthWalkMaker:
             remembered=torch.stack(remembered).half(),
             K=views[0].camera.K,
         )
-
-
-@dataclass(frozen=True)
-class DepthCaches:
-    """Opens the cache of walks; picklable, for the processes that fill it.
-
-    :param root: folder of all caches.
-    """
-
-    root: Path
-    data: Data
-
-    def __call__(self) -> list[Cache[Any]]:
-        return [Cache(_folder(self.root, self.data, "depth"), DepthWalkMaker(self.data).make, DepthWalk)]
-
-
-def evaluation_depth_walks(root: Path, data: Data, count: int) -> list[DepthWalk]:
-    """Return walks through as many evaluation houses, of perfect views; kept like those for training."""
-    data = dataclasses.replace(data, walks_per_house=1, imperfect=0.0)
-    maker = DepthWalkMaker(data, houses=EVALUATION_SEEDS)
-    cache = Cache(_folder(root, data, "depth-evaluation"), maker.make, DepthWalk)
-    return [cache.get(number) for number in range(count)]
-
-
-def _folder(root: Path, data: Data, kind: str) -> Path:
-    folder = cache_folder(root, data)
-    return folder.with_name(f"{kind}-{folder.name}")

@@ -117,7 +117,9 @@ def ship(
             part.register_to_config(_name_or_path=name)
     with quiet_libraries():
         pipeline.to(dtype)
-    _check_finite(pipeline, dtype)
+    for part, module in pipeline.components.items():
+        if isinstance(module, torch.nn.Module):
+            check_finite(part, module, dtype)
 
     return write_model(
         name,
@@ -160,11 +162,11 @@ def write_model(
     return write_folder(shipped.MODELS / name, write)
 
 
-def _check_finite(pipeline: VMemPipeline, dtype: torch.dtype) -> None:
-    for part, module in pipeline.components.items():
-        for name, tensor in module.state_dict().items() if isinstance(module, torch.nn.Module) else ():
-            if not bool(torch.isfinite(tensor).all()):
-                raise ModelError(f"{part}.{name} is not finite in {dtype}: store the model as float32")
+def check_finite(part: str, module: torch.nn.Module, dtype: torch.dtype) -> None:
+    """Raise :class:`ModelError` if a weight of a part, now of type ``dtype``, is not finite."""
+    for name, tensor in module.state_dict().items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise ModelError(f"{part}.{name} is not finite in {dtype}: store the model as float32")
 
 
 def _check_sizes(new: Path, name: str) -> None:

@@ -9,24 +9,26 @@ from pathlib import Path
 from typing import Any
 
 from vmem_ros.scenes import EVALUATION_SEEDS
-from vmem_ros.training.cache import Cache, cache_folder
+from vmem_ros.training.cache import Cache, T, cache_folder
 from vmem_ros.training.encoding import EncodedWalk, Encoder
 from vmem_ros.training.recipes import Data
-from vmem_ros.training.walks import Walk, WalkMaker
+from vmem_ros.training.walks import Maker, WalkMaker
 
 
 @dataclass(frozen=True)
-class PixelCaches:
-    """Opens the cache of walks.
+class WalkCaches:
+    """Opens the cache of walks; picklable, for the processes that fill it.
 
     :param root: folder of all caches.
     """
 
     root: Path
     data: Data
+    maker: type[Maker[Any]] = WalkMaker
 
     def __call__(self) -> list[Cache[Any]]:
-        return [Cache(cache_folder(self.root, self.data), WalkMaker(self.data).make, Walk)]
+        maker = self.maker(self.data)
+        return [Cache(cache_folder(self.root, maker.name, self.data), maker.make, maker.kind)]
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class EncodedCaches:
     load_encoder: Callable[[], Encoder]
 
     def __call__(self) -> list[Cache[Any]]:
-        (walks,) = PixelCaches(self.root, self.data)()
+        (walks,) = WalkCaches(self.root, self.data)()
         encoder = self.load_encoder()
 
         def make(number: int) -> EncodedWalk:
@@ -50,9 +52,10 @@ class EncodedCaches:
         return [walks, Cache(walks.folder / f"encoded-{encoder.digest}", make, EncodedWalk)]
 
 
-def evaluation_walks(root: Path, data: Data, count: int) -> list[Walk]:
+def evaluation_walks(root: Path, data: Data, count: int, maker: type[Maker[T]]) -> list[T]:
     """Return walks through as many evaluation houses, of perfect views; kept like those for training."""
     data = dataclasses.replace(data, walks_per_house=1, imperfect=0.0)
-    folder = cache_folder(root, data).with_name(f"{cache_folder(root, data).name}-evaluation")
-    cache = Cache(folder, WalkMaker(data, houses=EVALUATION_SEEDS).make, Walk)
+    made = maker(data, houses=EVALUATION_SEEDS)
+    folder = cache_folder(root, made.name, data)
+    cache = Cache(folder.with_name(f"{folder.name}-evaluation"), made.make, made.kind)
     return [cache.get(number) for number in range(count)]

@@ -32,6 +32,7 @@ from vmem_ros.training.production import Walks
 from vmem_ros.training.recipes import Diffusion, GeneratorRecipe, LoraRecipe
 from vmem_ros.training.samples import SetSampler
 from vmem_ros.training.sources import EncodedCaches, evaluation_walks
+from vmem_ros.training.walks import WalkMaker
 
 # Cameras' channels, and the mask of given frames.
 _RAYS, _MASK = 6, 1
@@ -186,7 +187,7 @@ def _task(
         objective,
         recipe.conditions,
         recipe.sampling,
-        lambda: evaluation_walks(cache, data, recipe.reporting.sample_sets),
+        lambda: evaluation_walks(cache, data, recipe.reporting.sample_sets, WalkMaker),
         write,
         walks.close,
         contest,

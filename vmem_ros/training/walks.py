@@ -8,7 +8,9 @@ everything that the generator is told comes from the memory that it will work wi
 from __future__ import annotations
 
 import functools
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Generic
 
 import numpy as np
 import torch
@@ -17,7 +19,7 @@ from torch import Tensor
 from vmem_ros.geometry import Camera
 from vmem_ros.memory import SurfelMemory
 from vmem_ros.scenes import TRAINING_SEEDS, House, TimeOfDay
-from vmem_ros.training.cache import TensorRecord
+from vmem_ros.training.cache import T, TensorRecord
 from vmem_ros.training.imperfection import imperfect_view
 from vmem_ros.training.recipes import Data
 from vmem_ros.types import PointMap, Target, View
@@ -67,20 +69,24 @@ class Walk(WalkImages):
     written: Tensor
 
 
-class WalkMaker:
+class Maker(ABC, Generic[T]):
     """Makes walks by number; equal numbers give equal walks.
 
     :param houses: seeds of the houses, the walks' numbers from 0 on.
+    :cvar name: what caches call the walks.
+    :cvar kind: their class.
     """
+
+    name: str
+    kind: type[T]
 
     def __init__(self, data: Data, *, houses: range = TRAINING_SEEDS) -> None:
         self._data = data
         self._houses = houses
 
-    def make(self, number: int) -> Walk:
+    @abstractmethod
+    def make(self, number: int) -> T:
         """Return walk ``number``."""
-        views, rng = self.views(number)
-        return remember(views, self._data, rng)
 
     def views(self, number: int) -> tuple[list[View], np.random.Generator]:
         """Return the true views with depth along walk ``number``, and what the rest of it is drawn with."""
@@ -96,6 +102,17 @@ class WalkMaker:
             for image, T, depth in zip(rendering.image, poses, rendering.depth, strict=True)
         ]
         return views, rng
+
+
+class WalkMaker(Maker[Walk]):
+    """Makes the walks that generators and autoencoders are trained on."""
+
+    name, kind = "walks", Walk
+
+    def make(self, number: int) -> Walk:
+        """Return walk ``number``."""
+        views, rng = self.views(number)
+        return remember(views, self._data, rng)
 
 
 @functools.lru_cache(maxsize=2)
