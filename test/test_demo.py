@@ -92,6 +92,17 @@ def test_a_recording_holds_what_was_sent(processes: Processes, tmp_path: Path, n
     assert (tmp_path / "bag" / "bag.mcap").exists()
 
 
+def test_a_folder_of_other_things_is_not_recorded_into(processes: Processes, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("all of it")
+    recorder = processes.start("recorder", ["--out", str(tmp_path)], log=True)
+    with pytest.raises(ProcessFailedError, match="recorder failed with exit code 1"):
+        processes.wait_for(recorder, beside=[], limit_s=60)
+    said = (tmp_path / "logs" / "recorder.log").read_text()
+    assert "recorder: FileExistsError" in said
+    assert "choose another folder" in said
+    assert (tmp_path / "thesis.txt").exists()
+
+
 def test_the_demo_leaves_everything(tmp_path: Path) -> None:
     out = tmp_path / "demo_out"
     command = [*DEMO, "--out", str(out), "--views", "7", "--width", "96"]

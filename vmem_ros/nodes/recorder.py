@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -22,7 +23,7 @@ from rclpy.utilities import remove_ros_args
 
 from vmem_ros.evaluation.recording import Recording
 from vmem_ros.nodes.interface import NODE_NAME, PUBLISHED, SUBSCRIBED, Topic, message_type_name, qos_profile
-from vmem_ros.nodes.script import event_of_signals
+from vmem_ros.nodes.script import event_of_signals, exit_status
 
 # Previews and points cost the camera time while somebody subscribes to them, and follow from what is recorded.
 _LEFT_OUT = ("preview/", "camera/points")
@@ -81,14 +82,25 @@ class Recorder(Node):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Record until SIGINT or SIGTERM, then write what has come already and complete the file."""
+    """Record until SIGINT or SIGTERM and return the exit code: 0, or 1 if it cannot be written."""
     given = list(sys.argv if arguments is None else ["recorder", *arguments])
     parser = argparse.ArgumentParser(prog="recorder", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder of the recording; an older one is replaced")
     args = parser.parse_args(remove_ros_args(given)[1:])
     stop = event_of_signals()
     rclpy.init(args=given, signal_handler_options=SignalHandlerOptions.NO)
-    recorder = Recorder(args.out)
+    try:
+        return exit_status("recorder", lambda: record(args.out, stop), errors=(OSError,))
+    finally:
+        rclpy.try_shutdown()
+
+
+def record(folder: Path, stop: threading.Event) -> None:
+    """Record until ``stop`` is set, then write what has come already and complete the file.
+
+    :raises OSError: it cannot be written, or the folder holds something else.
+    """
+    recorder = Recorder(folder)
     executor = SingleThreadedExecutor()
     executor.add_node(recorder)
     try:
@@ -98,10 +110,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         while time.monotonic() < end:
             executor.spin_once(timeout_sec=_SIGNAL_POLL_S)
     finally:
-        recorder.close()
         executor.shutdown()
-        rclpy.try_shutdown()
-    return 0
+        recorder.close()
 
 
 if __name__ == "__main__":
