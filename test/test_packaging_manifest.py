@@ -16,13 +16,14 @@ PACKAGE = ElementTree.parse(ROOT / "package.xml").getroot()
 # Keys of rosdep/python.yaml in the rosdistro repository, as far as this package uses them.
 ROSDEP_KEYS = {
     *("python3-hypothesis", "python3-matplotlib", "python3-numpy", "python3-opencv", "python3-pil", "python3-pytest"),
-    *("python3-pytest-timeout", "python3-scipy", "python3-torch", "python3-tqdm", "python3-yaml"),
+    *("python3-pytest-timeout", "python3-scipy", "python3-tqdm", "python3-yaml"),
 }
 # Without a rosdep key, or with one that only pip serves: docs/install.md has the command.
-PIP_ONLY = {"safetensors", "rosbags", "diffusers", "transformers", "huggingface_hub", "peft", "accelerate"}
+# (python3-torch is on some systems only, not on Ubuntu 24.04.)
+PIP_ONLY = {"torch", "safetensors", "rosbags", "diffusers", "transformers", "huggingface_hub", "peft", "accelerate"}
 ROSDEP_OF_MODULE = {
     **{"cv2": "python3-opencv", "PIL": "python3-pil", "yaml": "python3-yaml"},
-    **{name: f"python3-{name}" for name in ("hypothesis", "matplotlib", "numpy", "pytest", "scipy", "torch", "tqdm")},
+    **{name: f"python3-{name}" for name in ("hypothesis", "matplotlib", "numpy", "pytest", "scipy", "tqdm")},
 }
 
 

@@ -109,6 +109,8 @@ def test_images_alone_seed_a_world_with_a_depth_network(tmp_path: Path) -> None:
         client.wait_for(lambda status: status.stored_views == 1)
         seen = client.capture(T)
         probe.close()
+        other = seen_from(pose_at(-0.8))
+        assert client.add_view(other.image.numpy(), CAMERA, other.T_world_camera) == 2
     np.testing.assert_array_equal(seen.image, view.image)
     assert np.isfinite(seen.depth).all()
     assert (np.asarray(seen.depth) > 0).all()

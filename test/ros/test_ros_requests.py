@@ -194,7 +194,7 @@ class TestCommands:
             (truncated, "truncated"),
             (wrong_size, "96 x 72 but its intrinsics are for 48 x 36"),
             (wrong_encoding, "rgb8, bgr8"),
-            (no_depth, "needs the depth"),
+            (no_depth, "no usable depth"),
             (wrong_unit, "unit is probably wrong"),
         ]:
             code, message = refused(bad)

@@ -41,7 +41,9 @@ _GET_ROS = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``vmem bench``."""
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"what to measure: {', '.join(BENCHMARKS)}")
-    parser.add_argument("--all", action="store_true", help="everything that this machine can (a quarter of an hour)")
+    parser.add_argument(
+        "--all", action="store_true", help="everything that this machine can (three quarters of an hour)"
+    )
     effort = parser.add_mutually_exclusive_group()
     effort.add_argument("--quick", dest="effort", action="store_const", const="quick", help="tiny sizes, in seconds")
     effort.add_argument(

@@ -235,7 +235,8 @@ class CameraClient:
         """Put an observed view into the memory; returns the number of stored views.
 
         :param image: [H, W, 3] uint8 RGB.
-        :param depth: [H, W] float32 metres, NaN unknown.
+        :param depth: [H, W] float32 metres, NaN unknown. ``None``: the node's ``geometry.estimator`` finds it, if it
+            looks at pictures.
         """
         stamped = self._stamped(pose)
         head = stamped.header

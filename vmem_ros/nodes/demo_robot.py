@@ -29,7 +29,7 @@ from vmem_ros.nodes.conversions import (
     pose_to_message,
 )
 from vmem_ros.nodes.delivery import wait_for_subscribers, wait_until_received
-from vmem_ros.nodes.interface import SUBSCRIBED, qos_profile
+from vmem_ros.nodes.interface import NAMESPACE, SUBSCRIBED, qos_profile
 from vmem_ros.nodes.script import exit_status
 from vmem_ros.types import View
 
@@ -48,7 +48,7 @@ class RobotCamera(Node):
     """
 
     def __init__(self, context: Context, *, has_depth: bool) -> None:
-        super().__init__("demo_robot", context=context, start_parameter_services=False)
+        super().__init__("demo_robot", namespace=NAMESPACE, context=context, start_parameter_services=False)
         self._publishers_by_topic = {
             name: self.create_publisher(topic.type, name, qos_profile(topic.qos))
             for name, topic in SUBSCRIBED.items()

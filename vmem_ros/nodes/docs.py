@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -117,10 +118,9 @@ def render() -> str:
 
 def main() -> int:
     """Write the document to the path given as the only argument."""
-    if len(sys.argv) != 2:
-        print("usage: python -m vmem_ros.nodes.docs docs/ros_interface.md", file=sys.stderr)
-        return 2
-    Path(sys.argv[1]).write_text(render(), encoding="utf-8")
+    parser = argparse.ArgumentParser(prog="docs", description=main.__doc__)
+    parser.add_argument("path", type=Path, help="usually docs/ros_interface.md")
+    parser.parse_args().path.write_text(render(), encoding="utf-8")
     return 0
 
 

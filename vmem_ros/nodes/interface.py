@@ -93,7 +93,7 @@ PUBLISHED = {
             "camera/confidence",
             Image,
             "frames",
-            "32FC1 per pixel: 0 invented, 1 remembered and once seen by a real camera",
+            "32FC1 per pixel: 0 invented in this view, 0.5 imagined earlier and remembered, 1 seen by a real camera",
             "generated",
         ),
         Topic(
@@ -138,7 +138,12 @@ PUBLISHED = {
             "which views each generated view was drawn from, with weights; stamped like the view",
             "generated",
         ),
-        Topic("~/status", Status, "latched", "state, engine, queue, progress, memory, last error; on change"),
+        Topic(
+            "~/status",
+            Status,
+            "latched",
+            "state, engine, queue, progress, memory, last error; on change, and once a second while busy",
+        ),
         Topic("/diagnostics", DiagnosticArray, "events", "every diagnostics.period_s"),
     )
 }
@@ -194,7 +199,7 @@ SERVICES = {
         Service("pause", SetBool, "true: hold generation between two steps; previews go on. false: continue"),
         Service("save_world", SaveWorld, "save, atomically, below world.root"),
         Service("load_world", LoadWorld, "replace the world by a saved one, or on any error keep it"),
-        Service("add_view", AddView, "put one image with camera, pose and depth into the memory"),
+        Service("add_view", AddView, "put one image with camera, pose and, if there is any, depth into the memory"),
         Service("set_camera_info", SetCameraInfo, "intrinsics of the generated camera, until camera.* is set again"),
     )
 }

@@ -1,6 +1,9 @@
 """Plays a recording's seeds into a camera's memory: ``ros2 bag play`` for machines that have no ROS tools.
 
-python -m vmem_ros.nodes.player recording --ros-args -r /vmem/seed/image:=/other/seed/image
+python -m vmem_ros.nodes.player recording
+
+Topics keep the names that they were recorded with. ``--ros-args -r /vmem/seed/image:=/other/seed/image``, and so for
+each ``seed/*``, plays into another namespace.
 """
 
 from __future__ import annotations

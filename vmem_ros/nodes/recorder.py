@@ -1,6 +1,6 @@
 """Records the camera's topics into an MCAP file: ``ros2 bag record`` for machines that have no ROS tools.
 
-python -m vmem_ros.nodes.recorder --out recording --ros-args -r __ns:=/vmem
+python -m vmem_ros.nodes.recorder --out recording            (of another namespace: --ros-args -r __ns:=/other)
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 
 from vmem_ros.evaluation.recording import Recording
-from vmem_ros.nodes.interface import NODE_NAME, PUBLISHED, SUBSCRIBED, Topic, message_type_name, qos_profile
+from vmem_ros.nodes.interface import NAMESPACE, NODE_NAME, PUBLISHED, SUBSCRIBED, Topic, message_type_name, qos_profile
 from vmem_ros.nodes.script import event_of_signals, exit_status
 
 # Previews and points cost the camera time while somebody subscribes to them, and follow from what is recorded.
@@ -39,7 +39,7 @@ class Recorder(Node):
     """
 
     def __init__(self, folder: Path) -> None:
-        super().__init__("vmem_recorder")
+        super().__init__("vmem_recorder", namespace=NAMESPACE)
         topics = [t for t in (*PUBLISHED.values(), *SUBSCRIBED.values()) if not t.name.startswith(_LEFT_OUT)]
         own = {name for name in map(message_type_name, (t.type for t in topics)) if name.startswith(_OWN_MESSAGES)}
         share = Path(get_package_share_directory("vmem_ros"))

@@ -10,7 +10,7 @@ from sensor_msgs.srv import SetCameraInfo
 from std_srvs.srv import SetBool, Trigger
 from vmem_ros.srv import AddView, LoadWorld, RenderView, SaveWorld
 
-from vmem_ros.errors import InvalidImageError, NotSeededError
+from vmem_ros.errors import NotSeededError
 from vmem_ros.geometry import Camera
 from vmem_ros.nodes.conversions import (
     camera_from_message,
@@ -154,13 +154,12 @@ class Services:
         stamp_ns = stamp_ns or self._core.now_ns()
 
         def add(world: World) -> int:
-            if not request.depth.width:
-                raise InvalidImageError("depth is empty: add_view needs the depth of the image (32FC1 or 16UC1)")
+            measured = torch.from_numpy(depth_from_message(request.depth)) if request.depth.width else None
             view = View(
                 image=torch.from_numpy(image_from_message(request.image)),
                 camera=camera_from_message(request.camera_info),
                 T_world_camera=T_world_camera,
-                depth=torch.from_numpy(depth_from_message(request.depth)),
+                depth=measured,
                 stamp_ns=stamp_ns,
             )
             observe(self._core, world, view)
