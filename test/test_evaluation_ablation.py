@@ -34,14 +34,18 @@ VIEWS = tuple(box_view(CAMERA, T) for T in orbit(8))
 TARGETS = (Target(CAMERA, orbit(80)[19]),)
 
 
-@pytest.fixture(scope="module")
-def pipeline():
-    """A tiny pipeline that listens to projections, with random weights, and draws in one step."""
+def projecting_pipeline(hole_filling="smooth"):
+    """Return a tiny pipeline that listens to projections, with random weights, and draws in one step."""
     unet = tiny_unet(projection_channels=5)
     torch.manual_seed(1)
     torch.nn.init.normal_(unet.projection_in.weight, std=0.3)
     sampling = {"sampler": "fast", "num_inference_steps": 1, "guidance_scale": 1.0}
-    return VMemPipeline(unet, tiny_vae(), None, published_scheduler(), sampling=sampling)
+    return VMemPipeline(unet, tiny_vae(), None, published_scheduler(), sampling=sampling, hole_filling=hole_filling)
+
+
+@pytest.fixture(scope="module")
+def pipeline():
+    return projecting_pipeline()
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +96,9 @@ class TestReferences:
 
 
 class TestWithoutProjection:
-    def test_the_network_is_told_what_training_tells_when_it_drops_the_projection(self, pipeline):
+    @pytest.mark.parametrize("hole_filling", ["smooth", "room"])
+    def test_the_network_is_told_what_training_tells_when_it_drops_the_projection(self, hole_filling):
+        pipeline = projecting_pipeline(hole_filling)
         generator = WithoutProjection(VMemGenerator(pipeline))
         recall = memory_of(VIEWS).read(TARGETS, 2)
         assert recall.projections[0].seen.any()

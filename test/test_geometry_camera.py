@@ -94,6 +94,11 @@ class TestValues:
         assert wide.size == camera.size
         assert torch.allclose(pixel(wide, point) - centre, (pixel(camera, point) - centre) / scale)
 
+    def test_no_lens_is_widened_beyond_what_a_camera_may_be(self):
+        wide = Camera.from_fov(64, 48, 174)
+        assert wide.widened(1.25).fx < wide.fx
+        assert Camera.from_fov(64, 48, 175).widened(1.25).fx == pytest.approx(Camera.from_fov(64, 48, 175).fx)
+
     def test_properties(self):
         camera = Camera([[100, 1, 50], [0, 110, 40], [0, 0, 1]], 102, 82)
         assert (camera.fx, camera.fy, camera.cx, camera.cy, camera.size) == (100, 110, 50, 40, (82, 102))

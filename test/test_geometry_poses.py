@@ -78,6 +78,12 @@ class TestAsPose:
         with pytest.raises(InvalidPoseError, match="not finite"):
             as_pose(T)
 
+    def test_absurdly_far(self):
+        T = torch.eye(4, dtype=torch.float64)
+        T[0, 3] = 1e39
+        with pytest.raises(InvalidPoseError, match="is its unit metres"):
+            as_pose(T)
+
     def test_last_row(self):
         T = torch.eye(4)
         T[3, 0] = 0.5

@@ -39,6 +39,15 @@ def test_rays_meet_the_sides_of_a_box(poses: Tensor) -> None:
         assert float((found == (side == number)).float().mean()) > 0.95
 
 
+def test_far_from_the_origin_it_is_the_same(poses: Tensor) -> None:
+    """As where maps count metres from the equator."""
+    depth = torch.stack([box_from(T)[0] for T in poses])
+    here, far = Room.seen_in(depth, [CAMERA] * 2, poses), poses.clone()
+    far[:, :3, 3] += torch.tensor([448_262.0, 5_411_933.0, 35.0])
+    there = Room.seen_in(depth, [CAMERA] * 2, far)
+    assert torch.allclose(there.depth, here.depth, rtol=1e-3)
+
+
 def test_what_is_hidden_is_known_from_what_is_seen(poses: Tensor) -> None:
     truth, side = (torch.stack(each) for each in zip(*map(box_from, poses), strict=True))
     depth = torch.where((torch.arange(64) < 40) | (side < 0), truth, torch.nan)

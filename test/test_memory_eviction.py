@@ -61,6 +61,26 @@ class TestBounds:
 
 
 class TestChoice:
+    def test_the_last_steps_of_a_walk_are_remembered(self):
+        """What was asked for long ago must not win over what is asked for now."""
+        memory = memory_of(VIEWS[:8], max_views=8)
+        for _ in range(10):
+            memory.read([VIEWS[2].target], 4)
+        for view in VIEWS[8:]:
+            memory.read([view.target], 4)
+            write(memory, [view])
+        kept = [v.T_world_camera for v in memory.views]
+        assert sum(any(torch.equal(T, view.T_world_camera) for T in kept) for view in VIEWS[-4:]) >= 3
+
+    def test_a_camera_that_only_looks_is_remembered(self):
+        memory = memory_of(VIEWS[:4], max_views=8)
+        for _ in range(10):
+            memory.read([VIEWS[1].target], 4)
+        for view in VIEWS[4:]:
+            write(memory, [view])
+        kept = [v.T_world_camera for v in memory.views]
+        assert sum(any(torch.equal(T, view.T_world_camera) for T in kept) for view in VIEWS[-4:]) >= 3
+
     def test_the_least_voted_go_first(self):
         memory = memory_of(VIEWS[:6], max_views=6)
         for _ in range(3):

@@ -207,7 +207,7 @@ class TestVotes:
             "views/born": torch.tensor([0] + [len(drawn.cloud)] * len(counts)),
             "origin": torch.zeros(3, dtype=torch.float64),
         }
-        index.restore(tensors, len(counts))
+        index = index.restored(tensors, len(counts))
         sampled, weight = index.votes(Splat(drawn.ids, drawn.depth), drawn.T)
         row, seen = index.observations.of_all(lists("timesteps"))
         summed = torch.zeros(len(lists("timesteps")), dtype=torch.int64).index_add_(0, row, weight[seen])

@@ -10,6 +10,7 @@ from rooms import box_view, orbit
 from vmem_ros.errors import WorldFileError
 from vmem_ros.geometry import Camera
 from vmem_ros.memory import SurfelMemory
+from vmem_ros.memory.growable import GrowableTensor
 from vmem_ros.types import Target
 
 VIEWS = views_at(orbit(8)[:3], panel=True)
@@ -73,6 +74,22 @@ class TestRoundTrip:
                 before, after = getattr(view, name), getattr(found, name)
                 assert (before is None) == (after is None)
                 assert before is None or (torch.equal(before, after) and before.dtype == after.dtype)
+
+    @pytest.mark.parametrize("fails_at", range(0, 14, 3))
+    def test_all_or_nothing_without_memory(self, saved, other, fails_at, monkeypatch):
+        before, calls = snapshot(other), iter(range(1000))
+        append = GrowableTensor.append
+
+        def failing(self, rows):
+            if next(calls) == fails_at:
+                raise torch.OutOfMemoryError("full")
+            append(self, rows)
+
+        monkeypatch.setattr(GrowableTensor, "append", failing)
+        with pytest.raises(torch.OutOfMemoryError):
+            other.restore(*saved)
+        monkeypatch.undo()
+        assert differences(snapshot(other), before) == []
 
     def test_does_not_share_the_tensors_it_was_given(self, saved, other):
         tensors = {name: value.clone() for name, value in saved[0].items()}

@@ -159,9 +159,11 @@ class TestRemoval:
         table.remove_from(1000, never)
         assert torch.equal(table.find(old, old), torch.arange(1000))
 
-    def test_clear(self):
-        old = random_cloud(1000, 13)
-        table = new_hash()
-        table.insert(old, 0)
-        table.clear()
-        assert (table.find(old, cloud([])) == -1).all()
+    def test_the_table_does_not_grow_with_what_was_removed(self):
+        table, sizes = new_hash(), []
+        for seed in range(40):
+            elsewhere = random_cloud(1000, seed, offset=100.0 * seed)
+            table.insert(elsewhere, 0)
+            sizes.append(table.nbytes)
+            table.remove_from(0, elsewhere)
+        assert max(sizes) <= 2 * sizes[0]

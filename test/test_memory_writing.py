@@ -3,6 +3,7 @@
 import dataclasses
 import random
 
+import numpy as np
 import pytest
 import torch
 
@@ -125,6 +126,7 @@ class TestUndo:
         memory = fresh(VIEWS[:3])
         memory.clear()
         assert differences(snapshot(memory), snapshot(SurfelMemory())) == []
+        assert memory.nbytes == SurfelMemory().nbytes
         assert not memory.project(VIEWS[0].target).seen.any()
 
     @pytest.mark.parametrize("seed", range(4))
@@ -218,6 +220,23 @@ class TestFind:
 
 
 class TestStoredViews:
+    @pytest.mark.parametrize(
+        "turned",
+        [
+            lambda image: torch.rot90(torch.rot90(image)).flip(0).flip(1),
+            lambda image: image.permute(2, 0, 1).contiguous().permute(1, 2, 0),
+            lambda image: np.asfortranarray(image.numpy()),
+            lambda image: np.ascontiguousarray(image.numpy()[..., ::-1])[..., ::-1],
+        ],
+    )
+    def test_in_whatever_order_pixels_lie(self, turned):
+        memory = fresh([dataclasses.replace(VIEWS[0], image=turned(VIEWS[0].image))])
+        assert same_projection(memory.project(VIEWS[0].target), fresh(VIEWS[:1]).project(VIEWS[0].target))
+
+    def test_no_array(self):
+        with pytest.raises(InvalidImageError, match="no array of numbers"):
+            dataclasses.replace(VIEWS[0], image="photo.png")
+
     def test_do_not_change_with_the_callers_arrays(self):
         """A driver that fills the same buffer with every frame must not repaint the past."""
         view = box_view(CAMERA, orbit(8)[0])

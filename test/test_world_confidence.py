@@ -1,14 +1,18 @@
 """Confidence says for every pixel: invented now (0), remembered but imagined (0.5), or once seen by a camera (1)."""
 
+import dataclasses
+
 import pytest
 import torch
 
 from memories import CAMERA, views_at
 from rooms import orbit
+from vmem_ros.generation import ReprojectionGenerator
 from vmem_ros.geometry import look_at
-from vmem_ros.memory import SurfelMemoryConfig
+from vmem_ros.memory import SurfelMemory, SurfelMemoryConfig
+from vmem_ros.pointmaps import MemoryDepth
 from vmem_ros.types import Target
-from vmem_ros.world import default_world
+from vmem_ros.world import World, default_world
 
 VIEWS = views_at(orbit(8))
 ASIDE = Target(CAMERA, orbit(8)[1])
@@ -21,6 +25,14 @@ def nudged(target: Target, metres: float) -> Target:
     return Target(target.camera, T)
 
 
+class Painter(ReprojectionGenerator):
+    """Paints every view black."""
+
+    def generate(self, recall, targets, **options):
+        views = super().generate(recall, targets, **options)
+        return [dataclasses.replace(view, image=torch.zeros_like(view.image)) for view in views]
+
+
 @pytest.fixture(params=["pixels", "surfels"])
 def world(request):
     out = default_world(memory=SurfelMemoryConfig(detail=request.param))
@@ -31,6 +43,16 @@ def world(request):
 def test_what_the_camera_saw_is_one(world):
     (frame,) = world.explore([nudged(VIEWS[0].target, 0.01)])
     assert (frame.confidence == 1).float().mean() > 0.95
+
+
+def test_what_is_drawn_anew_is_not_what_a_camera_saw():
+    drawn = World(SurfelMemory(), Painter(), MemoryDepth(), composite="none")
+    drawn.seed(VIEWS[0])
+    (frame,) = drawn.explore([nudged(VIEWS[0].target, 0.05)])
+    assert frame.confidence.max() == 0.5
+    shown = drawn.glimpse(frame.view.target)
+    painted = shown.seen & (shown.image == 0).all(dim=-1)
+    assert (shown.confidence[painted] < 1).all()
 
 
 def test_what_is_invented_is_zero(world):

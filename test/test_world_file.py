@@ -88,6 +88,25 @@ class TestRoundTrip:
         other.load(tmp_path / "empty")
         assert len(other) == 0
 
+    def test_the_file_may_change_afterwards(self, world, path, other):
+        other.load(path)
+        path.write_bytes(bytes(path.stat().st_size))
+        assert differences(snapshot(other.memory), snapshot(world.memory)) == []
+
+    def test_others_may_read_it_as_they_may_other_files(self, world, path):
+        beside = path.with_name("plain")
+        beside.write_text("")
+        assert path.stat().st_mode == beside.stat().st_mode
+        path.chmod(0o640)
+        world.save(path, overwrite=True)
+        assert path.stat().st_mode & 0o777 == 0o640
+
+    def test_a_reset_brings_the_scale_back(self, world, tmp_path, other):
+        World(world.memory, world.generator, world.estimator, scale="relative").save(tmp_path / "a")
+        other.load(tmp_path / "a")
+        other.reset()
+        assert other.scale == "metric"
+
     def test_nothing_else_is_left_in_the_folder(self, path):
         assert [p.name for p in path.parent.iterdir()] == ["kitchen.world"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,15 +20,23 @@ IMAGINED_CONFIDENCE = 0.5
 
 def as_image(image: object, name: str = "image") -> Tensor:
     """Return an image as a uint8 [H, W, 3] tensor (RGB), or raise :class:`InvalidImageError`."""
-    out = torch.as_tensor(image)
+    out = _as_tensor(image, name)
     if out.dtype != torch.uint8 or out.ndim != 3 or out.shape[-1] != 3 or out.numel() == 0:
         raise InvalidImageError(f"{name} must be uint8 [H, W, 3] RGB, got {out.dtype} {list(out.shape)}")
     return out
 
 
+def _as_tensor(values: object, name: str) -> Tensor:
+    """Return values as a tensor whose rows follow one another in memory, copied only where they do not."""
+    try:
+        return torch.as_tensor(np.ascontiguousarray(values) if isinstance(values, np.ndarray) else values).contiguous()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InvalidImageError(f"{name} is no array of numbers: {error}") from error
+
+
 def as_map(values: object, size: tuple[int, int], name: str) -> Tensor:
     """Return a float32 [H, W] map of the given (height, width), or raise :class:`InvalidImageError`."""
-    out = torch.as_tensor(values)
+    out = _as_tensor(values, name)
     if not out.is_floating_point() or tuple(out.shape) != size:
         raise InvalidImageError(f"{name} must be float [{size[0]}, {size[1]}], got {out.dtype} {list(out.shape)}")
     return out.to(torch.float32)

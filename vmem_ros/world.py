@@ -101,6 +101,7 @@ class World:
         self.composite = composite
         self.reuse_views = reuse_views
         self.scale: Scale = scale
+        self._own_scale: Scale = scale
         self._sensor = SensorDepth()
 
     def __len__(self) -> int:
@@ -183,6 +184,7 @@ class World:
     def reset(self) -> None:
         """Forget everything."""
         self.memory.clear()
+        self.scale = self._own_scale
 
     def save(self, path: Path | str, *, overwrite: bool = False) -> int:
         """Write the world to a file, atomically, and return its size in bytes.
@@ -248,7 +250,7 @@ class World:
         return [
             Frame(
                 view=old or next(generated),
-                confidence=projection.confidence if old is None else _confidence_of_stored(old),
+                confidence=self._confidence(projection) if old is None else _confidence_of_stored(old),
                 recall=recall,
                 projection=projection,
                 reused=old is not None,
@@ -258,13 +260,20 @@ class World:
 
     def _finish(self, view: View, projection: Projection) -> View:
         """Composite a generated view and note which of its pixels a real camera once saw."""
+        real = torch.zeros_like(projection.confidence)
         if self.composite == "remembered":
+            real = (projection.confidence - IMAGINED_CONFIDENCE).clamp(min=0) / (1 - IMAGINED_CONFIDENCE)
             image = composite_remembered(view.image, projection)
             if not torch.equal(image, view.image):
                 # The encodings are those of another picture now.
                 view = dataclasses.replace(view, image=image, latent=None, embedding=None)
-        real = (projection.confidence - IMAGINED_CONFIDENCE).clamp(min=0) / (1 - IMAGINED_CONFIDENCE)
         return dataclasses.replace(view, confidence=real)
+
+    def _confidence(self, projection: Projection) -> Tensor:
+        """Return the confidence of a new view: what was drawn anew is not what a camera saw, though it was shown."""
+        if self.composite == "remembered":
+            return projection.confidence
+        return projection.confidence.clamp(max=IMAGINED_CONFIDENCE)
 
 
 def _confidence_of_stored(view: View) -> Tensor:

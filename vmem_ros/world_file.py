@@ -41,7 +41,11 @@ def write_world(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str
     header = {"format": FORMAT, "format_version": str(FORMAT_VERSION), "metadata": text, "sha256": _digest(plain, text)}
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        # safetensors makes files for their owner alone.
+        temporary.touch()
+        mode = (path if path.exists() else temporary).stat().st_mode
         save_file(plain, temporary, metadata=header)
+        temporary.chmod(mode)
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         size = temporary.stat().st_size
@@ -70,7 +74,8 @@ def read_world(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
             _check_version(path, header)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+            # Copies: what safetensors gives are pages of the file, and change with it.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (not a mapping)
         metadata = json.loads(header["metadata"])
     except (OSError, SafetensorError, KeyError, ValueError, RecursionError) as error:
         raise WorldFileError(f"{path} is no complete world file: {error}") from error

@@ -115,7 +115,8 @@ class RecallingMemory(SurfelMemory):
 class WithoutProjection:
     """A generator that is not told what memory shows: it sees a projection of nothing, as now and then in training.
 
-    Memory and the geometry of new views know the projection all the same.
+    Nor is it told the depth of the references, from which a pipeline would continue the room into that nothing. Memory
+    and the geometry of new views know all of it the same.
     """
 
     def __init__(self, generator: Generator) -> None:
@@ -133,7 +134,11 @@ class WithoutProjection:
         should_stop: ShouldStop | None = None,
     ) -> list[View]:
         """Return one view per target; see :class:`vmem_ros.protocols.Generator`."""
-        blind = dataclasses.replace(recall, projections=tuple(_nothing_like(p) for p in recall.projections))
+        blind = dataclasses.replace(
+            recall,
+            views=tuple(dataclasses.replace(view, depth=None) for view in recall.views),
+            projections=tuple(_nothing_like(p) for p in recall.projections),
+        )
         return self._generator.generate(blind, targets, seed=seed, on_step=on_step, should_stop=should_stop)
 
 

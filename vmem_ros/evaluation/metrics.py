@@ -91,8 +91,8 @@ def depth_errors(depth: Tensor, truth: Tensor) -> DepthErrors:
 
     :raises InvalidImageError: not float maps of equal size.
     """
-    truth = as_map(truth, tuple(truth.shape[:2]), "true depth")  # type: ignore[arg-type]
-    depth = as_map(depth, tuple(truth.shape), "depth")  # type: ignore[arg-type]
+    truth = as_map(truth, tuple(truth.shape[:2]), "true depth").cpu()  # type: ignore[arg-type]
+    depth = as_map(depth, tuple(truth.shape), "depth").cpu()  # type: ignore[arg-type]
     known = torch.isfinite(truth)
     both = known & torch.isfinite(depth)
     if not bool(both.any()):

@@ -349,13 +349,14 @@ class VMemPipeline(LoraMixin, DiffusionPipeline):
         :param cameras: K + M, as ``T_world_camera``.
         """
         size, first = cameras[0].size, len(given) - len(beside)
-        every = (resize_projection(projection, size) for projection in (*beside, *projections))
-        shown, seen, depth = zip(*every, strict=True)
-        visible = torch.stack(seen).to(given.device)
+        every = [resize_projection(projection, size) for projection in (*beside, *projections)]
+        # Memory and the references need not be where the network is.
+        shown, seen, depth = ([tensor.to(given.device) for tensor in each] for each in zip(*every, strict=True))
+        visible = torch.stack(seen)
         filled = fill_projection(
-            pixels(list(shown), given.device),
+            pixels(shown, given.device),
             visible,
-            torch.stack(depth).to(given.device),
+            torch.stack(depth),
             cameras[first:],
             T_world_camera[first:],
             how=self.config.hole_filling,
@@ -369,11 +370,11 @@ def _shown_by_references(images: Sequence[Tensor], depths: Sequence[Tensor | Non
     """Return references [H, W, 3] of one size as projections that show all of which the depth is known."""
     shown = []
     for image, known in zip(images, depths or [None] * len(images), strict=True):
-        depth = torch.full(image.shape[:2], torch.nan)
+        depth = torch.full(image.shape[:2], torch.nan, device=image.device)
         if known is not None:
-            depth = resize_depth(known.cpu().float(), (image.shape[0], image.shape[1]))
+            depth = resize_depth(known.to(image.device).float(), (image.shape[0], image.shape[1]))
         seen = depth.isfinite()
-        shown.append(Projection(image.cpu(), depth, seen, torch.where(seen, 0, -1), seen.float()))
+        shown.append(Projection(image, depth, seen, torch.where(seen, 0, -1), seen.float()))
     return shown
 
 

@@ -13,6 +13,7 @@ from vmem_ros.errors import InvalidCameraError
 # Beyond this an intrinsic matrix is a mistake (millimetres, normalised units, a transposed matrix), not a lens.
 _MAX_SIDE = 16384
 _FOV_RANGE_DEG = (0.5, 175.0)
+_ROUNDING = 1e-5
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +48,7 @@ class Camera:
         low, high = _FOV_RANGE_DEG
         for name, focal, side in (("fx", self.fx, self.width), ("fy", self.fy, self.height)):
             fov = 2 * math.degrees(math.atan2(side / 2, focal)) if focal > 0 else float("nan")
-            if not low <= fov <= high:
+            if not low - _ROUNDING <= fov <= high + _ROUNDING:
                 raise InvalidCameraError(
                     f"{name} = {focal:g} px over {side} px is no usable lens (field of view must be {low:g} to "
                     f"{high:g} degrees); a zero focal length means an uncalibrated camera"
@@ -97,7 +98,12 @@ class Camera:
         return Camera(self.K * scale, width, height)
 
     def widened(self, scale: float) -> Camera:
-        """Return the same image size with ``tan(fov / 2)`` multiplied by ``scale`` (focal lengths divided by it)."""
+        """Return the same image size with ``tan(fov / 2)`` multiplied by ``scale`` (focal lengths divided by it).
+
+        No lens becomes wider than a camera may be.
+        """
+        shortest = 0.5 / math.tan(math.radians(_FOV_RANGE_DEG[1]) / 2)
+        scale = min(scale, max(1.0, min(self.fx / self.width, self.fy / self.height) / shortest))
         K = self.K.clone()
         K[0, :2] /= scale
         K[1, 1] /= scale

@@ -18,6 +18,8 @@ from torch import Tensor
 from vmem_ros.errors import InvalidPoseError
 
 _RIGID_TOLERANCE = 1e-4
+# No place on Earth is so far from any origin that maps use.
+_FARTHEST_M = 1e9
 
 
 def as_pose(T_world_camera: Tensor | ArrayLike, name: str = "pose") -> Tensor:
@@ -25,13 +27,16 @@ def as_pose(T_world_camera: Tensor | ArrayLike, name: str = "pose") -> Tensor:
 
     :param T_world_camera: [..., 4, 4].
     :returns: [..., 4, 4] float64, a copy; rotations within tolerance are projected onto the nearest exact rotation.
-    :raises InvalidPoseError: wrong shape, entries that are not finite, no rotation, or a last row other than 0 0 0 1.
+    :raises InvalidPoseError: wrong shape, entries that are not finite or absurd, no rotation, or a last row other than
+        0 0 0 1.
     """
     T = torch.as_tensor(T_world_camera, dtype=torch.float64).detach().cpu().clone()
     if T.ndim < 2 or T.shape[-2:] != (4, 4):
         raise InvalidPoseError(f"{name} must have shape [..., 4, 4], got {list(T.shape)}")
     if not bool(torch.isfinite(T).all()):
         raise InvalidPoseError(f"{name} has entries that are not finite")
+    if bool((T[..., :3, 3].abs() > _FARTHEST_M).any()):
+        raise InvalidPoseError(f"{name} is farther than {_FARTHEST_M:g} m from the origin: is its unit metres?")
     last = torch.tensor([0.0, 0.0, 0.0, 1.0], dtype=torch.float64)
     if not bool(((T[..., 3, :] - last).abs() < _RIGID_TOLERANCE).all()):
         raise InvalidPoseError(f"the last row of {name} must be 0 0 0 1")

@@ -37,7 +37,7 @@ _NEAR = 0.05
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """What depth images show at N poses, in the world frame.
+    """What depth images show at N poses, in a frame like the world's with its origin at the first of them.
 
     :param centre: [N, 1, 1, 3]; ``ray`` [N, H, W, 3], its length such that ``centre + depth * ray`` is the point.
     :param point: [N, H, W, 3], NaN where nothing is known, as ``normal``.
@@ -50,7 +50,11 @@ class Scene:
 
     @classmethod
     def of(cls, depth: Tensor, cameras: Sequence[Camera], T_world_camera: Tensor) -> Scene:
-        T = T_world_camera.to(depth)
+        # Worlds may lie far from their origin, where float32 knows metres only.
+        T = T_world_camera.double()
+        T = torch.cat([T[:, :, :3], T[:, :, 3:] - torch.nn.functional.pad(T[:1, :3, 3:], (0, 0, 0, 1))], dim=2).to(
+            depth
+        )
         rays = torch.stack([pixel_rays(camera, dtype=depth.dtype, device=depth.device) for camera in cameras])
         points = rays * depth[..., None]
         normals = torch.stack([normals_from_points(each) for each in points])
@@ -66,7 +70,7 @@ class Scene:
 class Room:
     """A room, and what the rays of N images meet of it. Maps are computed when they are asked for.
 
-    :param floor: height of the floor in the world, a scalar; NaN: not known. ``ceiling`` that of the ceiling.
+    :param floor: height of the floor over the first pose, a scalar; NaN: not known. ``ceiling`` that of the ceiling.
     """
 
     scene: Scene

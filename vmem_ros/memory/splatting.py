@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vmem_ros.errors import InvalidCameraError
 from vmem_ros.geometry import Camera, invert, transform
 from vmem_ros.memory import zbuffer
 from vmem_ros.memory.ellipses import Disks, draw_disks
@@ -40,7 +41,10 @@ def splat(surfels: SurfelCloud, blocks: Blocks, camera: Camera, T_surfels_camera
     :param T_surfels_camera: [4, 4] camera pose in the surfels' frame.
     :param scale: drawn radius over surfel radius. Surfels are spaced by twice their radius: 1.42 meets the neighbours
         across a diagonal, and merging with older surfels leaves gaps that take a little more.
+    :raises InvalidCameraError: the camera has skew.
     """
+    if camera.K[0, 1] != 0:
+        raise InvalidCameraError(f"surfels cannot be drawn with a skew of {float(camera.K[0, 1]):g} px: ask without it")
     device = surfels.position.device
     buffer = zbuffer.empty_buffer(camera.height * camera.width, device)
     T_camera_surfels = invert(T_surfels_camera)

@@ -28,9 +28,10 @@ class SurfelIndex:
 
     def __init__(self, device: torch.device, *, merge_factor: float, min_cosine: float) -> None:
         self._device = device
+        self._merging = {"merge_factor": merge_factor, "min_cosine": min_cosine}
         self._surfels = SurfelStore(device)
         self._observations = Observations(device)
-        self._hash = VoxelHash(device, merge_factor=merge_factor, min_cosine=min_cosine)
+        self._hash = VoxelHash(device, **self._merging)
         self._visible = Numbering(device)
         #: Weights of the last votes by surfel, and which of them are not 0.
         self._weight = torch.zeros(0, dtype=torch.int64, device=device)
@@ -108,8 +109,8 @@ class SurfelIndex:
         if not views:
             self._origin = torch.zeros_like(self._origin)
 
-    def keep(self, views: Tensor) -> None:
-        """Keep the views numbered ``views`` [k] int64, ascending, and the surfels that at least one of them saw.
+    def kept(self, views: Tensor) -> SurfelIndex:
+        """Return an index of the views numbered ``views`` [k] int64, ascending, and the surfels that one of them saw.
 
         A surfel then belongs to the oldest view left that saw it, so that :meth:`truncate` stays exact.
         """
@@ -119,10 +120,9 @@ class SurfelIndex:
         order = torch.argsort(first, stable=True)[: int((first < len(views)).sum())]
         number = torch.full_like(first, -1)
         number[order] = torch.arange(len(order), device=self._device)
-        self._surfels.replace(self.cloud.select(order))
-        self._observations.replace(number[surfel], torch.bincount(row, minlength=len(views)))
-        self._born = [0, *torch.bincount(first[order], minlength=len(views)).cumsum(0).tolist()]
-        self._derive()
+        born = [0, *torch.bincount(first[order], minlength=len(views)).cumsum(0).tolist()]
+        counts = torch.bincount(row, minlength=len(views))
+        return self._filled(self.cloud.select(order), number[surfel], counts, born, self._origin)
 
     # Asking
 
@@ -164,8 +164,8 @@ class SurfelIndex:
             "origin": self._origin,
         }
 
-    def restore(self, tensors: Mapping[str, Tensor], views: int) -> None:
-        """Replace the content by what :meth:`state` returned for so many views; on any error nothing changes.
+    def restored(self, tensors: Mapping[str, Tensor], views: int) -> SurfelIndex:
+        """Return an index like this one with the content that :meth:`state` returned for so many views.
 
         :raises WorldFileError: missing, inconsistent or out-of-range entries.
         """
@@ -178,12 +178,20 @@ class SurfelIndex:
         born = storage.take(tensors, "views/born", like=torch.empty(0, dtype=torch.int64)).tolist()
         origin = storage.take(tensors, "origin", like=self._origin)
         storage.check_index(cloud, surfel, offset, born, origin, views)
-        self._born, self._origin = born, origin.clone()
-        self._surfels.replace(cloud)
-        self._observations.replace(surfel, offset.diff())
-        self._derive()
+        return self._filled(cloud, surfel, offset.diff(), born, origin)
 
     # Insides
+
+    def _filled(
+        self, cloud: SurfelCloud, surfel: Tensor, counts: Tensor, born: list[int], origin: Tensor
+    ) -> SurfelIndex:
+        """Return an index like this one with another content."""
+        index = SurfelIndex(self._device, **self._merging)
+        index._born, index._origin = born, origin.clone()
+        index._surfels.replace(cloud)
+        index._observations.replace(surfel, counts)
+        index._derive()
+        return index
 
     def _spread(self, surfels: Tensor, weight: Tensor) -> Tensor:
         """Return [N] int64 with ``weight`` [m] at ``surfels`` [m], else 0, in a table that is used again."""
@@ -203,8 +211,7 @@ class SurfelIndex:
         return ((low <= points.amax(dim=0)) & (high >= points.amin(dim=0))).all(dim=-1).nonzero().squeeze(1)
 
     def _derive(self) -> None:
-        """Rebuild what follows from surfels and observations: the voxel hash, and the box of each view."""
-        self._hash.clear()
+        """Fill in what follows from surfels and observations: the voxel hash, and the box of each view."""
         self._hash.insert(self.cloud, 0)
         row, surfel = self._observations.of_all(torch.arange(len(self), device=self._device))
         position = self.cloud.position.index_select(0, surfel)

@@ -29,6 +29,8 @@ Detail = Literal["surfels", "pixels"]
 _VOTING_SIDE = 160
 # Entries of two poses that are the same differ at most so much: what a chain of transforms loses to rounding.
 _SAME_POSE = 1e-6
+# Reads after which the votes of a read count little for eviction: e^-1.
+_VOTES_LAST = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +49,7 @@ class SurfelMemoryConfig:
     :param splat_scale: drawn radius over surfel radius.
     :param detail: what fills the pixels of a projection.
     :param detail_views: stored views that are asked for pixels.
-    :param max_views: forget the least voted views above this number; ``None``: never.
+    :param max_views: forget the views above this number that got the fewest votes lately; ``None``: never.
     :param max_surfels: likewise for surfels.
     """
 
@@ -95,16 +97,7 @@ class SurfelMemory:
     def __init__(self, config: SurfelMemoryConfig | None = None, *, device: torch.device | str = "cpu") -> None:
         self.config = config or SurfelMemoryConfig()
         self.device = torch.device(device)
-        self._index = SurfelIndex(
-            self.device, merge_factor=self.config.merge_factor, min_cosine=self.config.merge_cosine
-        )
-        self._views: list[View] = []
-        cpu = torch.device("cpu")
-        self._poses = GrowableTensor((4, 4), torch.float64, cpu)
-        #: Bytes of each view's tensors.
-        self._view_bytes = GrowableTensor((), torch.int64, cpu)
-        #: Votes each view has received in all reads, for eviction.
-        self._popularity = GrowableTensor((), torch.int64, cpu)
+        self.clear()
 
     def __len__(self) -> int:
         return len(self._views)
@@ -151,17 +144,19 @@ class SurfelMemory:
         small = widened.resized(max(1, round(widened.width * scale)), max(1, round(widened.height * scale)))
         rendered = self._index.render(Target(small, query), scale=self.config.splat_scale)
         choice, votes = self._choose(rendered, query, k)
-        self._popularity.data.add_(votes.cpu())
         fallback = not choice.views
         if len(choice.views) < min(k, len(self)):
             choice = fill_up(choice, self._poses.data, query, k)
-        return Recall(
+        recall = Recall(
             views=tuple(self._views[i] for i in choice.views),
             weights=choice.weights,
             indices=tuple(choice.views),
             projections=tuple(self.project(t) for t in targets),
             fallback=fallback,
         )
+        popularity = self._popularity.data
+        popularity += votes.cpu() - popularity // _VOTES_LAST
+        return recall
 
     def project(self, target: Target) -> Projection:
         """Return what memory alone shows at one pose, with holes. Changes nothing."""
@@ -220,7 +215,11 @@ class SurfelMemory:
         except BaseException:
             self._truncate(written)
             raise
-        self._evict(protected=len(views))
+        try:
+            self._evict(protected=len(views))
+        except torch.OutOfMemoryError:
+            # All is written; the next write tries again.
+            torch.cuda.empty_cache()
 
     def undo(self, n: int = 1) -> None:
         """Remove the last ``n`` views and exactly what they added.
@@ -232,8 +231,15 @@ class SurfelMemory:
         self._truncate(len(self) - n)
 
     def clear(self) -> None:
-        """Forget everything."""
-        self._truncate(0)
+        """Forget everything, and give back what it was kept in."""
+        config, cpu = self.config, torch.device("cpu")
+        self._index = SurfelIndex(self.device, merge_factor=config.merge_factor, min_cosine=config.merge_cosine)
+        self._views: list[View] = []
+        self._poses = GrowableTensor((4, 4), torch.float64, cpu)
+        #: Bytes of each view's tensors.
+        self._view_bytes = GrowableTensor((), torch.int64, cpu)
+        #: Votes each view has received in the last reads, for eviction.
+        self._popularity = GrowableTensor((), torch.int64, cpu)
 
     # Saving
 
@@ -251,11 +257,13 @@ class SurfelMemory:
         popularity = storage.take(tensors, "views/popularity", like=self._popularity.data)
         if len(popularity) != len(views):
             raise WorldFileError(f"the world file has {len(views)} views but votes for {len(popularity)}")
-        self._index.restore(tensors, len(views))
-        self._truncate_views(0)
+        restored = SurfelMemory(self.config, device=self.device)
+        restored._index = self._index.restored(tensors, len(views))
         for view in views:
-            self._append_view(view)
-        self._popularity.replace(popularity)
+            restored._append_view(view)
+        restored._popularity.replace(popularity)
+        # Whatever can fail, for want of memory say, is behind us.
+        vars(self).update(vars(restored))
 
     # Insides
 
@@ -334,7 +342,9 @@ class SurfelMemory:
         self._views.append(view)
         self._poses.append(view.T_world_camera[None])
         self._view_bytes.append(torch.tensor([sum(t.nbytes for t in storage.view_maps(view).values())]))
-        self._popularity.append(torch.zeros(1, dtype=torch.int64))
+        # Nothing has been asked of it yet: neither better nor worse than most.
+        usual = self._popularity.data.median() if len(self._popularity) else torch.tensor(0)
+        self._popularity.append(usual[None])
 
     def _truncate(self, views: int) -> None:
         """Keep the first ``views`` views and what they added."""
@@ -347,7 +357,7 @@ class SurfelMemory:
         del self._views[views:]
 
     def _evict(self, *, protected: int) -> None:
-        """Forget the least voted views while the memory is over its bounds; the last ``protected`` views stay."""
+        """Forget the views with the fewest votes while the memory is over its bounds; the last ``protected`` stay."""
         max_views = self.config.max_views or len(self)
         max_surfels = self.config.max_surfels or self.n_surfels
         while (len(self) > max_views or self.n_surfels > max_surfels) and len(self) > protected:
@@ -357,7 +367,7 @@ class SurfelMemory:
             keep = torch.ones(len(self), dtype=torch.bool)
             keep[torch.argsort(spare, stable=True)[:n]] = False
             kept = keep.nonzero().squeeze(1)
-            self._index.keep(kept)
+            self._index = self._index.kept(kept)
             self._views = [self._views[i] for i in kept.tolist()]
             for column in (self._poses, self._view_bytes, self._popularity):
                 column.replace(column.data[kept])

@@ -44,10 +44,6 @@ class VoxelHash:
         octants = torch.cartesian_prod(corners, corners, corners)
         #: What to add to a key to get the keys of the 2 x 2 x 2 voxels above it.
         self._octant = (octants << (_COORDINATE_BITS * torch.tensor([2, 1, 0], device=device))).sum(dim=-1)
-        self.clear()
-
-    def clear(self) -> None:
-        """Forget all surfels."""
         self._keys = torch.full((4096,), _EMPTY, dtype=torch.int64, device=self._device)
         self._heads = torch.full((4096,), _EMPTY, dtype=torch.int32, device=self._device)
         self._next = GrowableTensor((), torch.int32, self._device)
@@ -171,7 +167,7 @@ class VoxelHash:
     def _claim(self, key: Tensor) -> Tensor:
         """Return the slot of each of the distinct keys [M], taking free slots for new ones."""
         if 2 * (self._used + len(key)) > len(self._keys):
-            self._grow(2 * (self._used + len(key)))
+            self._grow(len(key))
         slot = self._lookup(key)
         missing = (slot < 0).nonzero().squeeze(1)
         self._used += len(missing)
@@ -186,12 +182,12 @@ class VoxelHash:
             missing, probe = missing[~won], (probe[~won] + 1) & (len(self._keys) - 1)
         return slot
 
-    def _grow(self, at_least: int) -> None:
-        """Move all voxels into a table with room for twice ``at_least``."""
+    def _grow(self, more: int) -> None:
+        """Move all voxels that hold a surfel into a table with four slots for each of them and of ``more``."""
         before = self._keys, self._heads, self._used
-        taken = self._keys != _EMPTY
-        keys, heads = self._keys[taken], self._heads[taken]
-        capacity = 1 << (2 * at_least - 1).bit_length()
+        alive = self._heads != _EMPTY
+        keys, heads = self._keys[alive], self._heads[alive]
+        capacity = 1 << (4 * (len(keys) + more) - 1).bit_length()
         try:
             self._keys = torch.full((capacity,), _EMPTY, dtype=torch.int64, device=self._device)
             self._heads = torch.full((capacity,), _EMPTY, dtype=torch.int32, device=self._device)
