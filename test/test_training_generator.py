@@ -153,6 +153,19 @@ def test_an_adversary_learns_and_the_network_learns_from_it(autoencoder, cache, 
     assert not any("adversary" in name for name in weights(out))
 
 
+def test_going_on_with_an_adversary_gives_the_weights_of_an_uninterrupted_training(autoencoder, cache, tmp_path):
+    fields = {
+        "autoencoder": str(autoencoder),
+        "adversary": {"width": 8, "weight": 1.0},
+        "diffusion": {"prediction": "sample", "error": "pixels"},
+    }
+    whole = run(GENERATOR, tmp_path / "whole", cache, **fields, optimisation={"steps": 6, "lr": 0.005})
+    parts = tmp_path / "parts"
+    for steps in (3, 6):
+        run(GENERATOR, parts, cache, **fields, optimisation={"steps": steps, "lr": 0.005})
+    assert same(weights(parts / "model"), weights(whole))
+
+
 def test_doubts_change_the_network_and_learning_changes_the_adversary():
     torch.manual_seed(0)
     adversary = Adversary(8)

@@ -1,10 +1,12 @@
 """The loop of a training: it learns, it goes on where it was, and it loses nothing."""
 
+import os
 import resource
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,6 +17,7 @@ from training_runs import AUTOENCODER, DATA, changed, log, run, same, weights
 from vmem_ros.errors import CheckpointError, ModelError, TrainingDataError
 from vmem_ros.training.autoencoder_task import AutoencoderTask
 from vmem_ros.training.checkpoints import Checkpoints
+from vmem_ros.training.log import read_log
 from vmem_ros.training.loop import Training
 from vmem_ros.training.production import Walks
 from vmem_ros.training.recipe_file import as_mapping, from_mapping
@@ -185,6 +188,67 @@ def test_the_learning_rate_rises_and_falls(cache, tmp_path):
     assert max(rates) == max(rates[2:5])
     assert rates[0] < rates[1] < rates[2]
     assert rates[-1] == pytest.approx(1e-4, rel=1e-3)
+
+
+def test_one_of_two_processes_is_told_to_stop_and_both_save(cache, tmp_path):
+    recipe, out = tmp_path / "recipe.yaml", tmp_path / "out"
+    long = changed(AUTOENCODER, optimisation={"steps": 100_000}, reporting={"checkpoint_every": 1_000_000})
+    recipe.write_text(yaml.safe_dump(long))
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--no-python"]
+    train = [sys.executable, "-m", "vmem_ros.cli", "train", "autoencoder", str(recipe), "--out", str(out)]
+    command = [*launch, *train, "--cache", str(cache), "--device", "cpu", "--threads", "1"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        end = time.monotonic() + 120
+        while time.monotonic() < end and len(read_log(out / "log.jsonl")) < 5:
+            time.sleep(0.1)
+        workers = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        assert len(workers) == 2
+        os.kill(int(workers[-1]), signal.SIGTERM)
+        assert process.wait(60) != 0
+    finally:
+        process.kill()
+    assert Checkpoints(out / "checkpoints", keep=2).newest is not None
+
+
+def test_a_second_ctrl_c_ends_it_at_once(cache, tmp_path, monkeypatch):
+    def waits(self, network, first, count, generator):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        raise AssertionError("the second signal must not come back")
+
+    monkeypatch.setattr(AutoencoderTask, "loss", waits)
+    with pytest.raises(KeyboardInterrupt):
+        run(AUTOENCODER, tmp_path, cache)
+
+
+def test_half_precision_on_a_processor_is_named(cache, tmp_path):
+    with pytest.raises(ModelError, match="processors do not compute in fp16"):
+        run(AUTOENCODER, tmp_path, cache, optimisation={"precision": "fp16"})
+
+
+def test_a_walk_that_was_cut_short_is_made_again(tmp_path):
+    data = from_mapping(DATA, Data)
+    walks = Walks(WalkCaches(tmp_path, data), data)
+    path = walks.open(0, sample=0)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    assert walks.open(0, sample=0).read_bytes() == whole
+
+
+def test_workers_make_no_walks_that_the_training_has_left(tmp_path):
+    data = from_mapping({**DATA, "workers": 1, "window": 2, "samples_per_walk": 1}, Data)
+    walks = Walks(WalkCaches(tmp_path, data), data)
+    try:
+        walks.get(0, sample=0)
+        # A training that goes on asks for the first samples, and then for those of where it was.
+        before = time.monotonic()
+        walks.get(3001, sample=3000)
+        assert walks._passed[0] > 3000
+    finally:
+        walks.close()
+    made = len(list(walks.folder.glob("[0-9]*.safetensors")))
+    assert made < 200, f"{made} walks in {time.monotonic() - before:.0f} s"
 
 
 def test_walks_are_made_by_other_processes(tmp_path):

@@ -25,6 +25,13 @@ def own_marks(name: str) -> tuple[str, str]:
     return f"<!-- vmem bench {name}: begin -->", f"<!-- vmem bench {name}: end -->"
 
 
+def check_page(path: Path, names: Collection[str]) -> None:
+    """Raise :class:`ValueError` where :meth:`Results.write_markdown` would after measuring these benchmarks."""
+    text = path.read_text(encoding="utf-8") if path.exists() else None
+    if text is not None and any(own_marks(name)[0] not in text for name in names):
+        between(text, (BEGIN, END), "", path)
+
+
 @dataclass
 class Results:
     """What was measured so far.

@@ -38,8 +38,30 @@ def read_pipeline(
     """
     folder = _local_folder(source, allow_download=allow_download)
     check_manifest(folder)
-    parts = {}
+    parts = _networks(folder, set(_parts(folder)), torch_dtype)
+    try:
+        with quiet_libraries():
+            return VMemPipeline.from_pretrained(folder, local_files_only=True, **parts)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ModelError(f"{folder} cannot be loaded as a pipeline: {error}") from error
+
+
+def read_networks(source: Path | str, *names: str) -> dict[str, Any]:
+    """Return some of the networks of a pipeline by name, without loading the others; those that it lacks are left out.
+
+    :param source: as of :func:`read_pipeline`, on this machine.
+    :raises ModelError: see :func:`read_pipeline`.
+    """
+    folder = _local_folder(source, allow_download=False)
+    check_manifest(folder)
+    return _networks(folder, set(names), torch.float32)
+
+
+def _networks(folder: Path, names: set[str], torch_dtype: torch.dtype) -> dict[str, Any]:
+    networks = {}
     for name, (library, class_name) in _parts(folder).items():
+        if name not in names:
+            continue
         try:
             cls = getattr(importlib.import_module(library), class_name)
         except (ImportError, AttributeError) as error:
@@ -48,12 +70,8 @@ def read_pipeline(
                 f"vmem_ros and {library.split('.')[0]}"
             ) from error
         if issubclass(cls, torch.nn.Module):
-            parts[name] = load_component(cls, folder / name, torch_dtype=torch_dtype)
-    try:
-        with quiet_libraries():
-            return VMemPipeline.from_pretrained(folder, local_files_only=True, **parts)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise ModelError(f"{folder} cannot be loaded as a pipeline: {error}") from error
+            networks[name] = load_component(cls, folder / name, torch_dtype=torch_dtype)
+    return networks
 
 
 def write_pipeline(

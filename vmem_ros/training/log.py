@@ -9,6 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from vmem_ros.evaluation.pages import write_whole
+
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 _INK, _RULE = "#26292E", "#DEDCD6"
 
@@ -17,12 +19,14 @@ class Log:
     """Lines of figures by step.
 
     :param path: file to write, ``.jsonl``; lines of steps after ``step``, from before a kill, are dropped.
+    :param writes: false in processes that leave the log to another.
     """
 
-    def __init__(self, path: Path, *, step: int) -> None:
+    def __init__(self, path: Path, *, step: int, writes: bool = True) -> None:
         self._path = path
         kept = [entry for entry in read_log(path) if entry["step"] <= step]
-        path.write_text("".join(json.dumps(entry) + "\n" for entry in kept), encoding="utf-8")
+        if writes:
+            write_whole(path, "".join(json.dumps(entry) + "\n" for entry in kept))
 
     def add(self, step: int, figures: dict[str, float]) -> None:
         """Write a line."""

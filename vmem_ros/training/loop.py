@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -105,11 +106,11 @@ class Training:
         :raises ModelError: the loss is no longer finite.
         :raises KeyboardInterrupt: stopped by Ctrl-C or SIGTERM, with a checkpoint written.
         """
-        self._out.mkdir(parents=True, exist_ok=True)
-        self._resume()
-        log = Log(self._out / "log.jsonl", step=self._step)
         main, how, reporting = self._accelerator.is_main_process, self._how, self._reporting
         try:
+            self._out.mkdir(parents=True, exist_ok=True)
+            self._resume()
+            log = Log(self._out / "log.jsonl", step=self._step, writes=main)
             with (
                 self._stoppable(),
                 tqdm(total=how.steps, initial=self._step, unit="step", smoothing=0.02, disable=not main) as bar,
@@ -134,9 +135,10 @@ class Training:
                         seen, since = {}, now
                     if main and (last or self._step % reporting.sample_every == 0):
                         self._show(log, bar)
-                    if last or self._stop or self._step % reporting.checkpoint_every == 0:
+                    stop = self._any_stops()
+                    if last or stop or self._step % reporting.checkpoint_every == 0:
                         self._save_checkpoint()
-                    if self._stop:
+                    if stop:
                         raise KeyboardInterrupt
             if main:
                 with self._mean_weights():
@@ -162,13 +164,21 @@ class Training:
                 "checkpoint is unchanged"
             )
         accelerator.backward(loss)
-        norms = [accelerator.clip_grad_norm_(group["params"], how.max_grad_norm) for group in self._groups]
+        accelerator.unscale_gradients()
+        norms = [nn.utils.clip_grad_norm_(group["params"], how.max_grad_norm) for group in self._groups]
         self._optimizer.step()
         self._optimizer.zero_grad()
         self._step += 1
         if self._mean is not None:
             self._mean.step(self._parameters)
         return {"loss": value, "grad_norm": float(norms[0]), **figures}
+
+    def _any_stops(self) -> bool:
+        """Return whether one of the processes was told to stop; all of them must know, for a checkpoint takes all."""
+        if self._accelerator.num_processes == 1:
+            return self._stop
+        told = torch.tensor([float(self._stop)], device=self._accelerator.device)
+        return bool(self._accelerator.reduce(told).item())
 
     def _rate(self) -> float:
         """Return the learning rate of the present step."""
@@ -192,14 +202,21 @@ class Training:
 
     def _save_checkpoint(self) -> None:
         self._accelerator.wait_for_everyone()
-        if not self._accelerator.is_main_process:
-            return
+        if self._accelerator.is_main_process:
+            self._write_checkpoint()
+        # Who ends earlier takes the others with it.
+        self._accelerator.wait_for_everyone()
+
+    def _write_checkpoint(self) -> None:
         state: dict[str, Any] = {
             "parameters": [parameter.detach().cpu() for parameter in self._parameters],
+            "buffers": [buffer.detach().cpu() for buffer in self._task.network.buffers()],
             "optimizer": self._optimizer.state_dict(),
         }
         if self._mean is not None:
             state["mean"] = self._mean.state_dict()
+        if self._accelerator.scaler is not None:
+            state["scaler"] = self._accelerator.scaler.state_dict()
         self._checkpoints.save(self._step, state, {"recipe": self._recipe})
 
     def _resume(self) -> None:
@@ -216,10 +233,15 @@ class Training:
         with torch.no_grad():
             for parameter, saved in zip(self._parameters, state["parameters"], strict=True):
                 parameter.copy_(saved)
+            # Checkpoints from before these were saved have none.
+            for buffer, saved in zip(self._task.network.buffers(), state.get("buffers", ()), strict=False):
+                buffer.copy_(saved)
         self._optimizer.load_state_dict(state["optimizer"])
         if self._mean is not None:
             self._mean.load_state_dict(state["mean"])
             self._mean.to(self._accelerator.device)
+        if self._accelerator.scaler is not None and "scaler" in state:
+            self._accelerator.scaler.load_state_dict(state["scaler"])
         self._step = about["step"]
         if self._accelerator.is_main_process:
             print(f"going on from step {self._step} ({folder})")
@@ -239,15 +261,24 @@ class Training:
 
     @contextmanager
     def _stoppable(self) -> Iterator[None]:
-        """Let Ctrl-C and SIGTERM end the training after the step that is being taken."""
+        """Let Ctrl-C and SIGTERM end the training after the step that is being taken, and a second one at once.
+
+        A launcher of several processes passes signals on, so that one may come twice: there, each waits for the step.
+        """
 
         def stop(*_: object) -> None:
             self._stop = True
+            if self._accelerator.num_processes > 1:
+                return
+            print("stopping after this step; once more: now, without a checkpoint", file=sys.stderr)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
+        before: dict[int, Any] = {}
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        before |= {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
         finally:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import multiprocessing
 import queue
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Generic
 
 import torch
+from safetensors import SafetensorError, safe_open
+from tqdm import tqdm
 
 from vmem_ros.errors import TrainingDataError, VmemError
 from vmem_ros.training.cache import Cache, T
@@ -19,6 +22,8 @@ from vmem_ros.training.recipes import Data
 # Walks that are made before they are needed.
 _AHEAD = 64
 _POLL_S = 0.05
+# Seconds after which a process says what it waits for, and after which it no longer relies on another.
+_SILENT_S, _PATIENCE_S = 10.0, 600.0
 
 
 class Walks(Generic[T]):
@@ -59,15 +64,20 @@ class Walks(Generic[T]):
         """Return the file of a walk, to read parts of it; otherwise like :meth:`get`."""
         self._wait(number, sample)
         path = self._caches[-1].path(number)
-        if not path.exists():
+        try:
+            with safe_open(path, "pt"):
+                return path
+        except (OSError, SafetensorError):
+            # Deleted by another training, or cut short by a crash of the machine: read whole, or made again.
             self._caches[-1].get(number)
-        return path
+            return path
 
     def _wait(self, number: int, sample: int) -> None:
         """Return once a walk is there, or no other process is going to make it."""
-        window = self.window(sample)
+        window, path, began = self.window(sample), self._caches[-1].path(number), time.monotonic()
         if not self._produces:
-            while self._data.workers and not self._caches[-1].path(number).exists():
+            # What does not come although the other process is past it, this one makes.
+            while self._data.workers and not path.exists() and time.monotonic() - began < _PATIENCE_S:
                 time.sleep(_POLL_S)
             return
         if self._data.workers and not self._processes:
@@ -76,9 +86,13 @@ class Walks(Generic[T]):
             self._progress.value = window.stop
             self._floor.value = window.start
             # What the workers have passed and another training deleted, this process makes.
-            while not self._caches[-1].path(number).exists() and min(self._passed) <= number:
+            said = False
+            while not path.exists() and min(self._passed) <= number:
                 self._check()
                 time.sleep(_POLL_S)
+                if not said and time.monotonic() - began > _SILENT_S:
+                    said = True
+                    tqdm.write(f"waiting for walk {number}; {min(self._passed)} are there or not needed", sys.stderr)
 
     def close(self) -> None:
         """End the processes."""
@@ -140,6 +154,7 @@ def _produce(
         caches = open_caches()
         number = floor.value
         while parent.is_alive():
+            number = max(number, floor.value)
             if number >= progress.value + _AHEAD:
                 time.sleep(_POLL_S)
                 continue

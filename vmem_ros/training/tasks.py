@@ -19,7 +19,7 @@ from vmem_ros.generation.autoencoding import decode
 from vmem_ros.generation.network import MultiviewUNet
 from vmem_ros.generation.pipeline import VMemPipeline
 from vmem_ros.generation.pipeline_checks import check_size
-from vmem_ros.generation.pipeline_folder import read_pipeline, write_pipeline
+from vmem_ros.generation.pipeline_folder import read_networks, read_pipeline, write_pipeline
 from vmem_ros.generation.room_filling import HoleFilling
 from vmem_ros.generation.schedules import log_scheduler, published_scheduler
 from vmem_ros.training.adversary import Adversary, Contest
@@ -36,6 +36,7 @@ from vmem_ros.training.walks import WalkMaker
 
 # Cameras' channels, and the mask of given frames.
 _RAYS, _MASK = 6, 1
+_ENCODERS = ("vae", "image_encoder")
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,12 @@ class _OfPipeline:
 
     folder: str
     device: str
+    hole_filling: HoleFilling
 
     def __call__(self) -> Encoder:
-        pipeline = read_pipeline(self.folder).to(self.device)
-        return Encoder(pipeline.vae, pipeline.image_encoder, hole_filling=pipeline.config.hole_filling)
+        # Every process that makes data does this: the large network stays on the disk.
+        parts = {name: part.to(self.device) for name, part in read_networks(self.folder, *_ENCODERS).items()}
+        return Encoder(parts["vae"], parts.get("image_encoder"), hole_filling=self.hole_filling)
 
 
 def generator_task(recipe: GeneratorRecipe, *, cache: Path, accelerator: Accelerator) -> DenoisingTask:
@@ -138,7 +141,7 @@ def lora_task(recipe: LoraRecipe, *, cache: Path, accelerator: Accelerator) -> D
     def write(folder: Path) -> str:
         return f"wrote the adapter {pipeline.save_lora_weights(folder)}; load it with model.lora, or load_lora_weights"
 
-    load_encoder = _OfPipeline(recipe.pipeline, str(accelerator.device))
+    load_encoder = _OfPipeline(recipe.pipeline, str(accelerator.device), pipeline.config.hole_filling)
     objective = _objective(pipeline, recipe)
     return _task(recipe, pipeline, load_encoder, objective, write, cache, accelerator)
 
