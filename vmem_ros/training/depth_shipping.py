@@ -13,6 +13,12 @@ from vmem_ros.pointmaps.depth_network import DepthNetwork
 from vmem_ros.training.model_card import Made
 from vmem_ros.training.shipping import check_finite, trainings_for, write_model
 
+_FIGURES = {
+    "sample_depth_error": "depth of a picture alone",
+    "sample_depth_error_told": "depth told what memory shows",
+    "sample_scale_error": "scale of a picture alone",
+}
+
 
 def ship_depth(
     source: Path,
@@ -57,16 +63,15 @@ def _card(network: DepthNetwork, made: Sequence[Made], *, introduction: str, com
         f"A `DepthNetwork` of {count:,} parameters, stored as {str(dtype).removeprefix('torch.')}.",
     ]
     for training in made:
-        last = {name: value for entry in training.log for name, value in entry.items() if name.startswith("sample_")}
-        figures = ", ".join(f"{name.removeprefix('sample_')} {value:.3g}" for name, value in sorted(last.items()))
+        last = {name: value for entry in training.log for name, value in entry.items()}
+        figures = ", ".join(f"{what} {last[name]:.1%}" for name, what in _FIGURES.items() if name in last)
         lines += [
             "",
             f"## {training.name}",
             "",
             f"    vmem train depth training/{training.name}/recipe.yaml --out runs/{training.name}",
             "",
-            f"{training.steps:,} steps, {training.hours:.1f} hours. Last figures on evaluation houses (mean relative "
-            f"error of depth from the picture alone, and told what memory shows): {figures}. "
+            f"{training.steps:,} steps, {training.hours:.1f} hours. Last errors on evaluation houses: {figures}. "
             f"[Log](training/{training.name}/log.jsonl).",
             *(f"\n![{sheet}](training/{training.name}/{sheet})" for sheet in training.sheets[-1:]),
         ]
