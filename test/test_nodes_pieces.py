@@ -1,33 +1,36 @@
 """Parts of the node that need no running node: transforms, synchronisation, paths, results, commits, documentation."""
 
+import itertools
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 import pytest
 import torch
-from builtin_interfaces.msg import Time
 from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import Image
-from std_msgs.msg import Header
 from vmem_ros.msg import ErrorCode as ErrorCodeMessage
 
 from rooms import box_view
 from tiny_models import tiny_pipeline
 from vmem_ros.errors import ErrorCode, FrameError, InvalidPoseError, MemoryFullError, ModelError, WorldFileError
 from vmem_ros.geometry import Camera, geodesic_distance, invert, look_at, pose_from
+from vmem_ros.memory import SurfelMemoryConfig
 from vmem_ros.nodes import docs, results
 from vmem_ros.nodes.commands import sample_path
 from vmem_ros.nodes.commits import CommitLog
+from vmem_ros.nodes.conversions import header, stamp_to_ns
 from vmem_ros.nodes.engines import build_world
 from vmem_ros.nodes.parameters import PARAMETERS
 from vmem_ros.nodes.synchroniser import Synchroniser
 from vmem_ros.nodes.teleop import motion
 from vmem_ros.nodes.transforms import TransformTree
 from vmem_ros.nodes.world_paths import world_path
-from vmem_ros.types import Target
+from vmem_ros.types import Target, View
+from vmem_ros.world import World, default_world
 
 SECOND = 1_000_000_000
 
@@ -101,53 +104,140 @@ class TestTransformTree:
 
 
 class TestSynchroniser:
-    def message(self, stamp_s: float, name: str = "") -> Image:
-        stamp = Time(sec=int(stamp_s), nanosec=round(stamp_s % 1 * 1e9))
-        return Image(header=Header(stamp=stamp, frame_id=name))
+    """Three topics; ``made`` holds the stamps in ms of the sets that went out, and ``wait`` lets time pass."""
+
+    PATIENCE_S = 0.5
 
     @pytest.fixture
-    def made(self) -> list[dict]:
+    def now(self) -> list[float]:
+        return [0.0]
+
+    @pytest.fixture
+    def made(self) -> list[tuple[int, ...]]:
         return []
 
     @pytest.fixture
-    def synchroniser(self, made: list[dict]) -> Synchroniser:
-        return Synchroniser(["image", "info", "depth"], made.append, slop_s=lambda: 0.05, depth=4)
+    def synchroniser(self, made: list[tuple[int, ...]], now: list[float]) -> Synchroniser:
+        return Synchroniser(
+            {"image": 4, "info": 4, "depth": 4},
+            lambda messages: made.append(tuple(stamp_to_ns(m.header.stamp) // 1_000_000 for m in messages.values())),
+            slop_s=lambda: 0.05,
+            patience_s=self.PATIENCE_S,
+            clock=lambda: now[0],
+        )
 
-    def test_any_order(self, synchroniser: Synchroniser, made: list[dict]) -> None:
-        for topic in ("depth", "image", "info"):
+    def add(self, synchroniser: Synchroniser, topic: str, *stamps_ms: int) -> None:
+        for stamp in stamps_ms:
+            synchroniser.add(topic, Image(header=header("", stamp * 1_000_000)))
+
+    @pytest.mark.parametrize("order", list(itertools.permutations(("image", "info", "depth"))))
+    def test_equal_stamps_are_joined_at_once(
+        self, synchroniser: Synchroniser, made: list[tuple[int, ...]], order: tuple[str, ...]
+    ) -> None:
+        for topic in order:
             assert not made
-            synchroniser.add(topic, self.message(1.0, topic))
-        assert [{t: m.header.frame_id for t, m in s.items()} for s in made] == [
-            {"image": "image", "info": "info", "depth": "depth"}
-        ]
-        assert synchroniser.waits_for() == []
+            self.add(synchroniser, topic, 1000)
+        assert made == [(1000, 1000, 1000)]
+        synchroniser.release()
+        assert len(made) == 1
 
-    def test_the_nearest_within_the_slop_is_joined(self, synchroniser: Synchroniser, made: list[dict]) -> None:
-        for stamp in (0.96, 1.02, 1.2):
-            synchroniser.add("depth", self.message(stamp, str(stamp)))
-        synchroniser.add("info", self.message(1.0))
-        synchroniser.add("image", self.message(1.0))
-        assert [s["depth"].header.frame_id for s in made] == ["1.02"]
+    def test_a_lost_message_is_not_replaced_by_one_of_the_next_frame(
+        self, synchroniser: Synchroniser, made: list[tuple[int, ...]]
+    ) -> None:
+        """Thirty frames a second: the neighbour is within the slop."""
+        self.add(synchroniser, "image", 0)
+        self.add(synchroniser, "info", 0)
+        for stamp in (33, 66):
+            for topic in ("image", "info", "depth"):
+                self.add(synchroniser, topic, stamp)
+        assert made == [(33, 33, 33), (66, 66, 66)]
 
-    def test_too_far_apart(self, synchroniser: Synchroniser, made: list[dict]) -> None:
-        synchroniser.add("image", self.message(1.0))
-        synchroniser.add("info", self.message(1.0))
-        synchroniser.add("depth", self.message(1.06))
+    def test_an_image_that_comes_late_still_gets_its_own_depth(
+        self, synchroniser: Synchroniser, made: list[tuple[int, ...]]
+    ) -> None:
+        """Depth of the first frame is lost, and large images come later than depth."""
+        self.add(synchroniser, "image", 0)
+        self.add(synchroniser, "info", 0, 33)
+        self.add(synchroniser, "depth", 43, 76)
+        assert not made
+        self.add(synchroniser, "image", 33, 66)
+        assert made == [(33, 33, 43)]
+
+    @pytest.mark.parametrize("offset", [-13, -10, 10, 13])
+    def test_constant_offsets_pair_each_message_once(
+        self, synchroniser: Synchroniser, made: list[tuple[int, ...]], now: list[float], offset: int
+    ) -> None:
+        frames = (33, 66, 100, 133, 166)
+        for stamp in frames:
+            stamps = {"image": stamp, "info": stamp, "depth": stamp + offset}
+            for topic in sorted(stamps, key=stamps.__getitem__):
+                now[0] = stamps[topic] / 1000
+                self.add(synchroniser, topic, stamps[topic])
+        expected = [(stamp, stamp, stamp + offset) for stamp in frames]
+        assert made == expected[:-1]
+        now[0] += self.PATIENCE_S + 0.01
+        synchroniser.release()
+        assert made == expected
+
+    def test_the_nearer_one_is_waited_for_but_not_for_ever(
+        self, synchroniser: Synchroniser, made: list[tuple[int, ...]], now: list[float]
+    ) -> None:
+        self.add(synchroniser, "depth", 960)
+        self.add(synchroniser, "info", 1000)
+        self.add(synchroniser, "image", 1000)
+        now[0] += self.PATIENCE_S - 0.01
+        self.add(synchroniser, "depth", 1020)
+        now[0] += 0.02
+        synchroniser.release()
+        assert not made, "1020 has just come, and an image that is nearer to it may follow"
+        now[0] += self.PATIENCE_S
+        synchroniser.release()
+        assert made == [(1000, 1000, 1020)]
+
+    def test_poses_at_a_high_rate(self, made: list[tuple[int, ...]]) -> None:
+        poses = Synchroniser(
+            {"image": 4, "pose": 40},
+            lambda messages: made.append(tuple(stamp_to_ns(m.header.stamp) // 1_000_000 for m in messages.values())),
+            slop_s=lambda: 0.05,
+            patience_s=self.PATIENCE_S,
+        )
+        for at in range(0, 200, 5):
+            self.add(poses, "pose", at)
+            if at % 30 == 0:
+                self.add(poses, "image", at + 2)
+        assert made == [(2, 0), (32, 30), (62, 60), (92, 90), (122, 120), (152, 150), (182, 180)]
+
+    def test_too_far_apart(self, synchroniser: Synchroniser, made: list[tuple[int, ...]], now: list[float]) -> None:
+        self.add(synchroniser, "image", 1000)
+        self.add(synchroniser, "info", 1000)
+        self.add(synchroniser, "depth", 1060, 1200)
+        now[0] += self.PATIENCE_S
+        synchroniser.release()
         assert not made
 
-    def test_missing_topic_is_named(self, synchroniser: Synchroniser) -> None:
-        synchroniser.add("image", self.message(1.0))
-        synchroniser.add("info", self.message(1.0))
+    def test_missing_topic_is_named_when_others_have_waited(self, synchroniser: Synchroniser, now: list[float]) -> None:
+        self.add(synchroniser, "image", 1000)
+        self.add(synchroniser, "info", 1000)
+        assert synchroniser.waits_for() == []
+        now[0] += self.PATIENCE_S
         assert synchroniser.waits_for() == ["depth"]
+        self.add(synchroniser, "depth", 1000)
+        assert synchroniser.waits_for() == []
 
-    def test_what_waits_is_bounded(self, synchroniser: Synchroniser, made: list[dict]) -> None:
-        for i in range(10):
-            synchroniser.add("image", self.message(float(i)))
-        for i in range(10):
-            synchroniser.add("info", self.message(float(i)))
-        for i in range(10):
-            synchroniser.add("depth", self.message(float(i)))
-        assert [s["image"].header.stamp.sec for s in made] == [6, 7, 8, 9]
+    def test_what_waits_is_bounded(self, synchroniser: Synchroniser, made: list[tuple[int, ...]]) -> None:
+        stamps = [1000 * i for i in range(10)]
+        for topic in ("image", "info", "depth"):
+            self.add(synchroniser, topic, *stamps)
+        assert made == [(stamp, stamp, stamp) for stamp in stamps[-4:]]
+
+    def test_a_camera_whose_clock_was_set_back_is_heard_again(
+        self, synchroniser: Synchroniser, made: list[tuple[int, ...]]
+    ) -> None:
+        self.add(synchroniser, "image", *range(9000, 9400, 100))
+        for stamp in (100, 200):
+            for topic in ("image", "info", "depth"):
+                self.add(synchroniser, topic, stamp)
+        assert made == [(100, 100, 100), (200, 200, 200)]
 
 
 class TestWorldPath:
@@ -238,27 +328,80 @@ class TestResults:
 
 
 class TestCommitLog:
+    CAMERA = Camera.from_fov(32, 24, 80)
+
+    def world(self, *, max_views: int | None = None) -> World:
+        return default_world(memory=SurfelMemoryConfig(max_views=max_views))
+
+    def store(self, world: World, log: CommitLog, owner: object, count: int = 1) -> None:
+        for _ in range(count):
+            world.observe(box_view(self.CAMERA, look_at((-1, 0.01 * len(world), 0), (3, 0, 0))))
+            log.add(owner)
+
+    def following(self, world: World) -> CommitLog:
+        log = CommitLog()
+        log.follow(world)
+        return log
+
+    def taken_back(self, world: World, log: CommitLog) -> list[int]:
+        """Return how many views each undo takes back until nothing is left."""
+        out = []
+        while len(world):
+            out.append(log.last)
+            world.undo(log.last)
+        return out
+
     def test_consecutive_views_of_one_owner_are_one_commit(self) -> None:
-        log, request = CommitLog(), object()
-        log.add("seed")
-        log.add(request, 4)
-        log.add(request, 0)
-        log.add(request, 2)
-        assert log.last == 6
-        log.add("seed 2")
-        log.add(request)
-        assert log.last == 1
-        for expected in (1, 1, 6, 1):
-            assert log.last == expected
-            log.pop()
+        world, request = self.world(), object()
+        log = self.following(world)
+        self.store(world, log, "seed")
+        self.store(world, log, request, 4)
+        log.add("seed 2")  # without a view that is new
+        self.store(world, log, request, 2)
+        self.store(world, log, "seed 3")
+        self.store(world, log, request)
+        assert self.taken_back(world, log) == [1, 1, 6, 1]
         assert log.last == 1
 
     def test_a_commit_that_was_taken_back_is_not_continued(self) -> None:
-        log, request = CommitLog(), object()
-        log.add(request, 3)
-        log.pop()
-        log.add(request, 2)
+        world, request = self.world(), object()
+        log = self.following(world)
+        self.store(world, log, request, 3)
+        world.undo(log.last)
+        self.store(world, log, request, 2)
         assert log.last == 2
+
+    def test_views_that_were_evicted_are_not_taken_back_twice(self) -> None:
+        """Whichever views a bounded memory forgets, an undo takes those of one commit, and only those that are left."""
+        world = self.world(max_views=5)
+        log = self.following(world)
+        owners: WeakKeyDictionary[View, str] = WeakKeyDictionary()
+        for owner, count in {"a": 3, "b": 4, "c": 1, "d": 2}.items():
+            for _ in range(count):
+                self.store(world, log, owner)
+                owners[world.memory.views[-1]] = owner
+        left = [owners[view] for view in world.memory.views]
+        assert len(left) <= 5
+        expected = [len(list(group)) for _, group in itertools.groupby(reversed(left))]
+        assert self.taken_back(world, log) == expected
+
+    def test_loaded_views_are_taken_back_one_by_one(self, tmp_path: Path) -> None:
+        world = self.world()
+        log = self.following(world)
+        self.store(world, log, "a", 3)
+        world.save(tmp_path / "world")
+        world.load(tmp_path / "world")
+        log.follow(world)
+        self.store(world, log, "b", 2)
+        assert self.taken_back(world, log) == [2, 1, 1, 1]
+
+    def test_keeps_no_view_alive(self) -> None:
+        world = self.world()
+        log = self.following(world)
+        self.store(world, log, "a")
+        view = ref(world.memory.views[0])
+        world.reset()
+        assert view() is None
 
 
 class TestEngines:

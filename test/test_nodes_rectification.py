@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("sensor_msgs.msg", reason="ROS 2 is not here")
 from sensor_msgs.msg import CameraInfo
 
-from vmem_ros.errors import InvalidCameraError
+from vmem_ros.errors import InvalidCameraError, InvalidImageError
 from vmem_ros.geometry import Camera
 from vmem_ros.nodes import conversions as c
 from vmem_ros.nodes.rectification import rectifier_for
@@ -80,6 +80,15 @@ def test_depth_is_moved_and_never_mixed_and_what_no_lens_saw_is_unknown() -> Non
     assert not rectifier.outside[36, 48]
     assert np.isnan(moved[0, 0])
     assert set(np.unique(moved[~rectifier.outside])) == {1.0, 4.0}
+
+
+def test_images_of_another_size_than_the_intrinsics_are_refused() -> None:
+    rectifier = rectifier_for(info_of("plumb_bob"))
+    assert rectifier is not None
+    with pytest.raises(InvalidImageError, match="image is 192 x 144 but its intrinsics are for 96 x 72"):
+        rectifier.image(np.zeros((144, 192, 3), np.uint8))
+    with pytest.raises(InvalidImageError, match="depth is 48 x 72 but its intrinsics are for 96 x 72"):
+        rectifier.depth(np.ones((72, 48), np.float32))
 
 
 def test_the_camera_is_that_of_p_or_of_k() -> None:

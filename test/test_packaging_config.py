@@ -11,7 +11,15 @@ import yaml
 from rclpy.qos import DurabilityPolicy
 
 from test_packaging_manifest import ROOT
-from vmem_ros.nodes.interface import NAMESPACE, NODE_NAME, PUBLISHED, SUBSCRIBED, message_type_name, qos_profile
+from vmem_ros.nodes.interface import (
+    NAMESPACE,
+    NODE_NAME,
+    PUBLISHED,
+    SUBSCRIBED,
+    CameraMode,
+    message_type_name,
+    qos_profile,
+)
 from vmem_ros.nodes.parameters import PARAMETERS, check
 
 CONFIG = ROOT / "config"
@@ -106,8 +114,9 @@ def test_rviz_uses_known_classes() -> None:
     assert set(re.findall(r"Class: (\S+/.+)", text)) <= {*RVIZ_DISPLAYS, *RVIZ_WITHOUT_TOPIC, *RVIZ_OTHERS}
 
 
+@pytest.mark.parametrize("mode", ["polled", "streaming"])
 @pytest.mark.parametrize("display", rviz()["Visualization Manager"]["Displays"], ids=lambda display: display["Name"])
-def test_rviz_display_receives_its_topic(display: dict[str, Any]) -> None:
+def test_rviz_display_receives_its_topic(display: dict[str, Any], mode: CameraMode) -> None:
     if display["Class"] in RVIZ_WITHOUT_TOPIC:
         return
     topic = display["Topic"]
@@ -119,7 +128,7 @@ def test_rviz_display_receives_its_topic(display: dict[str, Any]) -> None:
     row = TOPICS[topic["Value"]]
     assert message_type_name(row.type) == wanted
     # Transient-local displays get nothing from volatile publishers; volatile ones miss what was latched before.
-    latched = qos_profile(row.qos).durability == DurabilityPolicy.TRANSIENT_LOCAL
+    latched = qos_profile(row.qos, mode=mode).durability == DurabilityPolicy.TRANSIENT_LOCAL
     assert topic["Durability Policy"] == ("Transient Local" if latched else "Volatile")
 
 

@@ -2,6 +2,8 @@
 
 import importlib.util
 import re
+import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -106,6 +108,21 @@ def test_parameters_of_the_camera_are_known_and_their_defaults_legal() -> None:
         value = convert[param.attrib["type"]](defaults[argument[1]])
         assert PARAMETERS[name].complaint(value) is None
         assert value == PARAMETERS[name].default, "launched or run by hand, the node must behave the same"
+
+
+@pytest.mark.parametrize("namespace", ["/vmem", "/robot1/eyes"])
+def test_log_level_reaches_the_camera_in_any_namespace(namespace: str) -> None:
+    """In a process of its own, because levels are the process's."""
+    (node,) = (n for n in parse(ROOT / "launch" / "camera.launch.xml").iter("node") if n.attrib["pkg"] == "vmem_ros")
+    arguments = node.attrib["ros_args"].replace("$(var log_level)", "debug").split()
+    arguments += ["-r", f"__ns:={namespace}", "-r", f"__node:={NODE_NAME}"]
+    script = (
+        "import sys, rclpy; rclpy.init(args=sys.argv); "
+        "print(rclpy.create_node('any').get_logger().get_effective_level().name)"
+    )
+    command = [sys.executable, "-c", script, "--ros-args", *arguments]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert result.stdout.split()[-1] == "DEBUG"
 
 
 def test_remapped_topics_exist(launch_file: Path) -> None:

@@ -23,6 +23,10 @@ class SlowGenerator(ReprojectionGenerator):
 
     name = "slow"
 
+    def __init__(self, *, step_s: float = STEP_S) -> None:
+        super().__init__()
+        self._step_s = step_s
+
     def generate(
         self,
         recall: Recall,
@@ -35,7 +39,7 @@ class SlowGenerator(ReprojectionGenerator):
         for step in range(1, STEPS + 1):
             if should_stop is not None and should_stop():
                 raise CancelledError(f"cancelled at step {step}")
-            time.sleep(STEP_S)
+            time.sleep(self._step_s)
             if on_step is not None:
                 on_step(step, STEPS)
         return super().generate(recall, targets, seed=seed)
@@ -43,6 +47,11 @@ class SlowGenerator(ReprojectionGenerator):
 
 def create(*, device: str) -> SlowGenerator:
     return SlowGenerator()
+
+
+def creeping(*, device: str) -> SlowGenerator:
+    """Takes so long a step that what is asked for in it waits for it."""
+    return SlowGenerator(step_s=1.0)
 
 
 class GreedyGenerator(ReprojectionGenerator):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -36,6 +37,7 @@ from vmem_ros.errors import (
 from vmem_ros.geometry import Camera
 from vmem_ros.nodes import conversions as c
 from vmem_ros.nodes.client import CameraClient
+from vmem_ros.nodes.demo_topics import TopicReader
 from vmem_ros.nodes.interface import ACTIONS, NODE_NAME, SERVICES, SUBSCRIBED, message_type_name, qos_profile
 from vmem_ros.nodes.parameters import PARAMETERS
 
@@ -533,6 +535,17 @@ class TestClient:
 
         with CameraClient("nobody_there") as client, pytest.raises(NotReadyError, match="is the node running"):
             client.wait_until_ready(timeout_s=0.5)
+
+    def test_arguments_of_the_process_are_not_those_of_its_client(
+        self, client: CameraClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A launch file gives its planner a namespace, a name and remaps."""
+        words = ["__ns:=/elsewhere", "__node:=planner", "vmem_camera/status:=status", "memory/path:=path"]
+        monkeypatch.setattr(sys, "argv", ["planner", "--ros-args", *(part for word in words for part in ("-r", word))])
+        with CameraClient() as other:
+            assert other.wait_until_ready(timeout_s=10.0).stored_views == len(SEEDS)
+        with TopicReader("memory/path") as reader:
+            reader.wait_for("memory/path", lambda path: len(path.poses) == len(SEEDS), timeout_s=10.0)
 
     def test_wrong_images_are_refused(self, client: CameraClient) -> None:
         with pytest.raises(InvalidImageError):

@@ -13,7 +13,6 @@ from geometry_msgs.msg import Twist
 from harness import CAMERA, CameraProcess, Inbox, Probe, pose_at, psnr, seen_from, stamped, until
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
-from rclpy.qos import DurabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 
 from vmem_ros.geometry import Camera
@@ -149,6 +148,14 @@ def test_late_transforms_are_waited_for(empty: Setup) -> None:
     empty.client.wait_for(lambda s: s.stored_views == 1)
 
 
+def test_a_single_set_of_unequal_stamps_is_taken_when_nothing_nearer_comes(empty: Setup) -> None:
+    def later(_: Image, __: CameraInfo, depth: Image) -> None:
+        depth.header = c.header(OPTICAL, c.stamp_to_ns(depth.header.stamp) + 10_000_000)
+
+    empty.robot.look(pose_at(-1.0), change=later)
+    empty.client.wait_for(lambda s: s.stored_views == 1)
+
+
 def test_only_a_camera_that_moved_is_taken(seeded: Setup) -> None:
     for _ in range(3):
         skipped = int(seeded.seeding()["skipped"])
@@ -206,6 +213,7 @@ def _set(message: Any, **values: Any) -> None:
         (lambda i, k, d: _set(i, data=i.data[:-5]), "INVALID_IMAGE", "truncated"),
         (lambda i, k, d: _set(d, encoding="8UC1"), "INVALID_IMAGE", "32FC1 (metres) or 16UC1 (millimetres)"),
         (lambda i, k, d: _set(k, width=48, height=36), "INVALID_IMAGE", "intrinsics are for 48 x 36"),
+        (lambda i, k, d: _set(k, width=48, height=36, d=[0.1, 0.0, 0.0, 0.0]), "INVALID_IMAGE", "are for 48 x 36"),
         (lambda i, k, d: _set(k, k=np.zeros(9)), "INVALID_CAMERA_INFO", "last row 0 0 1"),
         (lambda i, k, d: _set(k, d=[0.1], distortion_model="kannala"), "INVALID_CAMERA_INFO", "seed.rectified"),
         (lambda i, k, d: _set(i.header, frame_id="unknown_frame"), "TF_ERROR", "unknown_frame"),
@@ -266,16 +274,16 @@ def test_pose_in_another_frame(seeded: Setup) -> None:
     torch.testing.assert_close(seeded.client.capture(message).T_world_camera, expected)
 
 
-def test_streaming_generates_after_moves_and_keeps_nothing(seeded: Setup) -> None:
+def test_streaming_generates_after_moves_and_keeps_the_newest(seeded: Setup) -> None:
     topic = PUBLISHED["camera/image_raw"]
-    images = seeded.probe.listen("camera/image_raw", topic.type, qos_profile(topic.qos, mode="streaming"))
-    (info,) = seeded.probe.node.get_publishers_info_by_topic("/vmem/camera/image_raw")
-    assert info.qos_profile.durability == DurabilityPolicy.VOLATILE
+    images = seeded.probe.listen("camera/image_raw", topic.type, STREAM)
     stamps = [seeded.client.move_to(pose_at(-1.0, 0.02 * i)) for i in range(1, 20)]
     images.wait(lambda m: c.stamp_to_ns(m.header.stamp) == stamps[-1], what="the view of the last pose")
     got = [c.stamp_to_ns(m.header.stamp) for m in images.messages]
     assert got == sorted(got)
     assert set(got) <= set(stamps)
+    late = seeded.probe.listen("camera/image_raw", topic.type, qos_profile(topic.qos))
+    late.wait(lambda m: c.stamp_to_ns(m.header.stamp) == stamps[-1], what="the newest view, kept for late subscribers")
 
 
 def test_plain_twist_turns(seeded: Setup) -> None:

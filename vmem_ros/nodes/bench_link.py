@@ -80,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--best-effort", action="store_true", help="receive without acknowledgement")
     parser.add_argument("--out", type=Path, help="where to write what was received")
     args = parser.parse_args(arguments)
-    rclpy.init()
+    rclpy.init(args=[])
     node = rclpy.create_node(f"vmem_bench_{args.end}")
     try:
         (send if args.end == "send" else receive)(node, args)

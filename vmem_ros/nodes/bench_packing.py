@@ -114,7 +114,7 @@ def _publishing(repeats: int) -> list[Row]:
 def _subscribed(node: CameraNode, topics: Sequence[str]) -> Iterator[None]:
     """Subscribe to topics of the node from a context of its own."""
     context = rclpy.Context()
-    rclpy.init(context=context)
+    rclpy.init(args=[], context=context)
     listener = rclpy.create_node("vmem_bench_listener", namespace=node.get_namespace(), context=context)
     try:
         for name in topics:
@@ -128,7 +128,9 @@ def _subscribed(node: CameraNode, topics: Sequence[str]) -> Iterator[None]:
 
 
 def _publish(stream: CameraStream, frame: Frame, target: Target, repeats: int) -> Timing:
-    return measure(lambda _: stream.publish(frame, target), range(repeats + 1), afterwards=lambda: time.sleep(_PAUSE_S))
+    return measure(
+        lambda _: stream.publish(frame, target, epoch=0), range(repeats + 1), afterwards=lambda: time.sleep(_PAUSE_S)
+    )
 
 
 def _frame() -> tuple[Frame, Target]:

@@ -42,7 +42,7 @@ _SIGNAL_POLL_S = 0.1
 
 class CameraNode(LifecycleNode):
     """Lifecycle: *configure* starts loading the model in the worker's thread and returns at once; *activate* opens the
-    camera; *deactivate* closes it and keeps the world; *cleanup* forgets the world and the model.
+    camera; *deactivate* closes it, ends all requests and keeps the world; *cleanup* forgets the world and the model.
 
     Topics and services exist from the start, so that a request to a node that is not ready gets an answer that says so.
     """
@@ -84,7 +84,7 @@ class CameraNode(LifecycleNode):
         return out
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Close the camera; the world stays."""
+        """Close the camera and end all requests; the world stays."""
         self._set_active(False)
         return super().on_deactivate(state)
 
@@ -117,14 +117,13 @@ class CameraNode(LifecycleNode):
         world = build_world(p.values)
         if p["world.autoload"]:
             world.load(world_path(p["world.root"], p["world.path"]))
-        self.core.commits.clear()
-        self.core.world_changed(world)
         return world
 
     def _set_active(self, active: bool) -> None:
         self.core.active = active
         if not active:
             self._teleop.stop()
+            self.core.worker.end_requests("the camera node was deactivated")
         self.core.state_changed()
 
     def _on_time_jump(self, jump: TimeJump) -> None:
@@ -132,6 +131,7 @@ class CameraNode(LifecycleNode):
         self.get_logger().info(f"time has jumped by {jump.delta.nanoseconds / 1e9:.3f} s")
         self.core.frames.clear()
         self.core.forget_stamps()
+        self.core.rig.stamp_ns = self.core.unique_stamp_ns()
         self._seeding.forget()
         self._teleop.stop()
 

@@ -35,15 +35,18 @@ class CameraStream:
     def __init__(self, core: Core) -> None:
         self._core = core
 
-    def publish(self, frame: Frame, target: Target) -> int:
-        """Publish one view at the stamp of the pose asked for, and return the stamp that it got."""
+    def publish(self, frame: Frame, target: Target, epoch: int) -> int:
+        """Publish one view at the stamp of the pose asked for, and return the stamp that it got.
+
+        :param epoch: in which it was asked for; if time has jumped back since, its stamp is that of now.
+        """
         core, publishers = self._core, self._core.publishers
-        now_ns = core.parameters["stamp_policy"] == "publish"
-        stamp_ns = core.unique_stamp_ns() if now_ns else target.stamp_ns
+        self._await_delivery()
+        present = core.parameters["stamp_policy"] == "publish" or epoch != core.epoch
+        stamp_ns = core.unique_stamp_ns() if present else target.stamp_ns
         frame_id = core.names.of("generated")
         head = header(frame_id, stamp_ns)
         view = frame.view
-        self._await_delivery()
         core.broadcaster.send(frame_id, target.T_world_camera, stamp_ns)
         info = camera_to_message(view.camera, head)
         depth = view.depth if view.depth is not None else torch.full(view.camera.size, torch.nan)

@@ -59,6 +59,7 @@ from vmem_ros.nodes.results import error_from_text, error_of
 PoseLike: TypeAlias = Tensor | NDArray | PoseStamped
 
 _READY = (Status.STATE_IDLE, Status.STATE_GENERATING, Status.STATE_PAUSED)
+_JUMP_NS = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ class CameraClient:
         self._last_stamp_ns = 0
         self._stamp_lock = threading.Lock()
         self._context = rclpy.Context()
-        rclpy.init(context=self._context, signal_handler_options=SignalHandlerOptions.NO)
+        rclpy.init(args=[], context=self._context, signal_handler_options=SignalHandlerOptions.NO)
         self._node = rclpy.create_node(
             "vmem_client",
             namespace=namespace,
@@ -131,7 +132,7 @@ class CameraClient:
         }
         self._generate = ActionClient(self._node, ACTIONS["generate"].type, f"{node_name}/generate")
         for part in ViewAssembly.PARTS:
-            # Volatile and deep: matches both modes of the camera, and a chunk of views that comes in one burst.
+            # Volatile and deep: no views from before, and all of a chunk that comes in one burst.
             self._node.create_subscription(
                 PUBLISHED[part].type, part, lambda m, part=part: self._views.add(part, m), qos_profile("sensor")
             )
@@ -341,7 +342,9 @@ class CameraClient:
         if stamp_to_ns(pose.header.stamp) == 0:
             with self._stamp_lock:
                 now = self._node.get_clock().now().nanoseconds
-                self._last_stamp_ns = max(now, self._last_stamp_ns + 1)
+                # Stamps rise, but where time has jumped back they start from there.
+                jumped = now < self._last_stamp_ns - _JUMP_NS
+                self._last_stamp_ns = now if jumped else max(now, self._last_stamp_ns + 1)
                 stamp = ns_to_stamp(self._last_stamp_ns)
             pose = PoseStamped(header=header(pose.header.frame_id, 0), pose=pose.pose)
             pose.header.stamp = stamp

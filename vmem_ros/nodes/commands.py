@@ -10,7 +10,7 @@ import torch
 from rclpy.task import Future
 from torch import Tensor
 
-from vmem_ros.errors import InvalidPoseError
+from vmem_ros.errors import CancelledError, InvalidPoseError
 from vmem_ros.geometry import geodesic_distance, interpolate_poses
 from vmem_ros.nodes.conversions import camera_from_link
 from vmem_ros.nodes.core import Core
@@ -59,43 +59,60 @@ class Streaming:
                 self._moved = False
                 rig = self._core.rig
                 target = rig.target(rig.camera, rig.stamp_ns)
-                await self._generation.submit(Request([target], seed=self._generation.seed(-1)))
+                await self._generation.submit(Request([target], self._core.epoch, seed=self._generation.seed(-1)))
         finally:
             self._running = False
 
 
 class PathCommand:
-    """Generates along what comes on ``path``; a newer path replaces one that is still drawn."""
+    """Generates along what comes on ``path``. A newer path replaces one that waits, and one that is drawn after the
+    chunk in work: planners publish anew while a robot drives, often faster than a chunk is drawn.
+    """
 
     def __init__(self, core: Core, generation: Generation) -> None:
         self._core = core
         self._generation = generation
         self._received = 0
+        self._applied = 0
         self._waiting: Future | None = None
         create_subscription(core.node, "path", core.guarded("path", self._on_path), group=core.group)
 
     async def _on_path(self, message: Any) -> None:
-        core, p = self._core, self._core.parameters
         self._received = number = self._received + 1
+        poses = await self._poses(message)
+        if number < self._applied:
+            return
+        core = self._core
+        targets = [Target(core.rig.camera, camera_from_link(T), core.unique_stamp_ns()) for T in poses]
+        if self._waiting is not None:
+            core.worker.cancel(self._waiting)
+        request = Request(
+            targets, core.epoch, seed=self._generation.seed(-1), superseded=lambda: number < self._applied
+        )
+        self._waiting = future = self._generation.submit(request)
+        self._applied = number
+        try:
+            await future
+        except CancelledError:
+            if number == self._applied:
+                raise
+
+    async def _poses(self, message: Any) -> list[Tensor]:
+        """Return the poses of the camera link along a path."""
         if not message.poses:
             raise InvalidPoseError("the path has no poses")
         links = []
         for stamped in message.poses:
             # Plans often fill only the header of the whole path.
             stamped.header.frame_id = stamped.header.frame_id or message.header.frame_id
-            links.append(core.raised((await core.link_pose(stamped))[0]))
-        sampled = sample_path(
+            links.append(self._core.raised((await self._core.link_pose(stamped))[0]))
+        p = self._core.parameters
+        return sample_path(
             links,
             distance_m=p["path.sample_distance_m"],
             angle_rad=math.radians(p["path.sample_angle_deg"]),
             max_views=p["path.max_views"],
         )
-        targets = [Target(core.rig.camera, camera_from_link(T), core.unique_stamp_ns()) for T in sampled]
-        if self._waiting is not None:
-            core.worker.cancel(self._waiting)
-        request = Request(targets, seed=self._generation.seed(-1), should_stop=lambda: number != self._received)
-        self._waiting = future = self._generation.submit(request)
-        await future
 
 
 def sample_path(poses: list[Tensor], *, distance_m: float, angle_rad: float, max_views: int) -> list[Tensor]:

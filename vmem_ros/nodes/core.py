@@ -55,15 +55,19 @@ class Core:
         }
         #: Whether the node is in the lifecycle state *active*.
         self.active = False
+        #: How often time has jumped back: a stamp of an earlier epoch may lie in the future.
+        self.epoch = 0
         self._last_stamp_ns = 0
         self._stamp_lock = threading.Lock()
         self._reported: dict[tuple[str, ErrorCode], float] = {}
         self._on_world: list[Listener] = []
+        self._on_forget: list[Callable[[], None]] = []
         self._on_state: list[Callable[[], None]] = []
         self.worker = Worker(
             max_length=self.parameters["queue.max_length"],
             wake=self._wake,
             on_change=self.state_changed,
+            on_world=self._on_other_world,
             on_error=self._log_failure,
         )
 
@@ -77,6 +81,10 @@ class Core:
         for listener in self._on_world:
             listener(world)
         self.state_changed()
+
+    def on_forget(self, listener: Callable[[], None]) -> None:
+        """Call ``listener()`` in the worker's thread after the world was dropped."""
+        self._on_forget.append(listener)
 
     def on_state_change(self, listener: Callable[[], None]) -> None:
         """Call ``listener()``, in any thread, when what ~/status says may have changed."""
@@ -99,9 +107,10 @@ class Core:
             return self._last_stamp_ns
 
     def forget_stamps(self) -> None:
-        """Time has jumped back: stamps start from there."""
+        """Time has jumped back: stamps start from there, and a new epoch begins."""
         with self._stamp_lock:
             self._last_stamp_ns = 0
+            self.epoch += 1
 
     def create_timer(self, what: str, period_s: float, callback: Callable[[], Any]) -> Timer:
         """Return a timer on the wall clock, so that it also runs while simulated time stands still."""
@@ -173,6 +182,15 @@ class Core:
                 self.report(what, error)
 
         return attend if inspect.iscoroutinefunction(callback) else call
+
+    def _on_other_world(self, world: World | None) -> None:
+        self.commits.follow(world)
+        if world is not None:
+            self.world_changed(world)
+            return
+        for listener in self._on_forget:
+            listener()
+        self.state_changed()
 
     def _wake(self) -> None:
         executor = self.node.executor

@@ -27,7 +27,7 @@ class TopicReader:
         self._newest: dict[str, Any] = {}
         self._changed = threading.Condition()
         self._context = rclpy.Context()
-        rclpy.init(context=self._context, signal_handler_options=SignalHandlerOptions.NO)
+        rclpy.init(args=[], context=self._context, signal_handler_options=SignalHandlerOptions.NO)
         self._node = rclpy.create_node(
             "vmem_topic_reader", namespace=namespace, context=self._context, start_parameter_services=False
         )

@@ -44,7 +44,8 @@ milliseconds, with holes, and changes nothing; the **camera** generates a view, 
 - Images, intrinsics, depth and clouds of one view share stamp and frame. `P` is filled, distortion is zero, principal
   points count pixel centres as integers.
 - Depth is 32FC1 in metres along the optical axis: NaN unknown, +Inf looked and saw nothing (REP-117, REP-118).
-- Every publisher is reliable. Policies can be changed without code, e.g.
+- Every publisher is reliable. A subscription becomes best effort once a best-effort publisher is found, and stays so.
+  Policies can be changed without code, and a reliability that is set stays, e.g.
   `-p qos_overrides./{NAMESPACE}/preview/image_raw.publisher.reliability:=best_effort`.
 - `std_srvs` answers that report a failure begin their message with the name of the error code.
 """

@@ -49,6 +49,7 @@ class GenerateAction:
         key = bytes(handle.goal_id.uuid)
         request = Request(
             targets=[],
+            epoch=self._core.epoch,
             seed=self._generation.seed(handle.request.seed),
             on_progress=lambda progress, eta_s: handle.publish_feedback(_feedback(progress, eta_s)),
             should_stop=lambda: handle.is_cancel_requested,

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from rclpy.task import Future
 
@@ -21,15 +22,19 @@ from vmem_ros.world import Frame, Progress, World
 class Request:
     """Views that somebody wants, and what has become of them.
 
+    :param epoch: the :attr:`~vmem_ros.nodes.core.Core.epoch` of the targets' stamps.
     :param seed: of the generator, ``None``: random.
     :param on_progress: called in the worker's thread between steps with the progress and the ETA in seconds.
     :param should_stop: asked between steps; true cancels.
+    :param superseded: asked between chunks; true leaves out the views that are not drawn yet.
     """
 
     targets: Sequence[Target]
+    epoch: int
     seed: int | None = None
     on_progress: Callable[[Progress, float], None] | None = None
     should_stop: Callable[[], bool] = field(default=lambda: False)
+    superseded: Callable[[], bool] = field(default=lambda: False)
     #: Stamps of the views that were committed and published, in order.
     stamps_ns: list[int] = field(default_factory=list)
     #: Share of each of them that memory showed before.
@@ -54,7 +59,7 @@ class Generation:
         self.used_fallback = False
 
     def submit(self, request: Request) -> Future:
-        """Queue a request; the future is done when all its views are published.
+        """Queue a request; the future is done when all its views are published, or it is superseded.
 
         :raises VmemError: not active, generation disabled, no targets, queue full.
         """
@@ -78,7 +83,8 @@ class Generation:
         began = time.monotonic()
 
         def should_stop() -> bool:
-            return worker.stopping or request.should_stop()
+            worker.raise_if_ended()
+            return request.should_stop()
 
         def on_progress(progress: Progress) -> None:
             self.eta_s = _eta(progress, time.monotonic() - began, world.chunk)
@@ -109,19 +115,22 @@ class Generation:
         should_stop: Callable[[], bool],
     ) -> None:
         views = world.explore(request.targets, seed=request.seed, on_progress=on_progress, should_stop=should_stop)
-        last = time.monotonic()
-        for done, (target, frame) in enumerate(zip(request.targets, views, strict=True), 1):
-            self._core.commits.add(request, 0 if frame.reused else 1)
-            request.stamps_ns.append(self._stream.publish(frame, target))
-            request.remembered.append(float(frame.projection.seen.float().mean()))
-            self._count(frame)
-            if done % world.chunk == 0 or done == len(request.targets):
-                now = time.monotonic()
-                self.last_view_s = (now - last) / ((done - 1) % world.chunk + 1)
-                last = now
-                self._core.world_changed(world)
-                if done < len(request.targets):
-                    self._core.worker.serve_commands(should_stop)
+        for start in range(0, len(request.targets), world.chunk):
+            if start:
+                self._core.worker.serve_commands(should_stop)
+                if request.superseded():
+                    return
+            began = time.monotonic()
+            targets = request.targets[start : start + world.chunk]
+            frames = list(islice(views, len(targets)))
+            self.last_view_s = (time.monotonic() - began) / len(frames)
+            self._core.commits.add(request)
+            self._core.world_changed(world)
+            for target, frame in zip(targets, frames, strict=True):
+                self._core.worker.raise_if_ended()
+                request.stamps_ns.append(self._stream.publish(frame, target, request.epoch))
+                request.remembered.append(float(frame.projection.seen.float().mean()))
+                self._count(frame)
 
     def _count(self, frame: Frame) -> None:
         self.views_done += 1

@@ -23,6 +23,8 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from sensor_msgs.srv import SetCameraInfo
 from std_srvs.srv import SetBool, Trigger
 
+from vmem_ros.nodes.subscription import subscribe
+
 try:
     from vmem_ros.action import GenerateViews
     from vmem_ros.msg import Retrieval, Status
@@ -220,12 +222,11 @@ ACTIONS = {
 def qos_profile(qos: Qos, *, mode: CameraMode = "polled") -> QoSProfile:
     """Return the profile behind a name. All are reliable: best-effort publishers are invisible to RViz's defaults.
 
-    ``frames`` keep the newest generated view for late subscribers, except in streaming mode.
+    ``frames`` keep the newest generated view for late subscribers, in streaming mode the newest ten.
     """
-    if qos == "latched" or (qos == "frames" and mode != "streaming"):
-        return QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-    depth = {"frames": 10, "stream": 1, "events": 10, "command": 1, "sensor": 10}[qos]
-    return QoSProfile(depth=depth, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.VOLATILE)
+    depth = {"latched": 1, "frames": 10 if mode == "streaming" else 1, "stream": 1, "command": 1}.get(qos, 10)
+    durability = DurabilityPolicy.TRANSIENT_LOCAL if qos in ("latched", "frames") else DurabilityPolicy.VOLATILE
+    return QoSProfile(depth=depth, reliability=ReliabilityPolicy.RELIABLE, durability=durability)
 
 
 def message_type_name(message_type: Any) -> str:
@@ -258,16 +259,20 @@ def create_subscription(
     group: CallbackGroup | None = None,
     alternative: bool = False,
 ) -> None:
-    """Subscribe to a row; its QoS can be changed with ``qos_overrides.<topic>.subscription.<policy>``."""
+    """Subscribe to a row, see :func:`~vmem_ros.nodes.subscription.subscribe`.
+
+    Its QoS can be changed with the parameters ``qos_overrides.<topic>.subscription.<policy>``.
+    """
     topic = SUBSCRIBED[name]
     message_type = topic.alternative if alternative else topic.type
-    node.create_subscription(
+    subscribe(
+        node,
         message_type,
         topic.name,
         callback,
         qos_profile(topic.qos),
+        overrides=_qos_overrides(),
         callback_group=group,
-        qos_overriding_options=_qos_overrides(),
     )
 
 

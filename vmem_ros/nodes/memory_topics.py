@@ -27,6 +27,7 @@ class MemoryTopics:
         self._views: list[View] = []
         self._poses: list[PoseStamped] = []
         core.on_world_change(self._on_world_change)
+        core.on_forget(lambda: self._update_poses([]))
         self._timer = core.create_timer("memory", 1.0 / core.parameters["memory.publish_rate_hz"], self._tick)
         core.parameters.on_change(self._on_parameters)
 
@@ -47,15 +48,14 @@ class MemoryTopics:
             done.result()
         if self._changed and self._core.active and self._core.worker.state == "ready":
             self._changed = False
-            stamp_ns = self._core.now_ns()
-            self._pending = self._core.worker.submit("read", lambda world: self._publish(world, stamp_ns))
+            self._pending = self._core.worker.submit("read", self._publish)
 
-    def _publish(self, world: World, stamp_ns: int) -> None:
+    def _publish(self, world: World) -> None:
         """Publish everything; in the worker's thread."""
         memory, publishers = world.memory, self._core.publishers
         if not isinstance(memory, SurfelMemory):
             return
-        head = header(self._core.names.world, stamp_ns)
+        head = header(self._core.names.world, self._core.now_ns())
         cloud = memory.surfels
         limit = self._core.parameters["memory.max_points"]
         if len(cloud) > limit:

@@ -52,15 +52,18 @@ class PreviewStream:
             done.result()
         if core.worker.state == "ready" and self._listeners():
             target = core.rig.target(core.rig.preview_camera, stamp_ns)
-            self._pending = core.worker.submit("read", lambda world: self._draw(world, target))
+            epoch = core.epoch
+            self._pending = core.worker.submit("read", lambda world: self._draw(world, target, epoch))
 
     def _listeners(self) -> int:
         return sum(self._core.publishers[name].get_subscription_count() for name in _TOPICS)
 
-    def _draw(self, world: World, target: Target) -> None:
-        """Publish one preview; in the worker's thread."""
+    def _draw(self, world: World, target: Target, epoch: int) -> None:
+        """Publish one preview, unless time has jumped back since it was asked for; in the worker's thread."""
         core, publishers = self._core, self._core.publishers
         shown = world.glimpse(target)
+        if epoch != core.epoch:
+            return
         frame_id = core.names.of("preview")
         head = header(frame_id, target.stamp_ns)
         core.broadcaster.send(frame_id, target.T_world_camera, target.stamp_ns)

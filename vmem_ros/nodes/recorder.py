@@ -24,6 +24,7 @@ from rclpy.utilities import remove_ros_args
 from vmem_ros.evaluation.recording import Recording
 from vmem_ros.nodes.interface import NAMESPACE, NODE_NAME, PUBLISHED, SUBSCRIBED, Topic, message_type_name, qos_profile
 from vmem_ros.nodes.script import event_of_signals, exit_status
+from vmem_ros.nodes.subscription import subscribe
 
 # Previews and points cost the camera time while somebody subscribes to them, and follow from what is recorded.
 _LEFT_OUT = ("preview/", "camera/points")
@@ -75,7 +76,7 @@ class Recorder(Node):
         )
         topic = self.resolve_topic_name(name)
         self._recording.add_topic(topic, message_type_name(message_type), latched=latched)
-        self.create_subscription(message_type, topic, partial(self._write, topic), qos, raw=True)
+        subscribe(self, message_type, topic, partial(self._write, topic), qos, raw=True)
 
     def _write(self, topic: str, data: bytes) -> None:
         self._recording.write(topic, self.get_clock().now().nanoseconds, data)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sensor_msgs.msg import CameraInfo
 
-from vmem_ros.errors import InvalidCameraError
+from vmem_ros.errors import InvalidCameraError, InvalidImageError
 from vmem_ros.nodes.conversions import intrinsics_of_rectified
 
 #: Distortion models of sensor_msgs/distortion_models.hpp, and how many coefficients they have.
@@ -28,11 +28,19 @@ class Rectifier:
     y: NDArray[np.float32]
 
     def image(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return [H, W, 3] uint8, black where the lens saw nothing."""
+        """Return [H, W, 3] uint8, black where the lens saw nothing.
+
+        :raises InvalidImageError: of another size than the intrinsics.
+        """
+        self._check_size("image", image)
         return np.asarray(cv2.remap(image, self.x, self.y, cv2.INTER_LINEAR), np.uint8)
 
     def depth(self, depth: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return [H, W] float32 in metres, NaN where the lens saw nothing; depths of two surfaces are never mixed."""
+        """Return [H, W] float32 in metres, NaN where the lens saw nothing; depths of two surfaces are never mixed.
+
+        :raises InvalidImageError: of another size than the intrinsics.
+        """
+        self._check_size("depth", depth)
         moved = cv2.remap(
             depth, self.x, self.y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT, borderValue=float("nan")
         )
@@ -44,6 +52,14 @@ class Rectifier:
         height, width = self.x.shape
         inside = (self.x >= 0) & (self.x <= width - 1) & (self.y >= 0) & (self.y <= height - 1)
         return ~inside
+
+    def _check_size(self, what: str, image: NDArray[Any]) -> None:
+        (rows, columns), (height, width) = image.shape[:2], self.x.shape
+        if (rows, columns) != (height, width):
+            raise InvalidImageError(
+                f"{what} is {columns} x {rows} but its intrinsics are for {width} x {height}: send the CameraInfo of "
+                "that size"
+            )
 
 
 def rectifier_for(message: CameraInfo) -> Rectifier | None:

@@ -23,6 +23,11 @@ from vmem_ros.nodes.synchroniser import Synchroniser
 from vmem_ros.types import View
 from vmem_ros.world import World
 
+# How many messages of each topic wait for the others: images are large, and poses may come at hundreds a second.
+_WAITING = {"seed/image": 10, "seed/camera_info": 10, "seed/depth": 10, "seed/pose": 200}
+# A message that has waited so long for a nearer one takes the nearest there is.
+_PATIENCE_S = 0.5
+
 
 def observe(core: Core, world: World, view: View, mask: Tensor | None = None) -> None:
     """Put an observed view into the memory as a commit of its own; in the worker's thread.
@@ -43,14 +48,18 @@ class Seeding:
 
     def __init__(self, core: Core) -> None:
         self._core = core
-        topics = ["seed/image", "seed/camera_info"]
-        if core.parameters["seed.depth"]:
-            topics.append("seed/depth")
-        if core.parameters["seed.pose_source"] == "topic":
-            topics.append("seed/pose")
-        self._synchroniser = Synchroniser(topics, self._on_set, slop_s=lambda: core.parameters["seed.slop_s"])
+        unused = set()
+        if not core.parameters["seed.depth"]:
+            unused.add("seed/depth")
+        if core.parameters["seed.pose_source"] != "topic":
+            unused.add("seed/pose")
+        topics = {topic: depth for topic, depth in _WAITING.items() if topic not in unused}
+        self._synchroniser = Synchroniser(
+            topics, self._on_set, slop_s=lambda: core.parameters["seed.slop_s"], patience_s=_PATIENCE_S
+        )
         for topic in topics:
             create_subscription(core.node, topic, self._receiver(topic), group=core.group)
+        core.create_timer("seeding", _PATIENCE_S / 2, self._release)
         self._T_last: Tensor | None = None
         self._busy = False
         self._next: dict[str, Any] | None = None
@@ -67,7 +76,7 @@ class Seeding:
     def forget(self) -> None:
         """Start anew: time has jumped back."""
         self._synchroniser.clear()
-        self._T_last = None
+        self._T_last = self._next = None
 
     def waits_for(self) -> list[str]:
         """Return the topics of a set that are missing while others come."""
@@ -75,10 +84,18 @@ class Seeding:
 
     def _receiver(self, topic: str) -> Any:
         def receive(message: Any) -> None:
-            if self._core.active and self._core.worker.state == "ready":
+            if self._open:
                 self._synchroniser.add(topic, message)
 
         return self._core.guarded(topic, receive)
+
+    def _release(self) -> None:
+        if self._open:
+            self._synchroniser.release()
+
+    @property
+    def _open(self) -> bool:
+        return self._core.active and self._core.worker.state == "ready"
 
     def _on_set(self, messages: dict[str, Any]) -> None:
         if self._busy:

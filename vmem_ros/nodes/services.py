@@ -98,7 +98,7 @@ class Services:
     async def _capture(self, _: Trigger.Request, response: Trigger.Response) -> None:
         core = self._core
         target = core.rig.target(core.rig.camera, core.unique_stamp_ns())
-        request = Request([target], seed=self._generation.seed(-1))
+        request = Request([target], core.epoch, seed=self._generation.seed(-1))
         await self._generation.submit(request)
         response.message = str(request.stamps_ns[0])
 
@@ -106,7 +106,6 @@ class Services:
         def undo(world: World) -> str:
             views = self._core.commits.last
             world.undo(views)
-            self._core.commits.pop()
             return f"forgot {views} views, {len(world)} remain"
 
         response.message = await self._core.run(undo)
@@ -115,7 +114,6 @@ class Services:
         def reset(world: World) -> str:
             views = len(world)
             world.reset()
-            self._core.commits.clear()
             return f"forgot all {views} views"
 
         response.message = await self._core.run(reset)
@@ -143,7 +141,7 @@ class Services:
 
         def load(world: World) -> int:
             world.load(path)
-            self._core.commits.clear()
+            self._core.commits.follow(world)
             return len(world)
 
         response.stored_views = await self._core.run(load)

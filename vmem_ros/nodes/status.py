@@ -58,10 +58,14 @@ class StatusTopic:
         self._last_time = -math.inf
         self.summary = WorldSummary()
         core.on_world_change(self._summarise)
+        core.on_forget(self._forget)
         core.on_state_change(self.publish)
 
     def _summarise(self, world: World) -> None:
         self.summary = WorldSummary.of(world)
+
+    def _forget(self) -> None:
+        self.summary = WorldSummary()
 
     def fallbacks(self) -> list[str]:
         """Return the fallbacks in use, in words."""
@@ -74,7 +78,7 @@ class StatusTopic:
         """Publish what has changed."""
         with self._lock:
             status = self._compose()
-            key = (status.state, status.queued, status.stored_views, status.views, status.error_code, status.error_msg)
+            key = (status.state, status.queued, self.summary, status.views, status.error_code, status.error_msg)
             now = time.monotonic()
             if key == self._last_key and now - self._last_time < _BUSY_PERIOD_S:
                 return
