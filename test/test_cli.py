@@ -118,6 +118,8 @@ def test_a_depth_map_of_another_unit_or_picture_is_refused(photo, tmp_path):
     np.save(tmp_path / "nothing.npy", np.zeros_like(metres))
     np.save(tmp_path / "objects.npy", np.array([{}], dtype=object))
     np.savez(tmp_path / "two.npz", a=metres, b=metres)
+    whole = (tmp_path / "two.npz").read_bytes()
+    (tmp_path / "half.npz").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "broken.png").write_bytes(b"not a picture")
     for name, complaint in {
         "millimetres_as_float.npy": "the unit is probably wrong",
@@ -126,6 +128,7 @@ def test_a_depth_map_of_another_unit_or_picture_is_refused(photo, tmp_path):
         "nothing.npy": "no positive depth",
         "objects.npy": "cannot read the depth",
         "two.npz": r"\['a', 'b'\]",
+        "half.npz": "cannot read the depth",
         "broken.png": "16-bit PNG or TIFF in millimetres",
         "missing.png": "no such file",
     }.items():

@@ -50,6 +50,7 @@ def test_the_full_size_adapter_has_the_numbers_of_the_paper():
         (AUTOENCODER, {"data": 3}, r"data must be a mapping of fields, got 3"),
         (GENERATOR, {}, r"the field autoencoder is missing"),
         (LORA, {"pipeline": "here", "adapter": {"rank": 0}}, r"adapter\.rank must be at least 1, got 0"),
+        (LORA, {"pipeline": "here", "min_snr": 0.0}, r"min_snr must be positive or null, got 0"),
     ],
 )
 def test_a_wrong_field_is_named_with_what_is_allowed(recipe, fields, message):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from zipfile import BadZipFile
 
 import cv2
 import numpy as np
@@ -94,11 +95,13 @@ def _read_picture(path: Path) -> np.ndarray:
 def _read_array(path: Path) -> np.ndarray:
     try:
         loaded = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+        if isinstance(loaded, np.ndarray):
+            return loaded
+        with loaded:
+            if len(loaded.files) != 1:
+                raise InvalidImageError(f"{path.name} holds the arrays {loaded.files}: save the depth map alone")
+            return np.asarray(loaded[loaded.files[0]])
+    except InvalidImageError:
+        raise
+    except (ValueError, OSError, EOFError, BadZipFile) as error:
         raise InvalidImageError(f"cannot read the depth {path}: {error}") from error
-    if isinstance(loaded, np.ndarray):
-        return loaded
-    with loaded:
-        if len(loaded.files) != 1:
-            raise InvalidImageError(f"{path.name} holds the arrays {loaded.files}: save the depth map alone")
-        return np.asarray(loaded[loaded.files[0]])

@@ -23,6 +23,12 @@ def _at_least(least: float, **values: float) -> None:
             raise ValueError(f"{name} must be at least {least:g}, got {value:g}")
 
 
+def _positive_or_null(**values: float | None) -> None:
+    for name, value in values.items():
+        if value is not None and not value > 0:
+            raise ValueError(f"{name} must be positive or null, got {value:g}")
+
+
 def _shares(**values: float) -> None:
     for name, value in values.items():
         if not 0 <= value <= 1:
@@ -237,8 +243,7 @@ class Diffusion:
         _range("sigma", self.sigma, 1e-4, 1e4)
         if self.log_normal is not None and not self.log_normal[1] > 0:
             raise ValueError(f"the deviation of log_normal must be positive, got {self.log_normal[1]:g}")
-        if self.min_snr is not None and not self.min_snr > 0:
-            raise ValueError(f"min_snr must be positive or null, got {self.min_snr:g}")
+        _positive_or_null(min_snr=self.min_snr)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -368,5 +373,6 @@ class LoraRecipe:
 
     def __post_init__(self) -> None:
         _at_least(0, seed=self.seed)
+        _positive_or_null(min_snr=self.min_snr)
         _shares(pure_noise=self.pure_noise)
         _at_least(0, unseen=self.unseen)
