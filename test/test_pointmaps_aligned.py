@@ -11,7 +11,15 @@ from vmem_ros.errors import InvalidImageError, ModelError
 from vmem_ros.generation import ReprojectionGenerator
 from vmem_ros.geometry import Camera, look_at, pixel_rays
 from vmem_ros.memory import SurfelMemory
-from vmem_ros.pointmaps import FILLED_CONFIDENCE, AlignedDepth, DepthPrediction, MemoryDepth, ScalePrior, load_estimator
+from vmem_ros.pointmaps import (
+    FILLED_CONFIDENCE,
+    AlignedDepth,
+    DepthPrediction,
+    MemoryDepth,
+    ScalePrior,
+    SensorDepth,
+    load_estimator,
+)
 from vmem_ros.pointmaps.correction import correction_field
 from vmem_ros.pointmaps.edges import is_gap, viewing_cosine
 from vmem_ros.types import Recall, Target
@@ -85,6 +93,17 @@ class TestAlignedDepth:
         assert same.float().mean() > 0.3
         assert torch.equal(found.depth[same], projection.depth[same])
         assert (found.confidence[projection.seen & ~same] == 0).all()
+
+    @pytest.mark.parametrize("factor", [0.6, 0.75, 0.85])
+    def test_memory_that_is_wrong_everywhere_does_not_bend_it(self, factor):
+        """As when a surface was imagined from afar and the camera now stands before it."""
+        memory = SurfelMemory()
+        wrong = dataclasses.replace(box_view(CAMERA, POSES[0], panel=True), source="generated")
+        wrong = dataclasses.replace(wrong, depth=wrong.depth * factor)
+        memory.write([wrong], SensorDepth().estimate([wrong]))
+        predictor = Predictor(1.0, prior=ScalePrior(common=0.02, own=0.02))
+        (view,), _, (found,) = estimated(predictor, memory, POSES[1])
+        assert float((found.depth / truth_at(view.T_world_camera) - 1).abs().nanmedian()) < 0.02
 
     def test_a_smooth_error_of_the_predictor_does_not_tear_the_seam(self):
         """Its field of errors goes from -15 % to 15 % across the picture: the new part begins where memory ends."""

@@ -13,13 +13,13 @@ from vmem_ros.pointmaps.edges import is_gap
 from vmem_ros.pointmaps.estimators import FILLED_CONFIDENCE
 from vmem_ros.pointmaps.fusion import agree
 from vmem_ros.pointmaps.prediction import DepthPrediction, DepthPredictor
-from vmem_ros.pointmaps.robust import geman_mcclure, spread
-from vmem_ros.types import PointMap, Projection, Recall, View
+from vmem_ros.pointmaps.robust import WIDTH, geman_mcclure, spread
+from vmem_ros.types import IMAGINED_CONFIDENCE, PointMap, Projection, Recall, View
 
 # Log depths of memory and prediction, bent to it, mean the same surface if they differ by less.
 _SAME = 0.03
-# Their difference before is never believed to spread less, or more.
-_LEAST_SPREAD, _MOST_SPREAD = 0.01, 0.08
+# Their difference before is never believed to spread less, or more: of what was imagined, and of what a camera saw.
+_LEAST_SPREAD, _MOST_SPREAD, _MOST_SPREAD_OBSERVED = 0.01, 0.035, 0.08
 # The deviation of log depth at which confidence is one half, and from which a pixel makes no surfel.
 _HALF, _UNSURE = 0.1, 0.2
 
@@ -91,9 +91,12 @@ def _join(depth: Tensor, confidence: Tensor, projection: Projection) -> tuple[Te
     seen = projection.seen.to(depth.device) & torch.isfinite(remembered)
     difference = remembered.log() - depth.log()
     known = torch.where(seen & torch.isfinite(difference), difference, torch.nan)
-    # Memory errs to one side: of surfels that overlap, the nearest is seen. What differs more than most must not bend
-    # the prediction, or the error would grow from view to view.
-    weight = geman_mcclure(known, spread(known.flatten()).clamp(_LEAST_SPREAD, _MOST_SPREAD))
+    # Imagined memory errs to one side: of surfels that overlap, the nearest is seen. What differs more than most must
+    # not bend the prediction, not even a little, or the error would grow from view to view.
+    observed = projection.confidence.to(depth) > IMAGINED_CONFIDENCE
+    most = torch.where(observed, _MOST_SPREAD_OBSERVED, _MOST_SPREAD)
+    typical = spread(known.flatten()).clamp(min=_LEAST_SPREAD).minimum(most)
+    weight = torch.where(known.abs() < WIDTH * typical, geman_mcclure(known, typical), 0.0)
     bent = depth * correction_field(difference, weight).exp()
     same = seen & ((remembered.log() - bent.log()).abs() < _SAME)
     confidence = torch.where(seen, 0.0, confidence)
