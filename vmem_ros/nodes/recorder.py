@@ -30,7 +30,7 @@ from vmem_ros.nodes.subscription import subscribe
 _LEFT_OUT = ("preview/", "camera/points")
 _OWN_MESSAGES = "vmem_ros/msg/"
 _QUEUE = 200
-_SIGNAL_POLL_S, _DRAIN_S = 0.1, 0.5
+_SIGNAL_POLL_S, _DRAIN_S, _QUIET_TURNS = 0.1, 5.0, 5
 
 
 class Recorder(Node):
@@ -46,6 +46,8 @@ class Recorder(Node):
         share = Path(get_package_share_directory("vmem_ros"))
         definitions = {name: (share / f"{name.partition('/')[2]}.msg").read_text(encoding="utf-8") for name in own}
         self._recording = Recording(folder, definitions=definitions)
+        #: Messages so far.
+        self.written = 0
         for topic in topics:
             self._record(topic.name.replace("~", NODE_NAME, 1), topic.type, self._latched(topic))
         self._record_transforms()
@@ -80,6 +82,7 @@ class Recorder(Node):
 
     def _write(self, topic: str, data: bytes) -> None:
         self._recording.write(topic, self.get_clock().now().nanoseconds, data)
+        self.written += 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -107,9 +110,12 @@ def record(folder: Path, stop: threading.Event) -> None:
     try:
         while not stop.is_set():
             executor.spin_once(timeout_sec=_SIGNAL_POLL_S)
-        end = time.monotonic() + _DRAIN_S
-        while time.monotonic() < end:
+        end, quiet = time.monotonic() + _DRAIN_S, 0
+        # Turns, not time: on a busy machine half a second may pass between two of them.
+        while quiet < _QUIET_TURNS and time.monotonic() < end:
+            before = recorder.written
             executor.spin_once(timeout_sec=_SIGNAL_POLL_S)
+            quiet = quiet + 1 if recorder.written == before else 0
     finally:
         executor.shutdown()
         recorder.close()
