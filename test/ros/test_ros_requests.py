@@ -339,7 +339,9 @@ class TestGenerate:
         client.wait_for(lambda s: s.stored_views == 2)
 
     def test_cancel_before_it_begins(self, client: CameraClient) -> None:
-        running, waiting = Background(client, LONG[:4]), Background(client, LONG[4:])
+        running = Background(client, LONG[:4])
+        running.begun()
+        waiting = Background(client, LONG[4:])
         client.wait_for(lambda s: s.queued == 1)
         client.cancel()
         running.done()
