@@ -19,7 +19,7 @@ import torch
 
 from vmem_ros.benchmarking.outcome import Outcome, Settings
 from vmem_ros.benchmarking.results import Results, check_page
-from vmem_ros.generation.engines import usable_device
+from vmem_ros.generation.engines import choose_device
 
 #: Benchmark: its module, with ``run(settings) -> Outcome``.
 BENCHMARKS = {
@@ -75,8 +75,7 @@ def run(args: argparse.Namespace) -> None:
     if args.threads < 1:
         raise ValueError(f"--threads must be at least 1, got {args.threads}")
     torch.set_num_threads(args.threads)
-    if (device := usable_device(args.device)).type == "cuda" and device.index is not None:
-        torch.cuda.set_device(device)
+    choose_device(args.device)
     if args.markdown:
         check_page(args.markdown, names)
     settings = Settings(effort=args.effort, device=args.device, depth_model=args.depth_model)

@@ -60,6 +60,16 @@ def usable_device(name: torch.device | str) -> torch.device:
     return device
 
 
+def choose_device(name: torch.device | str) -> None:
+    """Make a device the one that ``cuda`` without a number means, if it is a GPU with a number.
+
+    :raises ModelError: see :func:`usable_device`.
+    """
+    device = usable_device(name)
+    if device.type == "cuda" and device.index is not None:
+        torch.cuda.set_device(device)
+
+
 def _vmem(
     device: torch.device, *, model: Path | str = DEFAULT_MODEL, dtype: DtypeName = "auto", **options: Any
 ) -> Generator:

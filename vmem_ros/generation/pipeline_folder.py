@@ -6,7 +6,7 @@ import importlib
 import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ def read_pipeline(
     """
     folder = _local_folder(source, allow_download=allow_download)
     check_manifest(folder)
-    parts = _networks(folder, set(_parts(folder)), torch_dtype)
+    parts = _networks(folder, torch_dtype)
     try:
         with quiet_libraries():
             return VMemPipeline.from_pretrained(folder, local_files_only=True, **parts)
@@ -54,13 +54,13 @@ def read_networks(source: Path | str, *names: str) -> dict[str, Any]:
     """
     folder = _local_folder(source, allow_download=False)
     check_manifest(folder)
-    return _networks(folder, set(names), torch.float32)
+    return _networks(folder, torch.float32, only=names)
 
 
-def _networks(folder: Path, names: set[str], torch_dtype: torch.dtype) -> dict[str, Any]:
+def _networks(folder: Path, torch_dtype: torch.dtype, *, only: Sequence[str] | None = None) -> dict[str, Any]:
     networks = {}
     for name, (library, class_name) in _parts(folder).items():
-        if name not in names:
+        if only is not None and name not in only:
             continue
         try:
             cls = getattr(importlib.import_module(library), class_name)

@@ -51,10 +51,9 @@ class Scene:
     @classmethod
     def of(cls, depth: Tensor, cameras: Sequence[Camera], T_world_camera: Tensor) -> Scene:
         # Worlds may lie far from their origin, where float32 knows metres only.
-        T = T_world_camera.double()
-        T = torch.cat([T[:, :, :3], T[:, :, 3:] - torch.nn.functional.pad(T[:1, :3, 3:], (0, 0, 0, 1))], dim=2).to(
-            depth
-        )
+        T = T_world_camera.to(torch.float64, copy=True)
+        T[:, :3, 3] -= T_world_camera[0, :3, 3]
+        T = T.to(depth)
         rays = torch.stack([pixel_rays(camera, dtype=depth.dtype, device=depth.device) for camera in cameras])
         points = rays * depth[..., None]
         normals = torch.stack([normals_from_points(each) for each in points])

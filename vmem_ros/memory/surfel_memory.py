@@ -349,9 +349,6 @@ class SurfelMemory:
     def _truncate(self, views: int) -> None:
         """Keep the first ``views`` views and what they added."""
         self._index.truncate(views)
-        self._truncate_views(views)
-
-    def _truncate_views(self, views: int) -> None:
         for column in (self._poses, self._view_bytes, self._popularity):
             column.truncate(views)
         del self._views[views:]

@@ -27,7 +27,7 @@ from vmem_ros.nodes.generation import Generation
 from vmem_ros.nodes.interface import NAMESPACE, NODE_NAME
 from vmem_ros.nodes.memory_topics import MemoryTopics
 from vmem_ros.nodes.preview_stream import PreviewStream
-from vmem_ros.nodes.script import event_of_signals
+from vmem_ros.nodes.script import SIGNAL_POLL_S, event_of_signals
 from vmem_ros.nodes.seeding import Seeding
 from vmem_ros.nodes.services import Services
 from vmem_ros.nodes.status import StatusTopic
@@ -37,7 +37,6 @@ from vmem_ros.process import keep_freed_memory
 from vmem_ros.world import World
 
 _STOP_TIMEOUT_S = 10.0
-_SIGNAL_POLL_S = 0.1
 
 
 class CameraNode(LifecycleNode):
@@ -148,7 +147,7 @@ def main(args: list[str] | None = None) -> int:
         node.trigger_configure()
         node.trigger_activate()
     while not stop.is_set():
-        executor.spin_once(timeout_sec=_SIGNAL_POLL_S)
+        executor.spin_once(timeout_sec=SIGNAL_POLL_S)
     node.destroy_node()
     executor.shutdown()  # here, or the interpreter collects its guard conditions in any order and complains
     rclpy.try_shutdown()

@@ -23,14 +23,14 @@ from rclpy.utilities import remove_ros_args
 
 from vmem_ros.evaluation.recording import Recording
 from vmem_ros.nodes.interface import NAMESPACE, NODE_NAME, PUBLISHED, SUBSCRIBED, Topic, message_type_name, qos_profile
-from vmem_ros.nodes.script import event_of_signals, exit_status
+from vmem_ros.nodes.script import SIGNAL_POLL_S, event_of_signals, exit_status
 from vmem_ros.nodes.subscription import subscribe
 
 # Previews and points cost the camera time while somebody subscribes to them, and follow from what is recorded.
 _LEFT_OUT = ("preview/", "camera/points")
 _OWN_MESSAGES = "vmem_ros/msg/"
 _QUEUE = 200
-_SIGNAL_POLL_S, _DRAIN_S, _QUIET_TURNS = 0.1, 5.0, 5
+_DRAIN_S, _QUIET_TURNS = 5.0, 5
 
 
 class Recorder(Node):
@@ -109,12 +109,12 @@ def record(folder: Path, stop: threading.Event) -> None:
     executor.add_node(recorder)
     try:
         while not stop.is_set():
-            executor.spin_once(timeout_sec=_SIGNAL_POLL_S)
+            executor.spin_once(timeout_sec=SIGNAL_POLL_S)
         end, quiet = time.monotonic() + _DRAIN_S, 0
         # Turns, not time: on a busy machine half a second may pass between two of them.
         while quiet < _QUIET_TURNS and time.monotonic() < end:
             before = recorder.written
-            executor.spin_once(timeout_sec=_SIGNAL_POLL_S)
+            executor.spin_once(timeout_sec=SIGNAL_POLL_S)
             quiet = quiet + 1 if recorder.written == before else 0
     finally:
         executor.shutdown()

@@ -9,6 +9,9 @@ from collections.abc import Callable
 
 from vmem_ros.errors import VmemError
 
+#: How long a node that looks at :func:`event_of_signals` may wait: Python sees a signal only between two waits.
+SIGNAL_POLL_S = 0.1
+
 
 def exit_status(name: str, work: Callable[[], None], *, errors: tuple[type[Exception], ...] = (VmemError,)) -> int:
     """Do the work and return a script's exit status: 0, 1 after an error that is named on stderr, 130 after Ctrl-C.
@@ -29,8 +32,7 @@ def event_of_signals() -> threading.Event:
     """Return an event that SIGINT and SIGTERM set from now on.
 
     For nodes that must finish something: rclpy's own handlers end the context under whoever publishes or records. Give
-    ``rclpy.init`` ``SignalHandlerOptions.NO`` beside it, and spin in waits of less than a second: Python sees a signal
-    only between two waits of the executor.
+    ``rclpy.init`` ``SignalHandlerOptions.NO`` beside it, and spin in waits of :data:`SIGNAL_POLL_S`.
     """
     event = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

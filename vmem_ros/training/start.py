@@ -9,7 +9,7 @@ import torch
 from accelerate import Accelerator
 
 from vmem_ros.errors import ModelError
-from vmem_ros.generation.engines import usable_device
+from vmem_ros.generation.engines import choose_device
 from vmem_ros.training.autoencoder_task import AutoencoderTask
 from vmem_ros.training.depth_recipe import DepthRecipe
 from vmem_ros.training.depth_task import DepthTask
@@ -37,8 +37,8 @@ def train(
     if threads is not None and threads < 1:
         raise ModelError(f"threads must be at least 1, got {threads}")
     torch.set_num_threads(threads or max(1, (os.cpu_count() or 1) - recipe.data.workers))
-    if device is not None and (chosen := usable_device(device)).type == "cuda" and chosen.index is not None:
-        torch.cuda.set_device(chosen)
+    if device is not None:
+        choose_device(device)
     if recipe.optimisation.precision == "fp16" and (device == "cpu" or not torch.cuda.is_available()):
         raise ModelError("processors do not compute in fp16: use precision: no, or bf16")
     accelerator = Accelerator(mixed_precision=recipe.optimisation.precision, cpu=device == "cpu")
