@@ -13,14 +13,14 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from vmem_ros.benchmarking.building import Building
-from vmem_ros.benchmarking.survey import Survey
+from vmem_ros.benchmarking.memory_filler import MemoryFiller
 from vmem_ros.geometry import Camera
-from vmem_ros.memory import SurfelMemory
+from vmem_ros.memory.surfel import SurfelMemory
 
 ROWS = 25
 
 
-def operation(name: str, survey: Survey, calls: int) -> Callable[[], None]:
+def operation(name: str, survey: MemoryFiller, calls: int) -> Callable[[], None]:
     """Return what is profiled, with its inputs made beforehand."""
     memory = survey.memory
     if name == "write":
@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--by", choices=("function", "operator"), default="function", help="Python or torch")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    survey = Survey(Building(), Camera.from_fov(*args.size, 75), SurfelMemory())
+    survey = MemoryFiller(Building(), Camera.from_fov(*args.size, 75), SurfelMemory())
     survey.grow(surfels=args.surfels)
     run = operation(args.operation, survey, args.calls)
     run()

@@ -65,7 +65,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not config.pluginmanager.hasplugin("rerunfailures"):
         return
     for item in items:
-        if "ros" in item.path.parts or item.path.name == "test_demo.py":
+        if "nodes" in item.path.parts:
             item.add_marker(pytest.mark.flaky(reruns=1))
 
 

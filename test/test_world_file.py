@@ -277,7 +277,11 @@ for view in views_at(orbit(8)[:2]):
 """
 
     def script(self, path: Path, body: str) -> list[str]:
-        return [sys.executable, "-c", self.PREPARE.format(test=str(Path(__file__).parent), path=str(path)) + body]
+        return [
+            sys.executable,
+            "-c",
+            self.PREPARE.format(test=str(Path(__file__).parent / "helpers"), path=str(path)) + body,
+        ]
 
     def test_kill_in_the_middle_of_saving(self, path, other):
         """The file is replaced over and over until the process is killed; whenever that is, a whole world is there."""

@@ -17,7 +17,7 @@ from vmem_ros.errors import (
 )
 from vmem_ros.generation import ReprojectionGenerator
 from vmem_ros.geometry import look_at
-from vmem_ros.memory import SurfelMemory
+from vmem_ros.memory.surfel import SurfelMemory
 from vmem_ros.pointmaps import MemoryDepth
 from vmem_ros.types import Target
 from vmem_ros.world import Progress, World, default_world

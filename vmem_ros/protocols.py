@@ -100,7 +100,7 @@ class PointMapEstimator(Protocol):
     #: Short name for status and reports.
     name: str
     #: Whether it looks at the pictures, and so also knows the geometry of one that nothing remembered tells of.
-    reads_pictures: bool
+    uses_image: bool
 
     def estimate(self, views: Sequence[View], recall: Recall) -> list[PointMap]:
         """Return one point map per view.

@@ -21,7 +21,7 @@ from vmem_ros.errors import (
     WorldFileError,
 )
 from vmem_ros.generation import ReprojectionGenerator, composite_remembered
-from vmem_ros.memory import SurfelMemory, SurfelMemoryConfig
+from vmem_ros.memory.surfel import SurfelMemory, SurfelMemoryConfig
 from vmem_ros.pointmaps import MemoryDepth, SensorDepth
 from vmem_ros.protocols import Generator, Memory, PointMapEstimator, ShouldStop
 from vmem_ros.types import IMAGINED_CONFIDENCE, PointMap, Projection, Recall, Target, View
@@ -211,7 +211,7 @@ class World:
     def _geometry(self, view: View) -> list[PointMap]:
         """Return the geometry of an observed view."""
         measured = view.depth is not None and bool(torch.isfinite(view.depth).any())
-        if measured or not self.estimator.reads_pictures:
+        if measured or not self.estimator.uses_image:
             return self._sensor.estimate([view])
         if len(self):
             recall = self.memory.read([view.target], self.k)

@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from vmem_ros.benchmarking.depth_walks import DisturbedTruth, WalkErrors, walk
-from vmem_ros.benchmarking.outcome import Budget, Figures, Outcome, Row, Settings
+from vmem_ros.benchmarking.depth_drift import DisturbedTruth, WalkErrors, walk
+from vmem_ros.benchmarking.result import BenchmarkResult, Budget, Figures, Row, Settings
 from vmem_ros.benchmarking.timing import Timing, measure
 from vmem_ros.errors import ModelError
-from vmem_ros.evaluation.plots import Panel, draw_lines
 from vmem_ros.geometry import Camera
 from vmem_ros.pointmaps import DepthPrediction, DepthPredictor, ScalePrior
 from vmem_ros.pointmaps.alignment import align
+from vmem_ros.reporting.plots import Panel, draw_lines
 from vmem_ros.scenes import EVALUATION_SEEDS, House
 from vmem_ros.types import Projection, Recall, Target
 
@@ -64,7 +64,7 @@ class _Course:
     measured_start: bool
 
 
-def run(settings: Settings) -> Outcome:
+def run(settings: Settings) -> BenchmarkResult:
     """Walk with the depth network of the package, if it is there, and with the truth, disturbed."""
     side = settings.pick(quick=32, normal=_SIDE)
     courses = [
@@ -108,7 +108,7 @@ def run(settings: Settings) -> Outcome:
     )
     budgets.append(Budget(f"alignment of 4 views, {side} x {side}", 100, timing.median_ms))
     draw = partial(draw_lines, panels=panels, y_label="relative depth error, %")
-    return Outcome(tables, budgets, {"depth.png": draw})
+    return BenchmarkResult(tables, budgets, {"depth.png": draw})
 
 
 def _network(settings: Settings) -> tuple[DepthPredictor | None, str]:

@@ -66,7 +66,7 @@ def network_flops(
     :param tokens: context tokens per frame.
     :param prepared: with the conditioning prepared beforehand, whose own cost is then left out.
     """
-    from vmem_ros.generation.network import MultiviewUNet
+    from vmem_ros.generation.vmem.network import MultiviewUNet
 
     frames = sets * num_frames
     with torch.device("meta"):

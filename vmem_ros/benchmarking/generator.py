@@ -18,7 +18,7 @@ from vmem_ros.benchmarking.generator_models import FULL, SMALL, TINY, Size, buil
 from vmem_ros.benchmarking.generator_network import profile_figures, saving_figures, stage_figures, stages
 from vmem_ros.benchmarking.generator_workload import Workload
 from vmem_ros.benchmarking.generator_world import world_figures
-from vmem_ros.benchmarking.outcome import Budget, Figures, Outcome, Row, Settings
+from vmem_ros.benchmarking.result import BenchmarkResult, Budget, Figures, Row, Settings
 
 # Bytes of GPU memory that the published size takes here: three networks, one of them in 32 bits.
 _ROOM_FOR_FULL = 22e9
@@ -45,7 +45,7 @@ class _Effort:
     compiled: bool
 
 
-def run(settings: Settings) -> Outcome:
+def run(settings: Settings) -> BenchmarkResult:
     """Measure every size that the device has room for."""
     gpu, quick = torch.device(settings.device).type == "cuda", settings.effort == "quick"
     effort = _Effort(
@@ -65,7 +65,7 @@ def run(settings: Settings) -> Outcome:
         found, goals = _measured(size, settings.device, effort)
         tables += found
         budgets += goals if size is FULL else []
-    return Outcome(tables, budgets)
+    return BenchmarkResult(tables, budgets)
 
 
 def _measured(size: Size, device: str, effort: _Effort) -> tuple[list[Figures], list[Budget]]:

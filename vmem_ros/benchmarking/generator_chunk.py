@@ -12,21 +12,21 @@ import torch
 from torch import Tensor
 from transformers import CLIPVisionModelWithProjection
 
+from vmem_ros.benchmarking.analytic_denoiser import AnalyticDenoiser
 from vmem_ros.benchmarking.generator_device import peak_gb
 from vmem_ros.benchmarking.generator_network import decode_all, decode_new, prepared, times_faster, unoptimised
 from vmem_ros.benchmarking.generator_workload import Workload, count
-from vmem_ros.benchmarking.mixture import Mixture
-from vmem_ros.benchmarking.outcome import Row
+from vmem_ros.benchmarking.result import Row
 from vmem_ros.benchmarking.timing import measure_stepwise
-from vmem_ros.generation.autoencoding import decode
-from vmem_ros.generation.caching import TaylorCache
-from vmem_ros.generation.denoising import Denoiser
-from vmem_ros.generation.guidance import GuidanceInterval
-from vmem_ros.generation.image_embedding import embed
-from vmem_ros.generation.network import MultiviewUNet, attention_backend
-from vmem_ros.generation.sampling import sample
-from vmem_ros.generation.sampling_options import Sampler
-from vmem_ros.generation.schedules import published_scheduler, sampling_scheduler
+from vmem_ros.generation.vmem.autoencoding import decode
+from vmem_ros.generation.vmem.caching import TaylorCache
+from vmem_ros.generation.vmem.denoising import Denoiser
+from vmem_ros.generation.vmem.guidance import GuidanceInterval
+from vmem_ros.generation.vmem.image_embedding import embed
+from vmem_ros.generation.vmem.network import MultiviewUNet, attention_backend
+from vmem_ros.generation.vmem.sampling import sample
+from vmem_ros.generation.vmem.sampling_options import Sampler
+from vmem_ros.generation.vmem.schedules import published_scheduler, sampling_scheduler
 
 #: Noise levels with guidance: half of the evaluations of the fast sampler lie in it.
 INTERVAL = (0.5, 15.0)
@@ -162,7 +162,7 @@ def chunk_figures(
         _exhaust(chunk, min(_WARM_UP_STEPS, recipe.steps))
     works = [partial(chunk.draw, recipe.steps) for chunk, recipe in zip(chunks, recipes, strict=True)]
     timings = measure_stepwise(works, [recipe.steps + 1 for recipe in recipes], repeats=repeats)
-    mixture = Mixture()
+    mixture = AnalyticDenoiser()
     rows: list[Row] = []
     for chunk, recipe, timing in zip(chunks, recipes, timings, strict=True):
         flops = _flops(meta, recipe, chunk.halves)
@@ -186,7 +186,7 @@ def _flops(meta: Workload, recipe: Recipe, halves: int) -> int:
     return count(meta, both).total * halves // 2 + count(meta, decoded).total
 
 
-def _error(mixture: Mixture, recipe: Recipe) -> float:
+def _error(mixture: AnalyticDenoiser, recipe: Recipe) -> float:
     return mixture.error(recipe.sampler, recipe.steps, cache=recipe.cache)
 
 

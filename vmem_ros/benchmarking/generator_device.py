@@ -9,7 +9,7 @@ import torch
 from torch._C._autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
-from vmem_ros.benchmarking.outcome import Row
+from vmem_ros.benchmarking.result import Row
 
 # Sides of a matrix product that reaches the rate of a device.
 _SIDE = {"cuda": 8192, "cpu": 2048}

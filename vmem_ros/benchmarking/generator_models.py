@@ -11,8 +11,8 @@ from diffusers import AutoencoderKL
 from torch import nn
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from vmem_ros.generation.conditioning import Conditioning, normalise_poses
-from vmem_ros.generation.network import MultiviewUNet
+from vmem_ros.generation.vmem.conditioning import Conditioning, normalise_poses
+from vmem_ros.generation.vmem.network import MultiviewUNet
 from vmem_ros.geometry import Camera, look_at
 
 FOV_DEG = 75

@@ -14,9 +14,9 @@ from tqdm import tqdm
 
 from vmem_ros.benchmarking.generator_device import MatrixProducts, Spent, peak_gb, profile_call
 from vmem_ros.benchmarking.generator_workload import Work, Workload, count
-from vmem_ros.benchmarking.outcome import Row
+from vmem_ros.benchmarking.result import Row
 from vmem_ros.benchmarking.timing import Case, Timing, measure_in_turn
-from vmem_ros.generation.network import attention_backend
+from vmem_ros.generation.vmem.network import attention_backend
 
 _MILLIONTH = 1e-6
 #: The row of what a network could reach at best.
@@ -51,7 +51,7 @@ def _prepared_fused(workload: Workload) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Stage:
+class NetworkVariant:
     """A step of the way from the published to the fastest network.
 
     :param workload: with the network as it is at this stage.
@@ -66,17 +66,17 @@ class Stage:
         return self.work(self.workload)
 
 
-def stages(plain: Workload, *, compiled: bool) -> list[Stage]:
+def stages(plain: Workload, *, compiled: bool) -> list[NetworkVariant]:
     """Return the stages, each with all savings of those before it; the compiled one where the compiler works."""
     last = plain.channels_last()
     found = [
-        Stage("unoptimised", plain, unoptimised),
-        Stage("+ conditioning prepared once", plain, _prepared_fused),
-        Stage("+ short sequences by matrix products", plain, prepared),
-        Stage("+ channels-last memory", last, prepared),
+        NetworkVariant("unoptimised", plain, unoptimised),
+        NetworkVariant("+ conditioning prepared once", plain, _prepared_fused),
+        NetworkVariant("+ short sequences by matrix products", plain, prepared),
+        NetworkVariant("+ channels-last memory", last, prepared),
     ]
     if compiled:
-        stage = Stage("+ compiled", last.compiled(), prepared)
+        stage = NetworkVariant("+ compiled", last.compiled(), prepared)
         try:
             stage.run()
         except RuntimeError as error:
@@ -87,7 +87,7 @@ def stages(plain: Workload, *, compiled: bool) -> list[Stage]:
     return found
 
 
-def stage_figures(ladder: Sequence[Stage], meta: Workload, *, repeats: int) -> list[Row]:
+def stage_figures(ladder: Sequence[NetworkVariant], meta: Workload, *, repeats: int) -> list[Row]:
     """Return a row per stage, and one for large matrix products in the same type."""
     unet = ladder[0].workload.unet
     products = MatrixProducts(unet.device, unet.dtype, flops=count(meta, ladder[-1].work).total)
@@ -168,7 +168,7 @@ def saving_figures(workload: Workload, meta: Workload, *, repeats: int) -> list[
     return rows
 
 
-def profile_figures(ladder: Sequence[Stage]) -> list[Row]:
+def profile_figures(ladder: Sequence[NetworkVariant]) -> list[Row]:
     """Return where the time of the unoptimised and of the fastest network goes, a row per kind of work."""
     device = ladder[0].workload.unet.device
     first, last = (profile_call(device, stage.run) for stage in (ladder[0], ladder[-1]))

@@ -6,7 +6,7 @@ import torch
 
 from vmem_ros.benchmarking.generator_chunk import INTERVAL
 from vmem_ros.benchmarking.generator_models import Size
-from vmem_ros.benchmarking.generator_network import Stage
+from vmem_ros.benchmarking.generator_network import NetworkVariant
 from vmem_ros.benchmarking.generator_workload import Workload
 
 
@@ -37,7 +37,7 @@ def savings(plain: Workload) -> str:
     )
 
 
-def profiled(fastest: Stage) -> str:
+def profiled(fastest: NetworkVariant) -> str:
     """Return what the profile shows."""
     return (
         "One evaluation under torch.profiler: kernels on a GPU, operators on a CPU, where the profiler adds some time. "
@@ -46,7 +46,7 @@ def profiled(fastest: Stage) -> str:
     )
 
 
-def chunk(size: Size, fastest: Stage, repeats: int) -> str:
+def chunk(size: Size, fastest: NetworkVariant, repeats: int) -> str:
     """Return what a chunk is, and which of the rows are approximations."""
     return (
         f"{size.references} references and {size.targets} new frames: denoising, decoding"

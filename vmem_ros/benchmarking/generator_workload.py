@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from vmem_ros.benchmarking.flops import FlopCount, count_flops
 from vmem_ros.benchmarking.generator_models import Size, build_conditioning, build_unet, build_vae
 from vmem_ros.errors import ModelError
-from vmem_ros.generation.conditioning import Conditioning
-from vmem_ros.generation.network import MultiviewUNet, PreparedConditioning
+from vmem_ros.generation.vmem.conditioning import Conditioning
+from vmem_ros.generation.vmem.network import MultiviewUNet, PreparedConditioning
 
 _TIMESTEP = 500
 # What is computed in 16 bits is compared with 32, and 32 with 64.

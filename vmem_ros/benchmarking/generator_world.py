@@ -12,14 +12,14 @@ from vmem_ros.benchmarking.building import VIEWS_PER_ROOM, Building
 from vmem_ros.benchmarking.generator_chunk import Recipe
 from vmem_ros.benchmarking.generator_models import FOV_DEG
 from vmem_ros.benchmarking.generator_workload import Workload
-from vmem_ros.benchmarking.outcome import Row
-from vmem_ros.benchmarking.survey import Survey
+from vmem_ros.benchmarking.memory_filler import MemoryFiller
+from vmem_ros.benchmarking.result import Row
 from vmem_ros.benchmarking.timing import Case, measure_in_turn
 from vmem_ros.generation import VMemGenerator, VMemPipeline
-from vmem_ros.generation.sampling_options import Sampling
-from vmem_ros.generation.schedules import published_scheduler
+from vmem_ros.generation.vmem.sampling_options import SamplingOptions
+from vmem_ros.generation.vmem.schedules import published_scheduler
 from vmem_ros.geometry import Camera
-from vmem_ros.memory import SurfelMemory
+from vmem_ros.memory.surfel import SurfelMemory
 from vmem_ros.pointmaps import MemoryDepth
 from vmem_ros.types import Recall, Target
 from vmem_ros.world import World
@@ -34,15 +34,15 @@ class _Driven:
     world: World
     targets: list[Target]
     recall: Recall
-    sampling: Sampling = field(default_factory=Sampling)
+    sampling: SamplingOptions = field(default_factory=SamplingOptions)
 
-    def step(self, sampling: Sampling) -> None:
+    def step(self, sampling: SamplingOptions) -> None:
         """Take one step with everything."""
         self.sampling = sampling
         for _ in self.world.explore(self.targets, seed=0):
             pass
 
-    def generate(self, sampling: Sampling) -> None:
+    def generate(self, sampling: SamplingOptions) -> None:
         """Draw the views of the same step alone."""
         self.sampling = sampling
         self.world.generator.generate(self.recall, self.targets, seed=0)
@@ -82,7 +82,7 @@ def _driven(fastest: Workload, image_encoder: CLIPVisionModelWithProjection | No
     pipeline = VMemPipeline(fastest.unet, fastest.vae, image_encoder, published_scheduler())
     memory = SurfelMemory(device=fastest.unet.device)
     camera = Camera.from_fov(size.side, size.side, FOV_DEG)
-    survey = Survey(Building(), camera, memory)
+    survey = MemoryFiller(Building(), camera, memory)
     survey.grow(views=VIEWS_PER_ROOM)
     generator = VMemGenerator(pipeline, sampling=lambda: driven.sampling)
     world = World(memory, generator, MemoryDepth(), k=size.references, chunk=size.targets, reuse_views=False)
@@ -91,5 +91,5 @@ def _driven(fastest: Workload, image_encoder: CLIPVisionModelWithProjection | No
     return driven
 
 
-def _sampling(recipe: Recipe, steps: int) -> Sampling:
-    return Sampling(sampler=recipe.sampler, num_inference_steps=steps, guidance_interval=recipe.interval)
+def _sampling(recipe: Recipe, steps: int) -> SamplingOptions:
+    return SamplingOptions(sampler=recipe.sampler, num_inference_steps=steps, guidance_interval=recipe.interval)

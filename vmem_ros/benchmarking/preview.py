@@ -8,25 +8,25 @@ import torch
 from tqdm import tqdm
 
 from vmem_ros.benchmarking.building import Building
-from vmem_ros.benchmarking.memory import detail
-from vmem_ros.benchmarking.outcome import Figures, Outcome, Row, Settings
-from vmem_ros.benchmarking.survey import Survey
+from vmem_ros.benchmarking.memory_filler import MemoryFiller
+from vmem_ros.benchmarking.memory_scaling import detail
+from vmem_ros.benchmarking.result import BenchmarkResult, Figures, Row, Settings
 from vmem_ros.benchmarking.timing import Timing, measure
 from vmem_ros.geometry import Camera, interpolate_poses
-from vmem_ros.memory import Detail, SurfelMemory
+from vmem_ros.memory.surfel import Detail, SurfelMemory
 from vmem_ros.types import Target
 
 _FOV_DEG = 75
 
 
-def run(settings: Settings) -> Outcome:
+def run(settings: Settings) -> BenchmarkResult:
     """Fill one memory and glide through it at several sizes, with both kinds of detail."""
     surfels = settings.pick(quick=5_000, normal=200_000)
     frames = settings.pick(quick=3, normal=40)
     stored = Camera.from_fov(*settings.pick(quick=(128, 72), normal=(512, 288)), _FOV_DEG)
     sizes = settings.pick(quick=[(128, 72)], normal=[(256, 144), (288, 288), (512, 288), (640, 480)])
     memory = SurfelMemory(device=settings.device)
-    survey = Survey(Building(), stored, memory)
+    survey = MemoryFiller(Building(), stored, memory)
     survey.grow(surfels=surfels)
     ends = [survey.building.ask(stored, number).T_world_camera for number in (2, 3)]
     path = interpolate_poses(ends, [0, 1], torch.linspace(0, 1, frames + 1))
@@ -42,7 +42,7 @@ def run(settings: Settings) -> Outcome:
         f"Median / 90th percentile in ms of {frames} frames along a smooth path, {memory.n_surfels:,} surfels from "
         f"{len(memory)} views of {stored.width} x {stored.height}."
     )
-    return Outcome([Figures("Preview rate", rows, note)])
+    return BenchmarkResult([Figures("Preview rate", rows, note)])
 
 
 def _row(size: str, kind: Detail, timing: Timing) -> Row:

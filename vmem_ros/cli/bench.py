@@ -17,20 +17,20 @@ from pathlib import Path
 
 import torch
 
-from vmem_ros.benchmarking.outcome import Outcome, Settings
-from vmem_ros.benchmarking.results import Results, check_page
-from vmem_ros.generation.engines import choose_device
+from vmem_ros.benchmarking.report import Results, check_page
+from vmem_ros.benchmarking.result import BenchmarkResult, Settings
+from vmem_ros.pretrained.devices import choose_device
 
-#: Benchmark: its module, with ``run(settings) -> Outcome``.
+#: Benchmark: its module, with ``run(settings) -> BenchmarkResult``.
 BENCHMARKS = {
-    "memory": "vmem_ros.benchmarking.memory",
-    "history": "vmem_ros.benchmarking.history",
-    "quality": "vmem_ros.benchmarking.quality",
+    "memory": "vmem_ros.benchmarking.memory_scaling",
+    "history": "vmem_ros.benchmarking.memory_growth",
+    "quality": "vmem_ros.benchmarking.projection_quality",
     "depth": "vmem_ros.benchmarking.depth",
     "preview": "vmem_ros.benchmarking.preview",
     "generator": "vmem_ros.benchmarking.generator",
-    "packing": "vmem_ros.nodes.bench_packing",
-    "dds": "vmem_ros.nodes.bench_dds",
+    "packing": "vmem_ros.nodes.benchmarks.packing",
+    "dds": "vmem_ros.nodes.benchmarks.dds",
 }
 _NEED_ROS = ("packing", "dds")
 _GET_ROS = (
@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> None:
     print("\n".join(f"{k}: {v}" for k, v in results.machine.items()), end="\n\n")
     for name in names:
         start = time.monotonic()
-        outcome: Outcome = importlib.import_module(BENCHMARKS[name]).run(settings)
+        outcome: BenchmarkResult = importlib.import_module(BENCHMARKS[name]).run(settings)
         results.outcomes[name], results.seconds[name] = outcome, time.monotonic() - start
         print("\n".join(table.markdown() for table in outcome.tables), flush=True)
         _write(results, args)

@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> None:
     import torch
 
     from vmem_ros.generation import VMemPipeline
-    from vmem_ros.generation.pipeline_folder import check_writable, write_pipeline
+    from vmem_ros.generation.vmem.pipeline_folder import check_writable, write_pipeline
 
     check_writable(args.out, overwrite=args.overwrite)
     with tqdm(total=args.weights.stat().st_size, desc="reading", unit="B", unit_scale=True) as progress:

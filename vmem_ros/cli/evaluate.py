@@ -15,14 +15,14 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from vmem_ros.evaluation.ablation import methods_for
-from vmem_ros.evaluation.pages import between
-from vmem_ros.evaluation.report import Value
-from vmem_ros.evaluation.study import Plan, study_house
-from vmem_ros.evaluation.study_report import MARKS, StudyReport
-from vmem_ros.generation.engines import load_generator
-from vmem_ros.generation.sampling_options import OwnSampling, Sampling
+from vmem_ros.evaluation.ablation_methods import methods_for
+from vmem_ros.evaluation.ablation_report import MARKS, AblationReport
+from vmem_ros.evaluation.ablation_run import AblationConfig, evaluate_house
+from vmem_ros.generation.registry import load_generator
+from vmem_ros.generation.vmem.sampling_options import SamplingDefaults, SamplingOptions
 from vmem_ros.pointmaps import ESTIMATORS, load_estimator
+from vmem_ros.reporting.files import between
+from vmem_ros.reporting.report import Value
 from vmem_ros.scenes import EVALUATION_SEEDS
 
 _RIVAL = "most recent views"
@@ -70,16 +70,18 @@ def run(args: argparse.Namespace) -> None:
         vars(args).update(_QUICK)
     _check(args)
     torch.set_num_threads(args.threads)
-    sampling = Sampling(num_inference_steps=args.steps, guidance_scale=args.guidance)
+    sampling = SamplingOptions(num_inference_steps=args.steps, guidance_scale=args.guidance)
     generator: Any = load_generator(device=args.device, model=args.model, sampling=sampling)
     estimator = None if args.estimator == _EXACT else load_estimator(args.estimator, device=args.device)
-    plan = Plan(poses=args.poses, loop=args.loop, size=args.size, device=args.device)
+    plan = AblationConfig(poses=args.poses, loop=args.loop, size=args.size, device=args.device)
     methods = methods_for(generator)
-    report = StudyReport(args.out, _settings(args, generator.pipeline.own_sampling.asked(sampling)), rival=_RIVAL)
+    report = AblationReport(
+        args.out, _settings(args, generator.pipeline.sampling_defaults.override(sampling)), rival=_RIVAL
+    )
     seeds = EVALUATION_SEEDS[: args.houses]
     with tqdm(total=len(seeds) * len(methods) * plan.views, unit="view", desc="evaluating", smoothing=0.02) as bar:
         for seed in seeds:
-            report.add(study_house(seed, methods, generator, estimator, plan, on_view=bar.update))
+            report.add(evaluate_house(seed, methods, generator, estimator, plan, on_view=bar.update))
             report.write()
             if args.markdown:
                 report.write_page(args.markdown)
@@ -101,7 +103,7 @@ def _check(args: argparse.Namespace) -> None:
         raise ValueError(f"--houses must be at most {len(EVALUATION_SEEDS)}, got {args.houses}")
 
 
-def _settings(args: argparse.Namespace, sampling: OwnSampling) -> dict[str, Value]:
+def _settings(args: argparse.Namespace, sampling: SamplingDefaults) -> dict[str, Value]:
     return {
         "command": f"vmem evaluate {' '.join(sys.argv[2:])}".rstrip(),
         "model": args.model,

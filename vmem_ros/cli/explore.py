@@ -12,21 +12,21 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from vmem_ros.evaluation.engine_options import add_engine_options, estimator_from_options, generator_from_options
-from vmem_ros.evaluation.exhibit import Exploration, write_exhibit
-from vmem_ros.evaluation.report import Table
-from vmem_ros.evaluation.shot import Shot, preview_of
-from vmem_ros.evaluation.tour import Tour, typical_depth
-from vmem_ros.evaluation.tour_options import add_tour_options, describe_options, tour_from_options
-from vmem_ros.evaluation.world_recording import write_recording
-from vmem_ros.memory import SurfelMemory
+from vmem_ros.memory.surfel import SurfelMemory
+from vmem_ros.reporting.report import Table
+from vmem_ros.reporting.sample import Sample, preview_of
+from vmem_ros.reporting.world_mcap import write_recording
+from vmem_ros.showcase.engine_options import add_engine_options, estimator_from_options, generator_from_options
+from vmem_ros.showcase.results_writer import Exploration, write_results
+from vmem_ros.showcase.scenario import Scenario, typical_depth
+from vmem_ros.showcase.scenario_options import add_scenario_options, describe_options, scenario_from_options
 from vmem_ros.types import Target
 from vmem_ros.world import World, default_world
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``vmem explore``."""
-    add_tour_options(parser)
+    add_scenario_options(parser)
     parser.add_argument("--seed", type=int, default=0, help="seed of the generator (default 0)")
     add_engine_options(parser)
     parser.add_argument("--out", type=Path, default=Path("vmem_out"), help="folder for the results (default vmem_out)")
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Explore, and write the results into ``args.out``."""
     started = time.monotonic()
-    tour = tour_from_options(args)
+    tour = scenario_from_options(args)
     generator = generator_from_options(args)
     estimator = estimator_from_options(args, has_depth=tour.has_depth)
     args.out.mkdir(parents=True, exist_ok=True)
@@ -64,13 +64,15 @@ def run(args: argparse.Namespace) -> None:
     )
     views = len(loop) + len(returns)
     speed = Table("Time", [{"views": views, "seconds a view": (loop_s + returns_s) / views}], "Previews included.")
-    write_exhibit(args.out, exploration, title=tour.title, more=[speed])
+    write_results(args.out, exploration, title=tour.title, more=[speed])
     write_recording(args.out / "recording", loop, memory.surfels, start_ns=time.time_ns())
     print(f"wrote {args.out}/contact_sheet.png and more in {time.monotonic() - started:.0f} s")
 
 
-def _ask(world: World, tour: Tour, targets: Sequence[Target], *, seed: int, label: str) -> tuple[list[Shot], float]:
-    """Ask for a view at each target; return the shots, and the seconds that previews and views took."""
+def _ask(
+    world: World, tour: Scenario, targets: Sequence[Target], *, seed: int, label: str
+) -> tuple[list[Sample], float]:
+    """Ask for a view at each target; return the samples, and the seconds that previews and views took."""
     start = time.monotonic()
     previews = [preview_of(world.glimpse(target), target) for target in targets]
     frames = list(tqdm(world.explore(targets, seed=seed), total=len(targets), desc=label, unit="view"))
@@ -78,7 +80,7 @@ def _ask(world: World, tour: Tour, targets: Sequence[Target], *, seed: int, labe
     looking = tqdm(targets, desc=f"truth of {label}", unit="view", disable=not tour.known)
     truths = [tour.truth(target) for target in looking]
     shots = [
-        Shot(frame.view, frame.confidence, preview, truth)
+        Sample(frame.view, frame.confidence, preview, truth)
         for frame, preview, truth in zip(frames, previews, truths, strict=True)
     ]
     return shots, seconds

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from vmem_ros.errors import ModelError
-from vmem_ros.generation.sampling_options import DEFAULT_STEPS
-from vmem_ros.generation.shipped import DEPTH_MODEL, SHIPPED_MODELS
+from vmem_ros.generation.vmem.sampling_options import DEFAULT_STEPS
+from vmem_ros.pretrained.shipped import DEPTH_MODEL, SHIPPED_MODELS
 
 _DTYPES = ("float16", "float32")
 _NAMES = (*SHIPPED_MODELS, DEPTH_MODEL)
@@ -80,7 +80,7 @@ def _ship_depth(args: argparse.Namespace, common: dict[str, Any]) -> int:
 
 
 def _ship_pipeline(args: argparse.Namespace, common: dict[str, Any]) -> int:
-    from vmem_ros.generation.pipeline_folder import read_pipeline
+    from vmem_ros.generation.vmem.pipeline_folder import read_pipeline
     from vmem_ros.training.shipping import ship
 
     names = ("sampler", "num_inference_steps", "guidance_scale", "guidance_min", "guidance_interval")

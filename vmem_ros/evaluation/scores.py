@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass
 
 from torch import Tensor
 
-from vmem_ros.evaluation.courses import Course, CourseName
-from vmem_ros.evaluation.intervals import mean_interval
+from vmem_ros.evaluation.benchmark_paths import EvaluationPath, PathName
+from vmem_ros.evaluation.consistency import Consistency, consistency, mean
 from vmem_ros.evaluation.metrics import psnr
-from vmem_ros.evaluation.protocols import Agreement, agreement, mean
+from vmem_ros.reporting.intervals import mean_interval
 
 #: A view is largely unseen if a memory of the given view alone shows less of it.
 LARGELY_UNSEEN = 0.5
@@ -33,10 +33,10 @@ class Scores:
     :param back_db: PSNR against the twin along the way back, one per pose; its first pose is the last of the way out.
     """
 
-    loop: Agreement
-    back: Agreement
-    truth: Agreement
-    unseen: Agreement
+    loop: Consistency
+    back: Consistency
+    truth: Consistency
+    unseen: Consistency
     invented_db: float
     seconds_per_view: float
     truth_db: tuple[float, ...]
@@ -48,19 +48,19 @@ class Scores:
 
 
 def score(
-    courses: Sequence[Course], answers: Mapping[CourseName, Sequence[Tensor]], *, seconds_per_view: float
+    courses: Sequence[EvaluationPath], answers: Mapping[PathName, Sequence[Tensor]], *, seconds_per_view: float
 ) -> Scores:
     """Return the figures of what was answered.
 
     :param answers: per course, pictures [H, W, 3] uint8 in the order of its poses.
     """
-    against_truth: dict[CourseName, list[Agreement]] = {}
-    unseen: list[Agreement] = []
+    against_truth: dict[PathName, list[Consistency]] = {}
+    unseen: list[Consistency] = []
     invented_db: list[float] = []
     for course in courses:
         found = against_truth[course.name] = []
         for image, truth, shown in zip(answers[course.name], course.truths, course.shown, strict=True):
-            found.append(agreement(image, truth.image))
+            found.append(consistency(image, truth.image))
             hidden = 1 - float(shown.float().mean())
             if hidden > 1 - LARGELY_UNSEEN:
                 unseen.append(found[-1])
@@ -68,13 +68,13 @@ def score(
                 invented_db.append(psnr(image, truth.image, mask=~shown))
     [loop] = [course for course in courses if course.name == "loop"]
     walk = answers["out and back"]
-    twins = [agreement(walk[len(walk) - 1 - i], walk[i]) for i in reversed(range(len(walk) // 2))]
+    twins = [consistency(walk[len(walk) - 1 - i], walk[i]) for i in reversed(range(len(walk) // 2))]
     everything = [found for per_course in against_truth.values() for found in per_course]
     return Scores(
-        loop=agreement(answers["loop"][-1], loop.start.image),
+        loop=consistency(answers["loop"][-1], loop.start.image),
         back=mean(twins),
         truth=mean(everything),
-        unseen=mean(unseen) if unseen else Agreement(math.nan, math.nan, math.nan),
+        unseen=mean(unseen) if unseen else Consistency(math.nan, math.nan, math.nan),
         invented_db=mean_interval(invented_db).mean,
         seconds_per_view=seconds_per_view,
         truth_db=tuple(found.psnr_db for found in against_truth["out and back"]),

@@ -11,14 +11,14 @@ from vmem_ros.generation.composition import composite_remembered, feather
 from vmem_ros.generation.reprojection import ReprojectionGenerator
 
 if TYPE_CHECKING:
-    from vmem_ros.generation.network import MultiviewUNet
-    from vmem_ros.generation.pipeline import VMemPipeline
-    from vmem_ros.generation.vmem_generator import VMemGenerator
+    from vmem_ros.generation.vmem.generator import VMemGenerator
+    from vmem_ros.generation.vmem.network import MultiviewUNet
+    from vmem_ros.generation.vmem.pipeline import VMemPipeline
 
 _LAZY = {
-    "MultiviewUNet": "vmem_ros.generation.network",
-    "VMemPipeline": "vmem_ros.generation.pipeline",
-    "VMemGenerator": "vmem_ros.generation.vmem_generator",
+    "MultiviewUNet": "vmem_ros.generation.vmem.network",
+    "VMemPipeline": "vmem_ros.generation.vmem.pipeline",
+    "VMemGenerator": "vmem_ros.generation.vmem.generator",
 }
 
 __all__ = [

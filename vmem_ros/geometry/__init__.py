@@ -14,11 +14,11 @@ from vmem_ros.geometry.poses import (
 )
 from vmem_ros.geometry.projection import project, transform, unproject
 from vmem_ros.geometry.rays import pixel_rays, plucker_rays
-from vmem_ros.geometry.room import Room
+from vmem_ros.geometry.room import ManhattanRoom
 
 __all__ = [
     "Camera",
-    "Room",
+    "ManhattanRoom",
     "as_pose",
     "average_pose",
     "geodesic_distance",

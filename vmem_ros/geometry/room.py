@@ -66,7 +66,7 @@ class Scene:
 
 
 @dataclass(frozen=True, eq=False)
-class Room:
+class ManhattanRoom:
     """A room, and what the rays of N images meet of it. Maps are computed when they are asked for.
 
     :param floor: height of the floor over the first pose, a scalar; NaN: not known. ``ceiling`` that of the ceiling.
@@ -77,7 +77,7 @@ class Room:
     ceiling: Tensor
 
     @classmethod
-    def seen_in(cls, depth: Tensor, cameras: Sequence[Camera], T_world_camera: Tensor) -> Room:
+    def seen_in(cls, depth: Tensor, cameras: Sequence[Camera], T_world_camera: Tensor) -> ManhattanRoom:
         """Return the room that depth images show together.
 
         :param depth: [N, H, W] z-depth in metres; NaN or infinite: unknown.

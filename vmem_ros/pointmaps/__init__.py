@@ -1,10 +1,10 @@
 """Geometry of one view: depth estimators, and their alignment to what is remembered."""
 
 from vmem_ros.pointmaps.aligned import AlignedDepth
-from vmem_ros.pointmaps.choosing import ESTIMATORS, EstimatorName, load_estimator
 from vmem_ros.pointmaps.estimators import FILLED_CONFIDENCE, MemoryDepth, SensorDepth
 from vmem_ros.pointmaps.filling import fill_depth
 from vmem_ros.pointmaps.prediction import DepthPrediction, DepthPredictor, ScalePrior
+from vmem_ros.pointmaps.registry import ESTIMATORS, EstimatorName, load_estimator
 
 __all__ = [
     "ESTIMATORS",

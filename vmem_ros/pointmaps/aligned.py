@@ -40,7 +40,7 @@ class AlignedDepth:
     :param max_depth_m: what is farther counts as sky: depth +Inf, no points. ``None``: no limit.
     """
 
-    reads_pictures = True
+    uses_image = True
 
     def __init__(self, predictor: DepthPredictor, *, max_depth_m: float | None = None) -> None:
         if max_depth_m is not None and not max_depth_m > 0:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from vmem_ros.errors import InvalidImageError
-from vmem_ros.geometry import Room
+from vmem_ros.geometry import ManhattanRoom
 from vmem_ros.pointmaps.filling import fill_depth
 from vmem_ros.types import PointMap, Projection, Recall, View
 
@@ -20,7 +20,7 @@ class SensorDepth:
     """The depth image that came with the view, as it is: what an RGB-D robot measures."""
 
     name = "sensor"
-    reads_pictures = False
+    uses_image = False
 
     def estimate(self, views: Sequence[View], recall: Recall | None = None) -> list[PointMap]:
         """Return one point map per view.
@@ -43,12 +43,12 @@ class MemoryDepth:
     """Memory's own projected depth, its holes filled with low confidence.
 
     In a room whose floor projections or references show (in a world with z up) holes get the depth of floor, ceiling
-    and walls (:class:`~vmem_ros.geometry.Room`), elsewhere that of their surroundings. With neither a floor nor memory
-    at a pose there is no depth: the view makes no surfels.
+    and walls (:class:`~vmem_ros.geometry.ManhattanRoom`), elsewhere that of their surroundings. With neither a floor
+    nor memory at a pose there is no depth: the view makes no surfels.
     """
 
     name = "memory"
-    reads_pictures = False
+    uses_image = False
 
     def estimate(self, views: Sequence[View], recall: Recall) -> list[PointMap]:
         """Return one point map per view; ``recall.projections[i]`` belongs to ``views[i]``."""
@@ -73,7 +73,7 @@ def _continued(views: Sequence[View], projections: Sequence[Projection], referen
         (view, view.depth) for view in references if view.depth is not None and view.camera.size == views[0].camera.size
     ]
     every = [*views, *(view for view, _ in beside)]
-    room = Room.seen_in(
+    room = ManhattanRoom.seen_in(
         torch.stack([*remembered, *(depth.to(remembered) for _, depth in beside)]),
         [view.camera for view in every],
         torch.stack([view.T_world_camera for view in every]),

@@ -84,7 +84,7 @@ class HuggingFaceDepth:
                 f"geometry.estimator = 'huggingface' needs transformers, which cannot be imported ({error}): pip "
                 "install transformers"
             ) from error
-        from vmem_ros.generation.components import load_component
+        from vmem_ros.pretrained.components import load_component
 
         folder = _folder(source, allow_download=allow_download)
         try:

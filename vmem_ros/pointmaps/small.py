@@ -45,9 +45,9 @@ class SmallDepth:
         :raises ModelError: missing, damaged or of another class.
         """
         # These import diffusers, which takes seconds.
-        from vmem_ros.generation.components import load_component
-        from vmem_ros.generation.shipped import DEPTH_MODEL, check_manifest, shipped_folder
         from vmem_ros.pointmaps.depth_network import DepthNetwork
+        from vmem_ros.pretrained.components import load_component
+        from vmem_ros.pretrained.shipped import DEPTH_MODEL, check_manifest, shipped_folder
 
         path = shipped_folder(DEPTH_MODEL) if folder is None else Path(folder)
         check_manifest(path)

@@ -2,7 +2,7 @@
 
 from vmem_ros.scenes.house import EVALUATION_SEEDS, TRAINING_SEEDS, House
 from vmem_ros.scenes.layout import Door, Room, Window
-from vmem_ros.scenes.render import Rendering
+from vmem_ros.scenes.render import RenderedHouse
 from vmem_ros.scenes.time_of_day import TimeOfDay
 
-__all__ = ["EVALUATION_SEEDS", "TRAINING_SEEDS", "Door", "House", "Rendering", "Room", "TimeOfDay", "Window"]
+__all__ = ["EVALUATION_SEEDS", "TRAINING_SEEDS", "Door", "House", "RenderedHouse", "Room", "TimeOfDay", "Window"]

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from vmem_ros.scenes.architecture import Finish
+from vmem_ros.scenes.building_shell import Finish
 from vmem_ros.scenes.layout import Room, Side
 from vmem_ros.scenes.materials import Material, Materials
 from vmem_ros.scenes.pictures import PICTURES

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from scipy import ndimage
 
-from vmem_ros.scenes import furniture, storage
-from vmem_ros.scenes.architecture import Wall, openings_of, walls_of
+from vmem_ros.scenes import cabinets, furniture
+from vmem_ros.scenes.building_shell import Wall, openings_of, walls_of
 from vmem_ros.scenes.decoration import Decorator
 from vmem_ros.scenes.freespace import HEADROOM_M, STEP_M
 from vmem_ros.scenes.layout import WALL_HEIGHT, FloorPlan, Rectangle
@@ -70,15 +70,15 @@ class _Furnisher:
     def _wishes(self) -> list[tuple[Piece, ...]]:
         """Return what the room should have along its walls, the most important first; of alternatives the first."""
         sit, read = (furniture.sofa_set, furniture.small_sofa_set), (furniture.armchair_set, furniture.armchair)
-        shelf, board, plant = (storage.bookcase,), (storage.sideboard,), (storage.corner_plant,)
+        shelf, board, plant = (cabinets.bookcase,), (cabinets.sideboard,), (cabinets.corner_plant,)
         wishes: dict[str, list[tuple[Piece, ...]]] = {
-            "living": [sit, (storage.television,), shelf, read, board, plant, shelf],
-            "bedroom": [(furniture.bed_set, furniture.bed), (storage.wardrobe,), board, plant],
-            "kitchen": [(storage.kitchen, storage.small_kitchen, storage.low_kitchen), board, plant],
-            "study": [(storage.desk,), shelf, shelf, read, plant],
+            "living": [sit, (cabinets.television,), shelf, read, board, plant, shelf],
+            "bedroom": [(furniture.bed_set, furniture.bed), (cabinets.wardrobe,), board, plant],
+            "kitchen": [(cabinets.kitchen, cabinets.small_kitchen, cabinets.low_kitchen), board, plant],
+            "study": [(cabinets.desk,), shelf, shelf, read, plant],
             "dining": [board, shelf, plant],
         }
-        return [*wishes[self.room.kind], (storage.hanging_shelf,)]
+        return [*wishes[self.room.kind], (cabinets.hanging_shelf,)]
 
     def _along_walls(self, piece: Piece) -> bool:
         """Try places along the walls until a piece fits; walls without windows and doors come first."""
@@ -176,7 +176,7 @@ class _Furnisher:
                     half = (along[1] - along[0]) / 2 - 0.1
                     middle, at = (along[0] + along[1]) / 2, wall.surface
                     x, y = (middle, at) if wall.runs_along_x else (at, middle)
-                    solids = storage.radiator(self.decorator, half_length=half, height=z[0] - 0.12)
+                    solids = cabinets.radiator(self.decorator, half_length=half, height=z[0] - 0.12)
                     self._put(placed(solids, x, y, _YAW[wall.side], room=self.index), None)
 
     def _pictures(self) -> None:

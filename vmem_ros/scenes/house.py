@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vmem_ros.geometry import Camera, as_pose, look_at
 from vmem_ros.scenes import trajectories
-from vmem_ros.scenes.architecture import build_shell
+from vmem_ros.scenes.building_shell import build_shell
 from vmem_ros.scenes.decoration import Decorator
 from vmem_ros.scenes.freespace import Array, FreeSpace, distance_to_solids, inside_rooms
 from vmem_ros.scenes.furnishing import furnish
@@ -20,7 +20,7 @@ from vmem_ros.scenes.layout import WALL_HEIGHT, Door, Room, draw_plan
 from vmem_ros.scenes.lightmap import Sun, bake
 from vmem_ros.scenes.materials import Materials, TextureAtlas
 from vmem_ros.scenes.raycast import NEAR, SolidTable, cast, in_table_order, resolve
-from vmem_ros.scenes.render import Portals, Rendering, Stage
+from vmem_ros.scenes.render import Portals, RenderedHouse, RenderScene
 from vmem_ros.scenes.surfaces import Faces
 from vmem_ros.scenes.time_of_day import DAYLIGHT, TimeOfDay
 from vmem_ros.types import Target, View
@@ -28,6 +28,9 @@ from vmem_ros.types import Target, View
 #: Houses to learn from, and houses to be judged in. They never overlap.
 TRAINING_SEEDS = range(0, 1_000_000)
 EVALUATION_SEEDS = range(1_000_000, 1_001_000)
+
+#: Field of view of the cameras in a house, degrees: rooms are small.
+HOUSE_FOV_DEG = 75.0
 
 _EYE_HEIGHT_M = 1.3
 _PITCH_RAD = -0.05
@@ -68,7 +71,7 @@ class House:
         towards = (np.cos(azimuth) * np.cos(elevation), np.sin(azimuth) * np.cos(elevation), np.sin(elevation))
         self._sun = Sun(tuple(float(x) for x in towards), daylight.sun)  # type: ignore[arg-type]
         self._mean_light = daylight.mean
-        self._stages: dict[torch.device, Stage] = {}
+        self._stages: dict[torch.device, RenderScene] = {}
 
     @property
     def rooms(self) -> tuple[Room, ...]:
@@ -89,7 +92,7 @@ class House:
         supersample: int = 1,
         cutaway: bool = False,
         device: torch.device | str | None = None,
-    ) -> Rendering:
+    ) -> RenderedHouse:
         """Return the exact image, depth and normals at one pose.
 
         :param target: where to look from; its stamp does not matter. A pair (camera, T_world_camera) will do.
@@ -99,7 +102,7 @@ class House:
         """
         camera, T_world_camera = _camera_and_pose(target)
         batch = self.render_batch(camera, T_world_camera[None], supersample=supersample, cutaway=cutaway, device=device)
-        return Rendering(batch.image[0], batch.depth[0], batch.normals[0])
+        return RenderedHouse(batch.image[0], batch.depth[0], batch.normals[0])
 
     def render_batch(
         self,
@@ -109,7 +112,7 @@ class House:
         supersample: int = 1,
         cutaway: bool = False,
         device: torch.device | str | None = None,
-    ) -> Rendering:
+    ) -> RenderedHouse:
         """Return the same for poses [N, 4, 4] at once: image [N, H, W, 3], depth [N, H, W], normals [N, H, W, 3].
 
         :raises InvalidPoseError: a pose is not rigid.
@@ -161,7 +164,7 @@ class House:
         reach = resolve(table, solid, p.T, torch.where(length > 0, way, 1.0)).distance
         return (reach * length >= length - 10 * NEAR) | (length == 0)
 
-    def _stage(self, device: torch.device | str | None) -> Stage:
+    def _stage(self, device: torch.device | str | None) -> RenderScene:
         where = self.device if device is None else torch.device(device)
         if where not in self._stages:
             materials = self.materials.items
@@ -170,7 +173,7 @@ class House:
             faces = Faces.of(self.solids, materials, textures, where)
             atlas = TextureAtlas.of(textures, where)
             light = bake(self.plan, self.solids, materials, table, faces, atlas, self._sun, self._mean_light, self.seed)
-            self._stages[where] = Stage(table, faces, atlas, light, Portals.of(self.plan, where))
+            self._stages[where] = RenderScene(table, faces, atlas, light, Portals.of(self.plan, where))
         return self._stages[where]
 
     # Free space

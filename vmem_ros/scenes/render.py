@@ -21,7 +21,7 @@ _LONGEST_WAY = 3
 
 
 @dataclass(frozen=True, eq=False)
-class Rendering:
+class RenderedHouse:
     """Exact pictures of a house; one, or a batch with N in front of every shape.
 
     :param image: [H, W, 3] uint8 RGB.
@@ -101,7 +101,7 @@ class Portals:
 
 
 @dataclass(frozen=True, eq=False)
-class Stage:
+class RenderScene:
     """Everything of a house that rendering needs, on one device."""
 
     table: SolidTable
@@ -112,7 +112,7 @@ class Stage:
 
     def shoot(
         self, camera: Camera, T_world_camera: Tensor, *, supersample: int, hidden: Tensor | None = None
-    ) -> Rendering:
+    ) -> RenderedHouse:
         """Return pictures [N, ...] of poses [N, 4, 4]; ``hidden`` [P] bool takes solids away."""
         exact = self._shoot(camera, T_world_camera, hidden=hidden, shaded=supersample == 1)
         if supersample == 1:
@@ -121,9 +121,9 @@ class Stage:
         image = self._shoot(fine, T_world_camera, hidden=hidden, shaded=True).image
         n = len(T_world_camera)
         blocks = image.view(n, camera.height, supersample, camera.width, supersample, 3).to(torch.float32)
-        return Rendering(blocks.mean(dim=(2, 4)).round_().to(torch.uint8), exact.depth, exact.normals)
+        return RenderedHouse(blocks.mean(dim=(2, 4)).round_().to(torch.uint8), exact.depth, exact.normals)
 
-    def _shoot(self, camera: Camera, T_world_camera: Tensor, *, hidden: Tensor | None, shaded: bool) -> Rendering:
+    def _shoot(self, camera: Camera, T_world_camera: Tensor, *, hidden: Tensor | None, shaded: bool) -> RenderedHouse:
         device = self.light.device
         directions, planes, grid = _tiles(camera, device)
         T = T_world_camera.to(device=device, dtype=torch.float32)
@@ -142,7 +142,7 @@ class Stage:
             out = values.reshape(views, *grid, TILE, TILE, *rest).transpose(2, 3)
             return out.reshape(views, grid[0] * TILE, grid[1] * TILE, *rest)[:, : camera.height, : camera.width]
 
-        return Rendering(*(assemble(x).contiguous() for x in (image, depth, normals)))
+        return RenderedHouse(*(assemble(x).contiguous() for x in (image, depth, normals)))
 
     def _shoot_tiles(
         self, camera: Camera, T: Tensor, directions: Tensor, planes: Tensor, hidden: Tensor | None, shaded: bool

@@ -1,7 +1,7 @@
 """Procedural textures: seamless square images drawn once per house from a seed and a few colours.
 
 Each painter returns sRGB values in [0, 1], [3, size, size], row 0 at the top, repeating in both directions unless it
-is meant to be fitted to a face. Rendering samples them through a mip pyramid, so painters need no filtering.
+is meant to be fitted to a face. RenderedHouse samples them through a mip pyramid, so painters need no filtering.
 """
 
 from __future__ import annotations

@@ -14,16 +14,16 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from vmem_ros.evaluation.metrics import psnr
-from vmem_ros.evaluation.picture_rows import Block, write_picture_rows
-from vmem_ros.generation.autoencoding import pixels
-from vmem_ros.generation.components import quiet_libraries
-from vmem_ros.generation.patch_autoencoder import PatchAutoencoder
-from vmem_ros.generation.pipeline_folder import write_folder
+from vmem_ros.generation.vmem.autoencoding import pixels
+from vmem_ros.generation.vmem.patch_autoencoder import PatchAutoencoder
+from vmem_ros.generation.vmem.pipeline_folder import write_folder
+from vmem_ros.pretrained.components import quiet_libraries
+from vmem_ros.reporting.image_grid import Block, write_image_grid
 from vmem_ros.training.autoencoders import make_autoencoder
-from vmem_ros.training.production import Walks
+from vmem_ros.training.dataset import WalkCaches, evaluation_walks
+from vmem_ros.training.house_walks import Walk, WalkMaker
 from vmem_ros.training.recipes import AutoencoderRecipe
-from vmem_ros.training.sources import WalkCaches, evaluation_walks
-from vmem_ros.training.walks import Walk, WalkMaker
+from vmem_ros.training.workers import Walks
 
 _SCALES = 3
 # Images that latents are measured on for their scale.
@@ -104,7 +104,7 @@ class AutoencoderTask:
             images = ((drawn + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu()
             quality += [psnr(a, b) for a, b in zip(images, truth, strict=True)]
             blocks.append(Block("", {"truth": truth, "drawn": list(images)}))
-        write_picture_rows(sheet, blocks)
+        write_image_grid(sheet, blocks)
         return {"psnr_dB": float(np.mean(quality)), "psnr_worst_dB": min(quality)}
 
     def save(self, folder: Path) -> str:

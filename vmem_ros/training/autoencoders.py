@@ -10,8 +10,8 @@ from typing import Any, get_args
 from diffusers import AutoencoderKL, AutoencoderTiny
 
 from vmem_ros.errors import ModelError, RecipeError
-from vmem_ros.generation.components import load_component
-from vmem_ros.generation.patch_autoencoder import PatchAutoencoder
+from vmem_ros.generation.vmem.patch_autoencoder import PatchAutoencoder
+from vmem_ros.pretrained.components import load_component
 from vmem_ros.training.recipes import AutoencoderClass
 
 _CLASSES: dict[str, Any] = {

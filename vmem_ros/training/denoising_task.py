@@ -11,14 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from vmem_ros.evaluation.metrics import psnr
-from vmem_ros.evaluation.picture_rows import Block, write_picture_rows
-from vmem_ros.generation.pipeline import VMemPipeline, VMemPipelineOutput
+from vmem_ros.generation.vmem.pipeline import VMemPipeline, VMemPipelineOutput
 from vmem_ros.geometry import average_pose, geodesic_distance
+from vmem_ros.reporting.image_grid import Block, write_image_grid
 from vmem_ros.training.adversary import Contest
+from vmem_ros.training.batches import SetSampler
+from vmem_ros.training.house_walks import Walk
 from vmem_ros.training.objective import DenoisingObjective
 from vmem_ros.training.recipes import Conditions, Sampling
-from vmem_ros.training.samples import SetSampler
-from vmem_ros.training.walks import Walk
 from vmem_ros.types import Projection
 
 
@@ -81,7 +81,7 @@ class DenoisingTask:
             rows = {"truth": truth, "memory": shown, "drawn": drawn, "references": [walk.images[i] for i in references]}
             blocks.append(Block(title, rows))
         self.network.train(training)
-        write_picture_rows(sheet, blocks)
+        write_image_grid(sheet, blocks)
         figures = {"psnr_dB": float(np.mean(quality)), "psnr_memory_alone_dB": float(np.mean(baseline))}
         return figures | ({"psnr_unseen_dB": float(np.mean(unseen_quality))} if unseen_quality else {})
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from vmem_ros.generation import shipped
-from vmem_ros.generation.components import load_component, quiet_libraries
 from vmem_ros.pointmaps.depth_network import DepthNetwork
+from vmem_ros.pretrained import shipped
+from vmem_ros.pretrained.components import load_component, quiet_libraries
 from vmem_ros.training.model_card import Made
 from vmem_ros.training.shipping import check_finite, trainings_for, write_model
 
@@ -32,7 +32,7 @@ def ship_depth(
     """Write the depth network of the package and return its size in bytes; on any error what was there stays.
 
     :param source: folder that ``vmem train depth`` wrote.
-    :param trainings: folders of ``vmem train`` by name, see :class:`~vmem_ros.training.shipping.Training`.
+    :param trainings: folders of ``vmem train`` by name, see :class:`~vmem_ros.training.shipping.TrainingRecord`.
     :param introduction: first part of the card, Markdown.
     :param command: what was typed to come here; part of the card.
     :param dtype: of the stored weights.

@@ -11,19 +11,19 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from vmem_ros.errors import RecipeError
-from vmem_ros.evaluation.colours import depth_colours
 from vmem_ros.evaluation.metrics import depth_errors
-from vmem_ros.evaluation.picture_rows import Block, write_picture_rows
-from vmem_ros.generation.components import quiet_libraries
-from vmem_ros.generation.pipeline_folder import write_folder
+from vmem_ros.generation.vmem.pipeline_folder import write_folder
 from vmem_ros.geometry import pixel_rays
 from vmem_ros.pointmaps.depth_network import DepthNetwork
+from vmem_ros.pretrained.components import quiet_libraries
+from vmem_ros.reporting.colormaps import depth_colors
+from vmem_ros.reporting.image_grid import Block, write_image_grid
 from vmem_ros.training.autoencoders import build
+from vmem_ros.training.dataset import WalkCaches, evaluation_walks
+from vmem_ros.training.depth_batches import DepthSampler
+from vmem_ros.training.depth_dataset import DepthWalk, DepthWalkMaker
 from vmem_ros.training.depth_recipe import DepthRecipe
-from vmem_ros.training.depth_samples import DepthSampler
-from vmem_ros.training.depth_walks import DepthWalk, DepthWalkMaker
-from vmem_ros.training.production import Walks
-from vmem_ros.training.sources import WalkCaches, evaluation_walks
+from vmem_ros.training.workers import Walks
 
 _SCALES = 3
 _VIEWS_PER_HOUSE = 6
@@ -94,7 +94,7 @@ class DepthTask:
             pictures = {name: [_picture(each) for each in depths] for name, depths in shown.items()}
             rows.append(Block("", {"picture": [walk.images[i] for i in chosen]} | pictures))
         self.network.train(training)
-        write_picture_rows(sheet, rows)
+        write_image_grid(sheet, rows)
         return {
             "depth_error": float(np.mean(alone)),
             "depth_error_told": float(np.mean(told)),
@@ -148,4 +148,4 @@ def _edge_error(error: Tensor, known: Tensor) -> Tensor:
 
 
 def _picture(depth: Tensor) -> Tensor:
-    return depth_colours(depth, near_m=_NEAR_M, far_m=_FAR_M)
+    return depth_colors(depth, near_m=_NEAR_M, far_m=_FAR_M)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from vmem_ros.generation.network import MultiviewUNet
+from vmem_ros.generation.vmem.network import MultiviewUNet
 
 
 def initialise(network: MultiviewUNet) -> None:

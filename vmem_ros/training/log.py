@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vmem_ros.evaluation.pages import write_whole
+from vmem_ros.reporting.files import write_whole
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 _INK, _RULE = "#26292E", "#DEDCD6"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from vmem_ros.generation.pipeline import VMemPipeline
+from vmem_ros.generation.vmem.pipeline import VMemPipeline
 
 # Figures of the last lines of a log that a card repeats, by the beginning of their names.
 _FIGURES = ("loss", "sample_psnr")
@@ -61,7 +61,7 @@ def render_card(
         if isinstance(part, torch.nn.Module):
             count = sum(parameter.numel() for parameter in part.parameters())
             lines.append(f"| `{name}` | `{type(part).__name__}` | {count:,} |")
-    own, side = pipeline.own_sampling, pipeline.config.max_side
+    own, side = pipeline.sampling_defaults, pipeline.config.max_side
     interval = "" if own.guidance_interval is None else " at noise levels {:g} to {:g}".format(*own.guidance_interval)
     lines += [
         "",

@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from diffusers import SchedulerMixin
 from torch import Tensor, nn
 
-from vmem_ros.generation.conditioning import Conditioning
-from vmem_ros.generation.prediction import Prediction, clean_latents, wanted_output
-from vmem_ros.generation.schedules import noise_levels
+from vmem_ros.generation.vmem.conditioning import Conditioning
+from vmem_ros.generation.vmem.prediction import Prediction, clean_latents, wanted_output
+from vmem_ros.generation.vmem.schedules import noise_levels
 from vmem_ros.training.adversary import Adversary
-from vmem_ros.training.samples import Batch
+from vmem_ros.training.batches import Batch
 
 
 class DenoisingObjective:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from vmem_ros.generation.prediction import Prediction
-from vmem_ros.generation.room_filling import HoleFilling
+from vmem_ros.generation.vmem.prediction import Prediction
+from vmem_ros.generation.vmem.room_filling import HoleFilling
 from vmem_ros.scenes import TimeOfDay
 
 Precision = Literal["no", "bf16", "fp16"]
@@ -106,7 +106,7 @@ class Reporting:
 
 @dataclass(frozen=True, kw_only=True)
 class Data:
-    """Walks through procedural houses, remembered on the way (:mod:`vmem_ros.training.walks`).
+    """Walks through procedural houses, remembered on the way (:mod:`vmem_ros.training.house_walks`).
 
     Training goes through ever new walks: the n-th sample is drawn from the newest ``window`` walks of the first
     ``first_walks + n / samples_per_walk``. That is also what bounds the cache.

@@ -17,11 +17,11 @@ from diffusers import ConfigMixin
 from PIL import Image
 
 from vmem_ros.errors import ModelError
-from vmem_ros.generation import shipped
-from vmem_ros.generation.components import quiet_libraries
-from vmem_ros.generation.pipeline import VMemPipeline
-from vmem_ros.generation.pipeline_folder import write_folder
-from vmem_ros.generation.sampling_options import OwnSampling
+from vmem_ros.generation.vmem.pipeline import VMemPipeline
+from vmem_ros.generation.vmem.pipeline_folder import write_folder
+from vmem_ros.generation.vmem.sampling_options import SamplingDefaults
+from vmem_ros.pretrained import shipped
+from vmem_ros.pretrained.components import quiet_libraries
 from vmem_ros.training.log import read_log
 from vmem_ros.training.model_card import Made, render_card
 
@@ -34,7 +34,7 @@ _SHEETS, _QUALITY = 2, 80
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingRecord:
     """One training that belongs to the story of a model.
 
     :param name: of its folder in the model: ``autoencoder``, ``generator``, or one of these with ``-`` and a word, for
@@ -93,10 +93,10 @@ def ship(
     """Write a model of the package and return its size in bytes; on any error what was there stays.
 
     :param pipeline: is converted to ``dtype``.
-    :param name: one of :data:`~vmem_ros.generation.shipped.SHIPPED_MODELS`.
-    :param trainings: folders of ``vmem train`` by name, see :class:`Training`.
-    :param sampling: fields of :class:`~vmem_ros.generation.sampling_options.OwnSampling` that are to be other than
-        those of the pipeline.
+    :param name: one of :data:`~vmem_ros.pretrained.shipped.SHIPPED_MODELS`.
+    :param trainings: folders of ``vmem train`` by name, see :class:`TrainingRecord`.
+    :param sampling: fields of :class:`~vmem_ros.generation.vmem.sampling_options.SamplingDefaults` that differ from the
+        pipeline's.
     :param max_side: the same for the pipeline's ``max_side``; ``None``: as it is.
     :param introduction: first part of the card, Markdown.
     :param command: what was typed to come here; part of the card.
@@ -108,7 +108,7 @@ def ship(
         raise ModelError(f"no model of vmem_ros is called {name!r}: allowed are {', '.join(shipped.SHIPPED_MODELS)}")
     told = trainings_for(name, trainings, overwrite=overwrite)
     own = {**(pipeline.config.sampling or {}), **sampling}
-    OwnSampling.of(own)
+    SamplingDefaults.of(own)
     side = max_side or pipeline.config.max_side
     pipeline.register_to_config(sampling=own, max_side=side)
     for part in (pipeline, *pipeline.components.values()):
@@ -129,7 +129,7 @@ def ship(
     )
 
 
-def trainings_for(name: str, trainings: Mapping[str, Path], *, overwrite: bool) -> list[Training]:
+def trainings_for(name: str, trainings: Mapping[str, Path], *, overwrite: bool) -> list[TrainingRecord]:
     """Return the trainings that a model of the package is to tell of.
 
     :raises ModelError: the model is there, or a folder is no training.
@@ -137,11 +137,11 @@ def trainings_for(name: str, trainings: Mapping[str, Path], *, overwrite: bool) 
     folder = shipped.MODELS / name
     if folder.exists() and not overwrite:
         raise ModelError(f"{folder} exists: allow overwriting, or keep it")
-    return [Training(label, path) for label, path in trainings.items()]
+    return [TrainingRecord(label, path) for label, path in trainings.items()]
 
 
 def write_model(
-    name: str, save: Callable[[Path], object], card: Callable[[list[Made]], str], told: Sequence[Training]
+    name: str, save: Callable[[Path], object], card: Callable[[list[Made]], str], told: Sequence[TrainingRecord]
 ) -> int:
     """Write weights, trainings, card and manifest of a model of the package, whole or not at all; return its bytes.
 

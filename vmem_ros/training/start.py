@@ -9,7 +9,7 @@ import torch
 from accelerate import Accelerator
 
 from vmem_ros.errors import ModelError
-from vmem_ros.generation.engines import choose_device
+from vmem_ros.pretrained.devices import choose_device
 from vmem_ros.training.autoencoder_task import AutoencoderTask
 from vmem_ros.training.depth_recipe import DepthRecipe
 from vmem_ros.training.depth_task import DepthTask

@@ -15,24 +15,24 @@ from diffusers import SchedulerMixin
 from peft import LoraConfig
 
 from vmem_ros.errors import ModelError, RecipeError
-from vmem_ros.generation.autoencoding import decode
-from vmem_ros.generation.network import MultiviewUNet
-from vmem_ros.generation.pipeline import VMemPipeline
-from vmem_ros.generation.pipeline_checks import check_size
-from vmem_ros.generation.pipeline_folder import read_networks, read_pipeline, write_pipeline
-from vmem_ros.generation.room_filling import HoleFilling
-from vmem_ros.generation.schedules import log_scheduler, published_scheduler
+from vmem_ros.generation.vmem.autoencoding import decode
+from vmem_ros.generation.vmem.network import MultiviewUNet
+from vmem_ros.generation.vmem.pipeline import VMemPipeline
+from vmem_ros.generation.vmem.pipeline_checks import check_size
+from vmem_ros.generation.vmem.pipeline_folder import read_networks, read_pipeline, write_pipeline
+from vmem_ros.generation.vmem.room_filling import HoleFilling
+from vmem_ros.generation.vmem.schedules import log_scheduler, published_scheduler
 from vmem_ros.training.adversary import Adversary, Contest
 from vmem_ros.training.autoencoders import build, load_autoencoder
+from vmem_ros.training.batches import SetSampler
+from vmem_ros.training.dataset import EncodedCaches, evaluation_walks
 from vmem_ros.training.denoising_task import DenoisingTask
-from vmem_ros.training.encoding import EncodedWalk, Encoder
+from vmem_ros.training.house_walks import WalkMaker
 from vmem_ros.training.initialisation import initialise
+from vmem_ros.training.latent_walks import EncodedWalk, Encoder
 from vmem_ros.training.objective import DenoisingObjective
-from vmem_ros.training.production import Walks
 from vmem_ros.training.recipes import Diffusion, GeneratorRecipe, LoraRecipe
-from vmem_ros.training.samples import SetSampler
-from vmem_ros.training.sources import EncodedCaches, evaluation_walks
-from vmem_ros.training.walks import WalkMaker
+from vmem_ros.training.workers import Walks
 
 # Cameras' channels, and the mask of given frames.
 _RAYS, _MASK = 6, 1

@@ -1,0 +1,106 @@
+"""Paths that come one after the other, as from a planner: what replaces what, and when."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from nav_msgs.msg import Path as PathMessage
+from std_msgs.msg import Header
+from vmem_ros.msg import Status
+
+from harness import SLOW, CameraProcess, Inbox, Probe, add_truth, pose_at, stamped, until
+from slow_engine import STEP_S, STEPS
+from vmem_ros.nodes.client import CameraClient
+from vmem_ros.nodes.interface import conversions as c
+from vmem_ros.nodes.interface.names import PUBLISHED, SUBSCRIBED, qos_profile
+
+CHUNK_S = STEPS * STEP_S
+
+
+@dataclass
+class Setup:
+    node: CameraProcess
+    probe: Probe
+    client: CameraClient
+    shown: Inbox
+    path: Any
+
+    def send(self, *y: float, frame: str = "map") -> None:
+        """Publish a path across the room, which is sampled every 0.1 m."""
+        poses = [stamped(pose_at(-1.0, value, look=(3.0, value, 0.0)), frame="") for value in y]
+        self.path.publish(PathMessage(header=Header(frame_id=frame), poses=poses))
+
+    def views(self) -> list[float]:
+        """Return where along y each view was drawn."""
+        return [round(m.pose.position.y, 6) for m in list(self.shown.messages)]
+
+    def at_rest(self) -> None:
+        self.client.wait_for(lambda s: s.state == Status.STATE_IDLE and s.queued == 0)
+
+    def refused(self, what: str) -> None:
+        until(lambda: what in self.node.log, f"{what} in the log")
+
+
+@pytest.fixture
+def setup(tmp_path: Path) -> Iterator[Setup]:
+    parameters = {"engine": SLOW, "path.sample_distance_m": 0.1, "path.max_views": 20, "tf_timeout_s": 30.0}
+    with CameraProcess(tmp_path / "log", parameters) as node, CameraClient() as client:
+        client.wait_until_ready()
+        probe = Probe()
+        add_truth(client, pose_at(-1.0))
+        shown = probe.listen("memory/retrieval", PUBLISHED["memory/retrieval"].type, qos_profile("events"))
+        path = probe.publisher("path", SUBSCRIBED["path"].type, qos_profile("command"))
+        yield Setup(node, probe, client, shown, path)
+        probe.close()
+
+
+def test_a_planner_that_is_faster_than_a_chunk_starves_nobody(setup: Setup) -> None:
+    """Each path replaces the one that waits; the one that is drawn ends after the chunk in work."""
+    starts = np.linspace(-0.9, 0.3, 25)
+    for y in starts:
+        setup.send(y, y + 0.45)
+        time.sleep(CHUNK_S / 2)
+    assert len(setup.views()) >= 6
+    until(lambda: setup.views()[-1:] == [round(starts[-1] + 0.45, 6)], "the end of the newest path")
+    setup.at_rest()
+    assert "path: CANCELLED" not in setup.node.log
+    assert setup.client.status.error_code == 0
+
+
+def test_bad_paths_leave_the_running_one_alone(setup: Setup) -> None:
+    setup.send(-0.5, 0.5)
+    until(setup.views, "the first view")
+    setup.send()
+    setup.refused("path: INVALID_POSE: the path has no poses")
+    time.sleep(1.0)  # equal complaints are logged once a second
+    setup.send(-1.0, 1.5)
+    setup.refused("path: INVALID_POSE: the path needs 26 views")
+    setup.at_rest()
+    np.testing.assert_allclose(setup.views(), np.linspace(-0.5, 0.5, 11), atol=1e-6)
+
+
+def test_the_newest_path_wins_though_an_older_one_waited_for_its_frame(setup: Setup) -> None:
+    tf2_msgs = pytest.importorskip(
+        "tf2_msgs.msg", reason="tf2_msgs is not installed (make setup builds a test overlay)"
+    )
+    setup.send(-0.5, -0.1, frame="late")
+    tf = setup.probe.publisher("/tf", tf2_msgs.TFMessage, qos_profile("events"))  # the node listens from now on
+    setup.client.pause()
+    setup.send(0.0, 0.5)
+    setup.client.wait_for(lambda s: s.queued == 1)
+    late = c.transform_to_message(
+        torch.eye(4, dtype=torch.float64), c.header("map", setup.probe.node.get_clock().now().nanoseconds), "late"
+    )
+    tf.publish(tf2_msgs.TFMessage(transforms=[late]))
+    time.sleep(0.5)  # for the older path, which then has its frame and is dropped without a sign
+    setup.client.pause(False)
+    until(lambda: setup.views()[-1:] == [0.5], "the end of the newest path")
+    setup.at_rest()
+    np.testing.assert_allclose(setup.views(), np.linspace(0.0, 0.5, 6), atol=1e-6)

@@ -1,0 +1,202 @@
+"""The worker's thread by itself: what ends when requests are ended, and which world is there after a cleanup."""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from rclpy.task import Future
+
+from vmem_ros.errors import CancelledError, ModelError
+from vmem_ros.nodes.camera.worker import Worker
+from vmem_ros.world import World, default_world
+
+WAIT_S = 10.0
+
+
+class Bench:
+    """A worker, and what it has told."""
+
+    def __init__(self) -> None:
+        self.errors: list[BaseException] = []
+        self.has_world: list[bool] = []
+        self.worker = Worker(
+            max_length=4,
+            wake=lambda: None,
+            on_change=lambda: None,
+            on_world=lambda world: self.has_world.append(world is not None),
+            on_error=self.errors.append,
+        )
+
+    def ready(self) -> World:
+        """Load a world and return it."""
+        world = default_world()
+        self.worker.load(lambda: world)
+        self.until(lambda: self.worker.state == "ready")
+        return world
+
+    def running(self, steps: threading.Event | None = None) -> Future:
+        """Return the future of a request that runs until it is ended; it takes a step whenever ``steps`` is set."""
+        begun = threading.Event()
+
+        def run(world: World) -> None:
+            begun.set()
+            while True:
+                if steps is not None:
+                    steps.wait(WAIT_S)
+                self.worker.raise_if_ended()
+                time.sleep(0.001)
+
+        future = self.worker.submit("request", run)
+        assert begun.wait(WAIT_S)
+        return future
+
+    @staticmethod
+    def until(condition: Callable[[], Any]) -> None:
+        end = time.monotonic() + WAIT_S
+        while not condition():
+            assert time.monotonic() < end
+            time.sleep(0.001)
+
+    def refusal(self, future: Future) -> str:
+        """Return why a future was cancelled."""
+        self.until(future.done)
+        error = future.exception()
+        assert isinstance(error, CancelledError)
+        return str(error)
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    bench = Bench()
+    yield bench
+    assert bench.worker.stop(timeout_s=WAIT_S)
+
+
+class TestEndRequests:
+    def test_running_and_waiting_ones_end_and_reads_do_not(self, bench: Bench) -> None:
+        bench.ready()
+        step = threading.Event()
+        running = bench.running(step)
+        waiting = [bench.worker.submit("request", lambda _: None) for _ in range(2)]
+        read = bench.worker.submit("read", lambda _: "read")
+        bench.worker.end_requests("closed")
+        assert [bench.refusal(future) for future in waiting] == ["closed", "closed"]
+        assert not running.done()
+        step.set()
+        assert bench.refusal(running) == "closed"
+        bench.until(read.done)
+        assert read.result() == "read"
+        later = bench.worker.submit("request", lambda _: "later")
+        bench.until(later.done)
+        assert later.result() == "later"
+
+    def test_one_that_pause_holds_ends_too(self, bench: Bench) -> None:
+        bench.ready()
+        begun = threading.Event()
+
+        def hold(_: World) -> None:
+            bench.worker.pause(True)
+            begun.set()
+            bench.worker.serve_commands(lambda: False)
+
+        held = bench.worker.submit("request", hold)
+        assert begun.wait(WAIT_S)
+        waiting = bench.worker.submit("request", lambda _: None)
+        bench.worker.end_requests("closed")
+        assert (bench.refusal(held), bench.refusal(waiting)) == ("closed", "closed")
+
+
+class TestCleanup:
+    def test_world_is_gone_before_the_next_is_built(self, bench: Bench) -> None:
+        """Though a request runs meanwhile, ends with an error that somebody keeps, and loading is asked for at once."""
+        old, step = weakref.ref(bench.ready()), threading.Event()
+        running = bench.running(step)
+        new, left = default_world(), []
+
+        def build() -> World:
+            left.append(old())
+            return new
+
+        bench.worker.unload()
+        bench.worker.load(build)
+        step.set()
+        bench.until(lambda: bench.worker.state == "ready")
+        assert bench.refusal(running) == "the camera node was cleaned up"
+        assert left == [None]
+        used = bench.worker.submit("read", lambda world: world is new)
+        bench.until(used.done)
+        assert used.result()
+        assert bench.has_world == [True, False, True]
+
+    def test_world_that_an_error_refers_to_is_gone_too(self, bench: Bench) -> None:
+        old, left = weakref.ref(bench.ready()), []
+
+        def fail(world: World) -> None:
+            try:
+                raise ValueError(f"{len(world)} views")
+            except ValueError as error:
+                cause = error  # whose traceback holds this frame, which holds it
+                raise ModelError("failed") from cause
+
+        bench.until(bench.worker.submit("request", fail).done)
+
+        def build() -> World:
+            left.append(old())
+            return default_world()
+
+        bench.worker.unload()
+        bench.worker.load(build)
+        bench.until(lambda: bench.worker.state == "ready")
+        assert left == [None]
+
+    def test_load_in_work_is_superseded(self, bench: Bench) -> None:
+        begun, go = threading.Event(), threading.Event()
+
+        def slow() -> World:
+            begun.set()
+            go.wait(WAIT_S)
+            return default_world()
+
+        new = default_world()
+        bench.worker.load(slow)
+        assert begun.wait(WAIT_S)
+        bench.worker.unload()
+        bench.worker.load(lambda: new)
+        go.set()
+        bench.until(lambda: bench.worker.state == "ready")
+        used = bench.worker.submit("read", lambda world: world is new)
+        bench.until(used.done)
+        assert used.result()
+        assert bench.has_world == [False, True]
+
+    def test_load_that_fails_after_it_leaves_the_worker_unloaded(self, bench: Bench) -> None:
+        begun, go = threading.Event(), threading.Event()
+
+        def fail() -> World:
+            begun.set()
+            go.wait(WAIT_S)
+            raise ModelError("no weights")
+
+        bench.worker.load(fail)
+        assert begun.wait(WAIT_S)
+        bench.worker.unload()
+        go.set()
+        bench.until(lambda: bench.has_world == [False])
+        assert (bench.worker.state, bench.worker.failure) == ("unloaded", None)
+
+    def test_pause_does_not_outlive_it(self, bench: Bench) -> None:
+        bench.ready()
+        bench.worker.pause(True)
+        waiting = bench.worker.submit("request", lambda _: None)
+        bench.worker.unload()
+        assert bench.refusal(waiting) == "the camera node was cleaned up"
+        assert not bench.worker.paused
+        bench.ready()
+        later = bench.worker.submit("request", lambda _: "later")
+        bench.until(later.done)
+        assert later.result() == "later"

@@ -1,0 +1,211 @@
+"""The demo and its recorder as processes, as a user starts them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rclpy
+from geometry_msgs.msg import PoseStamped
+from PIL import Image as Picture
+from rosbags.highlevel import AnyReader
+from rosbags.typesys import Stores, get_typestore
+from sensor_msgs.msg import Image
+from vmem_ros.msg import Status
+
+from repository import ROOT
+from vmem_ros.nodes.demo.run import environment, main
+from vmem_ros.nodes.interface.conversions import header, image_to_message
+from vmem_ros.nodes.interface.delivery import wait_until_received
+from vmem_ros.nodes.interface.names import qos_profile
+from vmem_ros.nodes.tools.processes import Processes, ProcessFailedError
+from vmem_ros.showcase.scenario import house_scenario
+
+DEMO = [sys.executable, "-m", "vmem_ros.nodes.demo"]
+LATCHED, COMMAND, SENSOR = (qos_profile(name) for name in ("latched", "command", "sensor"))
+
+
+@pytest.fixture
+def processes(tmp_path: Path) -> Iterator[Processes]:
+    with Processes(environment(), log_folder=tmp_path / "logs") as running:
+        yield running
+
+
+def until(condition: Callable[[], bool], timeout_s: float = 40.0) -> None:
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end, f"not within {timeout_s:g} s"
+        time.sleep(0.05)
+
+
+def processes_with(word: str) -> list[str]:
+    """Return the command lines of all processes that name a folder of this test."""
+    lines = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if word in command:
+            lines.append(command)
+    return lines
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_recording_holds_what_was_sent(processes: Processes, tmp_path: Path, number: signal.Signals) -> None:
+    recorder = processes.start("recorder", ["--out", str(tmp_path / "bag"), "--ros-args", "-r", "__ns:=/vmem"])
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    node = rclpy.create_node("sender", namespace="vmem", context=context)
+    status = node.create_publisher(Status, "vmem_camera/status", LATCHED)
+    pose = node.create_publisher(PoseStamped, "pose", COMMAND)
+    image = node.create_publisher(Image, "seed/image", SENSOR)
+    try:
+        status.publish(Status(engine="before the recorder came", stored_views=3))
+        until(lambda: all(p.get_subscription_count() > 0 for p in (status, pose, image)))
+        sent = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+        image.publish(image_to_message(sent, header("camera", 5)))
+        pose.publish(PoseStamped(header=header("map", 7)))
+        wait_until_received({"pose": pose, "image": image}, timeout_s=20.0)
+    finally:
+        node.destroy_node()
+        context.try_shutdown()
+    recorder.popen.send_signal(number)
+    assert recorder.popen.wait(20) == 0
+    # No definitions are given: the file must bring them along.
+    with AnyReader([tmp_path / "bag"], default_typestore=get_typestore(Stores.EMPTY)) as reader:
+        received = {c.topic: reader.deserialize(data, c.msgtype) for c, _, data in reader.messages()}
+        qos = {c.topic: c.ext.offered_qos_profiles[0].durability.name for c in reader.connections}
+    assert received["/vmem/vmem_camera/status"].engine == "before the recorder came"
+    assert received["/vmem/seed/image"].data.tolist() == list(range(12))
+    assert received["/vmem/pose"].header.stamp.nanosec == 7
+    assert qos["/vmem/memory/surfels"] == "TRANSIENT_LOCAL"
+    assert qos["/vmem/pose"] == "VOLATILE"
+    assert (tmp_path / "bag" / "bag.mcap").exists()
+
+
+def test_a_folder_of_other_things_is_not_recorded_into(processes: Processes, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("all of it")
+    recorder = processes.start("recorder", ["--out", str(tmp_path)], log=True)
+    with pytest.raises(ProcessFailedError, match="recorder failed with exit code 1"):
+        processes.wait_for(recorder, beside=[], limit_s=60)
+    said = (tmp_path / "logs" / "recorder.log").read_text()
+    assert "recorder: FileExistsError" in said
+    assert "choose another folder" in said
+    assert (tmp_path / "thesis.txt").exists()
+
+
+def test_the_demo_leaves_everything(tmp_path: Path) -> None:
+    out = tmp_path / "demo_out"
+    command = [*DEMO, "--out", str(out), "--views", "7", "--width", "96"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=170, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert str(out / "contact_sheet.png") in result.stdout
+    with Picture.open(out / "loop.gif") as animation:
+        assert animation.n_frames == 7
+    assert (out / "surfels.ply").stat().st_size > 10_000
+    report = json.loads((out / "report.json").read_text())
+    methods = {row["method"]: row for row in report["tables"]["Against the truth"]}
+    # The default engine, with the model that comes with the package.
+    assert methods["vmem"]["PSNR dB"] > methods["copy the nearest view"]["PSNR dB"] + 3
+    measured = {row["what"] for row in report["tables"]["Latency"]}
+    assert {"pose to preview, over topics", "~/generate, a view", "~/render, figures only"} <= measured
+    with AnyReader([out / "recording"]) as reader:
+        counts = {topic: info.msgcount for topic, info in reader.topics.items()}
+    # 7 views of the loop, 17 there and back, one at the best candidate.
+    assert counts["/vmem/camera/image_raw"] == counts["/vmem/memory/retrieval"] == 25
+    assert counts["/vmem/pose"] == 3  # away, and the two views that are asked for one by one
+    assert not processes_with(str(out))
+
+
+def test_the_demo_shows_a_photo(tmp_path: Path) -> None:
+    depth = np.full((40, 60), 2.0, np.float32)
+    depth[:, 30:] = 3.0
+    np.save(tmp_path / "depth.npy", depth)
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+    Picture.fromarray(pixels).save(tmp_path / "photo.png")
+    command = [*DEMO, "--engine", "reprojection", "--out", str(tmp_path / "out"), "--views", "6"]
+    command += ["--image", str(tmp_path / "photo.png"), "--depth", str(tmp_path / "depth.npy")]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=170, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert "Against the truth" not in report["tables"]
+    # The loop starts and ends where the photo was taken, and there the world looks like the photo.
+    assert report["tables"]["Agreement with itself"][0]["loop PSNR_C dB"] == "identical"
+    with Picture.open(tmp_path / "out" / "loop.gif") as animation:
+        assert animation.n_frames == 6
+
+
+def test_the_demo_shows_a_photo_without_depth(tmp_path: Path) -> None:
+    tour = house_scenario(1_000_003, views=4, width=128, stops=2)
+    Picture.fromarray(tour.look(tour.robot[0]).image.numpy()).save(tmp_path / "photo.png")
+    command = [*DEMO, "--engine", "reprojection", "--out", str(tmp_path / "out"), "--views", "6", "--fov", "75"]
+    command += ["--image", str(tmp_path / "photo.png")]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=170, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["settings"]["depth of what the camera took"] == "estimated"
+    with (tmp_path / "out" / "surfels.ply").open("rb") as file:
+        count = int(next(line.split()[-1] for line in file if line.startswith(b"element vertex")))
+    assert count > 1000
+
+
+def test_ctrl_c_ends_every_process(tmp_path: Path) -> None:
+    out = tmp_path / "demo_out"
+    command = [*DEMO, "--engine", "reprojection", "--out", str(out), "--views", "7", "--width", "96"]
+    demo = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    try:
+        log = out / "logs" / "recorder.log"
+        until(lambda: log.exists() and "recording" in log.read_text())
+        assert len(processes_with(str(out))) >= 3
+        demo.send_signal(signal.SIGINT)
+        _, errors = demo.communicate(timeout=60)
+    finally:
+        demo.kill()
+        demo.wait()
+    assert demo.returncode == 130
+    assert "interrupted, all processes are stopped" in errors
+    assert not processes_with(str(out))
+
+
+def test_a_bad_photo_is_refused_before_anything_starts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    missing = ["--image", str(tmp_path / "no.png"), "--depth", str(tmp_path / "no.npy")]
+    assert main(["--out", str(tmp_path / "out"), *missing]) == 1
+    assert "InvalidImageError: cannot read the image" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "logs").exists()
+
+
+def test_a_process_that_fails_is_named_with_its_log(processes: Processes, tmp_path: Path) -> None:
+    broken = processes.start("recorder", [], log=True)  # without the required --out
+    with pytest.raises(ProcessFailedError, match=r"recorder failed with exit code 2: see .*recorder\.log"):
+        processes.wait_for(broken, beside=(), limit_s=60)
+    assert "--out" in (tmp_path / "logs" / "recorder.log").read_text()
+
+
+def test_a_companion_that_ends_is_noticed(processes: Processes, tmp_path: Path) -> None:
+    waiting = processes.start("recorder", ["--out", str(tmp_path / "bag")], log=True)
+    broken = processes.start("camera", ["--ros-args", "-p", "camera.width:=-1"], log=True)
+    with pytest.raises(ProcessFailedError, match=r"camera ended with exit code 1: see .*camera\.log"):
+        processes.wait_for(waiting, beside=(broken,), limit_s=60)
+    with pytest.raises(ProcessFailedError, match=r"recorder took longer than 0\.2 s"):
+        processes.wait_for(waiting, beside=(), limit_s=0.2)
+    processes.stop()
+    assert waiting.popen.returncode == 0
+
+
+def test_the_demo_stays_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "SUBNET")
+    monkeypatch.delenv("ROS_DOMAIN_ID", raising=False)
+    found = environment()
+    assert found["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST"
+    assert 1 <= int(found["ROS_DOMAIN_ID"]) <= 100
+    assert Path(found["FASTRTPS_DEFAULT_PROFILES_FILE"]).is_file()
+    assert os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "SUBNET"

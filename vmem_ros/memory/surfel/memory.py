@@ -1,0 +1,370 @@
+"""Surfel-indexed view memory (VMem): past views, and a cloud of surfels that knows which view saw what."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from vmem_ros.errors import InvalidImageError, NothingToUndoError, NotSeededError, WorldFileError
+from vmem_ros.geometry import average_pose
+from vmem_ros.memory import view_storage
+from vmem_ros.memory.growable import GrowableTensor
+from vmem_ros.memory.surfel.extraction import sample_surfels
+from vmem_ros.memory.surfel.index import SurfelIndex
+from vmem_ros.memory.surfel.retrieval import Choice, Selection, choose_views, fill_up
+from vmem_ros.memory.surfel.splatting import Splat
+from vmem_ros.memory.surfel.surfels import SurfelCloud
+from vmem_ros.memory.surfel.warping import Warped, best_views, warp_views
+from vmem_ros.types import IMAGINED_CONFIDENCE, PointMap, Projection, Recall, Target, View
+
+#: What fills the pixels of a projection: ``surfels``, their colours; ``pixels``, those of stored views (sharper).
+Detail = Literal["surfels", "pixels"]
+
+# Longer side of the image in which surfels vote: votes need proportions, not pixels.
+_VOTING_SIDE = 160
+# Entries of two poses that are the same differ at most so much: what a chain of transforms loses to rounding.
+_SAME_POSE = 1e-6
+# Reads after which the votes of a read count little for eviction: e^-1.
+_VOTES_LAST = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class SurfelMemoryConfig:
+    """Options of :class:`SurfelMemory`.
+
+    :param surfel_stride: pixels between surfels; ``None``: as many as put 96 on the longer side, at least 2. (VMem
+        keeps one every 33 pixels: enough to vote for views, far too coarse to project.)
+    :param min_confidence: points with less geometric confidence make no surfels.
+    :param merge_factor: merge distance over the smaller of two surfel radii. Surfels are spaced by 2 radii, so 1.5
+        reaches the nearest surfel of an equally dense grid wherever a point falls (half a diagonal is 1.41 radii).
+    :param merge_cosine: normals must agree better than this to merge.
+    :param query_fov_scale: how much wider than the targets' camera memory looks for views that matter.
+    :param selection: how the views are chosen among those with votes.
+    :param suppression: geodesic distance (radians + 0.1 * metres) that chosen views keep from each other.
+    :param splat_scale: drawn radius over surfel radius.
+    :param detail: what fills the pixels of a projection.
+    :param detail_views: stored views that are asked for pixels.
+    :param max_views: forget the views above this number that got the fewest votes lately; ``None``: never.
+    :param max_surfels: likewise for surfels.
+    """
+
+    surfel_stride: float | None = None
+    min_confidence: float = 0.05
+    merge_factor: float = 1.5
+    merge_cosine: float = 0.6
+    query_fov_scale: float = 1.25
+    selection: Selection = "votes"
+    suppression: float = 0.15
+    splat_scale: float = 1.8
+    detail: Detail = "pixels"
+    detail_views: int = 4
+    max_views: int | None = None
+    max_surfels: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("selection", get_args(Selection)), ("detail", get_args(Detail))):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
+        positive = (
+            "surfel_stride",
+            "merge_factor",
+            "query_fov_scale",
+            "splat_scale",
+            "detail_views",
+            "max_views",
+            "max_surfels",
+        )
+        for name in positive:
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"{name} must be positive, got {value}")
+
+
+class SurfelMemory:
+    """Stores views, indexes them by surfels, and finds and shows what matters at a pose.
+
+    The cost of a call depends on what is in view; only the doubling of arrays, an eviction and :meth:`restore` touch
+    everything.
+
+    :param device: where surfels and pixels live; selection itself runs in float64 on the CPU.
+    """
+
+    def __init__(self, config: SurfelMemoryConfig | None = None, *, device: torch.device | str = "cpu") -> None:
+        self.config = config or SurfelMemoryConfig()
+        self.device = torch.device(device)
+        self.clear()
+
+    def __len__(self) -> int:
+        return len(self._views)
+
+    @property
+    def views(self) -> Sequence[View]:
+        """Stored views in the order they were written."""
+        return tuple(self._views)
+
+    @property
+    def n_surfels(self) -> int:
+        """Number of surfels."""
+        return len(self._index.cloud)
+
+    @property
+    def surfels(self) -> SurfelCloud:
+        """A copy of all surfels in the world frame."""
+        return self._index.world_cloud
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held by surfels, index and views."""
+        return self._index.nbytes + int(self._view_bytes.data.sum())
+
+    # Reading
+
+    def read(self, targets: Sequence[Target], k: int = 4) -> Recall:
+        """Return the ``k`` views that matter for the targets, and what memory shows at each of them.
+
+        The surfels are rendered once from the mean pose of the targets, with the first target's intrinsics widened by
+        ``query_fov_scale``. Every covered pixel votes for the views of its surfel with ``cos / (1 + depth)``. If
+        fewer than ``k`` views have votes, the nearest of the others fill up with weight 0; if none has, the nearest
+        poses are returned and ``fallback`` says so.
+
+        :raises NotSeededError: nothing is stored yet.
+        """
+        if not self._views:
+            raise NotSeededError("the memory is empty: seed the world with a first view")
+        if not targets:
+            raise ValueError("read needs at least one target")
+        query = average_pose(torch.stack([t.T_world_camera for t in targets]))
+        widened = targets[0].camera.widened(self.config.query_fov_scale)
+        scale = min(1.0, _VOTING_SIDE / max(widened.size))
+        small = widened.resized(max(1, round(widened.width * scale)), max(1, round(widened.height * scale)))
+        rendered = self._index.render(Target(small, query), scale=self.config.splat_scale)
+        choice, votes = self._choose(rendered, query, k)
+        fallback = not choice.views
+        if len(choice.views) < min(k, len(self)):
+            choice = fill_up(choice, self._poses.data, query, k)
+        recall = Recall(
+            views=tuple(self._views[i] for i in choice.views),
+            weights=choice.weights,
+            indices=tuple(choice.views),
+            projections=tuple(self.project(t) for t in targets),
+            fallback=fallback,
+        )
+        popularity = self._popularity.data
+        popularity += votes.cpu() - popularity // _VOTES_LAST
+        return recall
+
+    def project(self, target: Target) -> Projection:
+        """Return what memory alone shows at one pose, with holes. Changes nothing."""
+        cloud = self._index.cloud
+        if not len(cloud):
+            return self._nothing(target)
+        rendered = self._index.render(target, scale=self.config.splat_scale)
+        seen, depth = rendered.ids >= 0, rendered.depth
+        image = torch.zeros(*seen.shape, 3, dtype=torch.uint8, device=self.device)
+        provenance = torch.zeros_like(depth)
+        unanswered = seen
+        if self.config.detail == "pixels":
+            warped = self._warp(rendered, target)
+            image, provenance, depth = warped.image, warped.provenance, warped.depth
+            seen = seen & ~warped.refuted
+            unanswered = seen & ~warped.found
+        where = unanswered.flatten().nonzero().squeeze(1)
+        ids = rendered.ids.flatten().index_select(0, where)
+        image.view(-1, 3).index_copy_(0, where, cloud.color.index_select(0, ids))
+        provenance.view(-1).index_copy_(0, where, cloud.provenance.index_select(0, ids))
+        return Projection(
+            image=image,
+            depth=torch.where(seen, depth, torch.nan),
+            seen=seen,
+            ids=torch.where(seen, rendered.ids, -1),
+            confidence=torch.where(seen, IMAGINED_CONFIDENCE + (1 - IMAGINED_CONFIDENCE) * provenance, 0.0),
+        )
+
+    def find(self, target: Target) -> View | None:
+        """Return the newest stored view with this camera and pose, or ``None``."""
+        difference = (self._poses.data - target.T_world_camera).abs()
+        same = (difference <= _SAME_POSE).all(dim=-1).all(dim=-1).nonzero().squeeze(1)
+        for index in reversed(same.tolist()):
+            if self._views[index].camera == target.camera:
+                return self._views[index]
+        return None
+
+    # Writing
+
+    def write(self, views: Sequence[View], maps: Sequence[PointMap]) -> None:
+        """Store views with their geometry: all of them, or on any error none.
+
+        :raises InvalidImageError: a point map does not fit its view.
+        """
+        if len(views) != len(maps):
+            raise InvalidImageError(f"write needs one point map per view, got {len(views)} views and {len(maps)} maps")
+        for view, point_map in zip(views, maps, strict=True):
+            if tuple(point_map.points.shape) != (*view.camera.size, 3):
+                raise InvalidImageError(
+                    f"the point map is {list(point_map.points.shape)}, the view {view.camera.size} (height, width)"
+                )
+        written = len(self)
+        try:
+            for view, point_map in zip(views, maps, strict=True):
+                self._write_one(view, point_map)
+        except BaseException:
+            self._truncate(written)
+            raise
+        try:
+            self._evict(protected=len(views))
+        except torch.OutOfMemoryError:
+            # All is written; the next write tries again.
+            torch.cuda.empty_cache()
+
+    def undo(self, n: int = 1) -> None:
+        """Remove the last ``n`` views and exactly what they added.
+
+        :raises NothingToUndoError: fewer than ``n`` views are stored.
+        """
+        if n < 1 or n > len(self):
+            raise NothingToUndoError(f"cannot undo {n} views: {len(self)} are stored")
+        self._truncate(len(self) - n)
+
+    def clear(self) -> None:
+        """Forget everything, and give back what it was kept in."""
+        config, cpu = self.config, torch.device("cpu")
+        self._index = SurfelIndex(self.device, merge_factor=config.merge_factor, min_cosine=config.merge_cosine)
+        self._views: list[View] = []
+        self._poses = GrowableTensor((4, 4), torch.float64, cpu)
+        #: Bytes of each view's tensors.
+        self._view_bytes = GrowableTensor((), torch.int64, cpu)
+        #: Votes each view has received in the last reads, for eviction.
+        self._popularity = GrowableTensor((), torch.int64, cpu)
+
+    # Saving
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Return everything as named tensors and JSON-able metadata."""
+        tensors, metadata = view_storage.pack_views(self._views)
+        return tensors | self._index.state() | {"views/popularity": self._popularity.data}, {"views": metadata}
+
+    def restore(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
+        """Replace the content by what :meth:`state` returned; on any error the content stays as it was.
+
+        :raises WorldFileError: missing, inconsistent or out-of-range entries.
+        """
+        views = view_storage.unpack_views(tensors, metadata, self.device)
+        popularity = view_storage.take(tensors, "views/popularity", like=self._popularity.data)
+        if len(popularity) != len(views):
+            raise WorldFileError(f"the world file has {len(views)} views but votes for {len(popularity)}")
+        restored = SurfelMemory(self.config, device=self.device)
+        restored._index = self._index.restored(tensors, len(views))
+        for view in views:
+            restored._append_view(view)
+        restored._popularity.replace(popularity)
+        # Whatever can fail, for want of memory say, is behind us.
+        vars(self).update(vars(restored))
+
+    # Insides
+
+    def _choose(self, rendered: Splat, T_world_query: Tensor, k: int) -> tuple[Choice, Tensor]:
+        """Return the chosen views, and the votes of all views [V]."""
+        votes, weight = self._index.votes(rendered, T_world_query)
+        choice = choose_views(
+            votes, weight, self._index.observations, self._poses.data, T_world_query,
+            k=k, selection=self.config.selection, suppression=self.config.suppression,
+        )  # fmt: skip
+        return choice, votes
+
+    def _warp(self, rendered: Splat, target: Target) -> Warped:
+        """Fetch the pixels of the views that the rendered surfels vote for."""
+        # Every fourth pixel of every fourth row is enough to choose a few views.
+        sparse = Splat(rendered.ids[::4, ::4], rendered.depth[::4, ::4])
+        chosen = self._choose(sparse, target.T_world_camera, self.config.detail_views)[0].views
+        views = [self._views[i] for i in chosen]
+        visible = self._index.visible(rendered)
+        row, surfel = self._index.observations.of_all(torch.tensor(chosen, dtype=torch.int64, device=self.device))
+        number = visible.of(surfel)
+        saw = torch.zeros(len(views), len(visible.surfels), dtype=torch.bool, device=self.device)
+        saw[row[number >= 0], number[number >= 0]] = True
+        best = best_views(
+            views, saw, self._index.cloud.position.index_select(0, visible.surfels),
+            self._index.local(self._poses.data[chosen]), self._index.local(target.T_world_camera)[:3, 3],
+        )  # fmt: skip
+        # The last entry answers for pixels without a surfel, whose number is -1.
+        first = torch.nn.functional.pad(best, (0, 1), value=-1)[visible.of(rendered.ids.flatten())].view_as(
+            rendered.ids
+        )
+        return warp_views(views, first, target.camera, target.T_world_camera, rendered.depth)
+
+    def _nothing(self, target: Target) -> Projection:
+        size = target.camera.size
+        return Projection(
+            image=torch.zeros(*size, 3, dtype=torch.uint8, device=self.device),
+            depth=torch.full(size, torch.nan, device=self.device),
+            seen=torch.zeros(size, dtype=torch.bool, device=self.device),
+            ids=torch.full(size, -1, dtype=torch.int64, device=self.device),
+            confidence=torch.zeros(size, device=self.device),
+        )
+
+    def _write_one(self, view: View, point_map: PointMap) -> None:
+        view, point_map = view_storage.to_device(view, self.device), view_storage.to_device(point_map, self.device)
+        if view.depth is None:
+            view = dataclasses.replace(view, depth=point_map.depth.contiguous())
+        if view.confidence is None:
+            seen = torch.full(view.camera.size, float(view.source == "observed"), device=self.device)
+            view = dataclasses.replace(view, confidence=seen)
+        stride = self.config.surfel_stride or max(2.0, max(view.camera.size) / 96)
+        observed = view.source == "observed"
+        known = self._known(point_map, observed=observed)
+        new = sample_surfels(
+            point_map, view.image,
+            observed=observed, stride=stride, min_confidence=self.config.min_confidence,
+            known=None if known is None else known >= 0,
+        )  # fmt: skip
+        self._index.add(new, view.T_world_camera, seen=None if known is None else known[known >= 0])
+        self._append_view(view)
+
+    def _known(self, point_map: PointMap, *, observed: bool) -> Tensor | None:
+        """Return which surfel stands for each pixel of a view already, or -1; ``None``: none for any."""
+        shown = point_map.shown
+        if shown is None or not len(self):
+            return None
+        if shown.shape != point_map.confidence.shape or bool((shown >= len(self._index.cloud)).any()):
+            raise InvalidImageError("the point map shows surfels that are not in this memory: read it again")
+        if not observed:
+            return shown
+        # What a camera sees replaces what was imagined there.
+        stands = (shown >= 0) & (self._index.cloud.provenance[shown.clamp(min=0)] > 0)
+        return torch.where(stands, shown, -1)
+
+    def _append_view(self, view: View) -> None:
+        self._views.append(view)
+        self._poses.append(view.T_world_camera[None])
+        self._view_bytes.append(torch.tensor([sum(t.nbytes for t in view_storage.view_maps(view).values())]))
+        # Nothing has been asked of it yet: neither better nor worse than most.
+        usual = self._popularity.data.median() if len(self._popularity) else torch.tensor(0)
+        self._popularity.append(usual[None])
+
+    def _truncate(self, views: int) -> None:
+        """Keep the first ``views`` views and what they added."""
+        self._index.truncate(views)
+        for column in (self._poses, self._view_bytes, self._popularity):
+            column.truncate(views)
+        del self._views[views:]
+
+    def _evict(self, *, protected: int) -> None:
+        """Forget the views with the fewest votes while the memory is over its bounds; the last ``protected`` stay."""
+        max_views = self.config.max_views or len(self)
+        max_surfels = self.config.max_surfels or self.n_surfels
+        while (len(self) > max_views or self.n_surfels > max_surfels) and len(self) > protected:
+            spare = self._popularity.data[: len(self) - protected]
+            # A tenth more than needed: compaction touches everything, so it should be rare.
+            n = max(1, len(self) - max_views + max_views // 10 if len(self) > max_views else len(self) // 10)
+            keep = torch.ones(len(self), dtype=torch.bool)
+            keep[torch.argsort(spare, stable=True)[:n]] = False
+            kept = keep.nonzero().squeeze(1)
+            self._index = self._index.kept(kept)
+            self._views = [self._views[i] for i in kept.tolist()]
+            for column in (self._poses, self._view_bytes, self._popularity):
+                column.replace(column.data[kept])

@@ -1,0 +1,118 @@
+"""Which remembered views matter for a chunk of targets: surfels vote for the views that saw them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from vmem_ros.geometry import geodesic_distance
+from vmem_ros.memory.surfel.numbering import Numbering
+from vmem_ros.memory.surfel.observations import Observations
+from vmem_ros.memory.surfel.splatting import Splat
+
+#: How the K views are chosen among those with votes. ``votes``: most votes first; ``coverage``: most votes that no
+#: chosen view has cast yet; ``nearest``: nearest pose first (what the published implementation does).
+Selection = Literal["votes", "coverage", "nearest"]
+
+# Votes are counted in integers, so that the sums are the same on every device.
+_VOTE_UNIT = 1 << 16
+_RELAXATION = 1.2
+_LEAST_SUPPRESSION = 1e-5
+# With this many candidates the rest cannot win; it bounds the work of the greedy choice.
+_MAX_CANDIDATES = 256
+
+
+class Choice(NamedTuple):
+    """Chosen views, best first, and their shares of the votes (sum 1)."""
+
+    views: list[int]
+    weights: Tensor
+
+
+def surfel_votes(splat: Splat, visible: Numbering, cosine: Tensor) -> Tensor:
+    """Return the weights [m] int64 of the visible surfels: their pixels' ``cos / (1 + depth)``, in fixed-point units.
+
+    :param cosine: [m] ``|n . v|`` of each towards the query camera.
+    """
+    seen = splat.ids >= 0
+    number = visible.of(splat.ids[seen])
+    pixel_weight = (cosine[number] / (1 + splat.depth[seen]) * _VOTE_UNIT).round().long()
+    return torch.zeros_like(visible.surfels).index_add_(0, number, pixel_weight)
+
+
+def choose_views(
+    votes: Tensor,
+    weight: Tensor,
+    observations: Observations,
+    T_world_views: Tensor,
+    T_world_query: Tensor,
+    *,
+    k: int,
+    selection: Selection,
+    suppression: float,
+) -> Choice:
+    """Return at most ``k`` views with votes, no two nearer to each other than ``suppression`` if that is possible.
+
+    :param votes: [V] int64, sum of ``weight`` over the surfels each view saw.
+    :param weight: [N] int64 weight of each surfel.
+    :param T_world_views: [V, 4, 4] float64.
+    :param suppression: geodesic distance (radians + 0.1 * metres). It is divided by 1.2 until ``k`` views are found.
+    """
+    candidates = votes.nonzero().squeeze(1)
+    # A stable sort: of equally voted views the older comes first, on every device.
+    order = torch.argsort(votes[candidates], descending=True, stable=True)[:_MAX_CANDIDATES]
+    candidates = candidates[order]
+    poses = T_world_views[candidates.cpu()]
+    uncast = weight.clone() if selection == "coverage" else weight
+
+    def score(chosen: list[int]) -> Tensor:
+        """Return how much each candidate is wanted [C] once some are chosen."""
+        if selection == "nearest":
+            return -geodesic_distance(poses, T_world_query)
+        if selection == "coverage" and chosen:
+            uncast[observations.of(int(candidates[chosen[-1]]))] = 0
+            return observations.sums(uncast, candidates).cpu().double()
+        return votes[candidates].cpu().double()
+
+    chosen = _greedy(score, poses, k=k, suppression=suppression)
+    views = candidates[chosen.to(candidates.device)]
+    share = votes[views].cpu().double()
+    return Choice(views.tolist(), share / share.sum() if len(share) else share)
+
+
+def nearest_views(T_world_views: Tensor, T_world_query: Tensor, k: int) -> Choice:
+    """Return the ``k`` views with the nearest poses, equally weighted: what is left when nothing is visible."""
+    distance = geodesic_distance(T_world_views, T_world_query)
+    views = torch.argsort(distance, stable=True)[:k]
+    return Choice(views.tolist(), torch.full((len(views),), 1 / max(1, len(views)), dtype=torch.float64))
+
+
+def fill_up(choice: Choice, T_world_views: Tensor, T_world_query: Tensor, k: int) -> Choice:
+    """Return ``choice`` with the nearest other poses added up to ``k``: with weight 0, or equally if none has votes."""
+    if not choice.views:
+        return nearest_views(T_world_views, T_world_query, k)
+    others = torch.ones(len(T_world_views), dtype=torch.bool)
+    others[choice.views] = False
+    index = others.nonzero().squeeze(1)
+    near = nearest_views(T_world_views[index], T_world_query, k - len(choice.views)).views
+    return Choice(choice.views + index[near].tolist(), torch.nn.functional.pad(choice.weights, (0, len(near))))
+
+
+def _greedy(score: Callable[[list[int]], Tensor], poses: Tensor, *, k: int, suppression: float) -> Tensor:
+    """Return up to ``k`` rows by falling score, keeping a distance that shrinks until there are enough."""
+    taken = torch.zeros(len(poses), dtype=torch.bool)
+    nearest = torch.full((len(poses),), torch.inf, dtype=torch.float64)
+    chosen: list[int] = []
+    while len(chosen) < min(k, len(poses)):
+        allowed = ~taken & (nearest >= suppression)
+        if not bool(allowed.any()):
+            suppression = suppression / _RELAXATION if suppression > _LEAST_SUPPRESSION else 0.0
+            continue
+        best = int(torch.where(allowed, score(chosen), -torch.inf).argmax())
+        chosen.append(best)
+        taken[best] = True
+        nearest = torch.minimum(nearest, geodesic_distance(poses, poses[best]))
+    return torch.tensor(chosen, dtype=torch.int64)

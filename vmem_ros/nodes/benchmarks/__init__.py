@@ -1,0 +1,1 @@
+"""What messages and DDS cost: benchmarks that need ROS."""

@@ -1,0 +1,1 @@
+"""The camera node ``vmem_camera``, one part a file; :mod:`vmem_ros.nodes.camera.node` puts them together."""

@@ -1,0 +1,99 @@
+"""Publishes generated views: image, intrinsics, depth, confidence, cloud, retrieval and transform, all of one stamp."""
+
+from __future__ import annotations
+
+import time
+from functools import lru_cache
+
+import torch
+from rclpy.duration import Duration
+from std_msgs.msg import Header
+from vmem_ros.msg import Retrieval
+
+from vmem_ros.geometry import Camera, pixel_rays
+from vmem_ros.nodes.camera.core import Core
+from vmem_ros.nodes.interface.conversions import (
+    camera_to_message,
+    header,
+    image_to_message,
+    link_from_camera,
+    map_to_message,
+    points_to_message,
+    pose_to_message,
+)
+from vmem_ros.types import Target
+from vmem_ros.world import Frame
+
+# A reliable publisher that keeps one sample overwrites what a slow subscriber has not got yet; wait so long for it.
+_DELIVERY_S = 0.2
+_ORDERED = ("camera/image_raw", "camera/depth/image_rect", "camera/confidence")
+
+
+class CameraStream:
+    """The topics below ``camera/`` and ``memory/retrieval``; used in the worker's thread."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def publish(self, frame: Frame, target: Target, epoch: int) -> int:
+        """Publish one view at the stamp of the pose asked for, and return the stamp that it got.
+
+        :param epoch: in which it was asked for; if time has jumped back since, its stamp is that of now.
+        """
+        core, publishers = self._core, self._core.publishers
+        self._await_delivery()
+        present = core.parameters["stamp_policy"] == "publish" or epoch != core.epoch
+        stamp_ns = core.unique_stamp_ns() if present else target.stamp_ns
+        frame_id = core.names.of("generated")
+        head = header(frame_id, stamp_ns)
+        view = frame.view
+        core.broadcaster.send(frame_id, target.T_world_camera, stamp_ns)
+        info = camera_to_message(view.camera, head)
+        depth = view.depth if view.depth is not None else torch.full(view.camera.size, torch.nan)
+        publishers["camera/image_raw"].publish(image_to_message(view.image, head))
+        publishers["camera/camera_info"].publish(info)
+        publishers["camera/depth/image_rect"].publish(map_to_message(depth, head))
+        publishers["camera/depth/camera_info"].publish(info)
+        publishers["camera/confidence"].publish(map_to_message(frame.confidence, head))
+        publishers["memory/retrieval"].publish(_retrieval(frame, target, head))
+        if publishers["camera/points"].get_subscription_count():
+            self._publish_points(frame, depth, head)
+        return stamp_ns
+
+    def _publish_points(self, frame: Frame, depth: torch.Tensor, head: Header) -> None:
+        """Publish the cloud in the optical frame: Nav2 takes the sensor's place from the frame of the cloud."""
+        parameters, stride = self._core.parameters, self._core.parameters["points.stride"]
+        grid = (slice(None, None, stride), slice(None, None, stride))
+        depth, confidence = depth[grid].cpu(), frame.confidence[grid].cpu()
+        keep = torch.isfinite(depth) & (confidence >= parameters["points.min_confidence"])
+        points = _rays(frame.view.camera, stride)[keep] * depth[keep][:, None]
+        cloud = points_to_message(points, frame.view.image[grid].cpu()[keep], confidence[keep], head)
+        self._core.publishers["camera/points"].publish(cloud)
+
+    def _await_delivery(self) -> None:
+        """Wait, within bounds, until the view before has reached every subscriber."""
+        end = time.monotonic() + _DELIVERY_S
+        for name in _ORDERED:
+            # Asked with no wait of its own, because that would hold the interpreter's lock.
+            while not self._core.publishers[name].wait_for_all_acked(Duration()) and time.monotonic() < end:
+                time.sleep(0.001)
+
+
+@lru_cache(maxsize=4)
+def _rays(camera: Camera, stride: int) -> torch.Tensor:
+    """Return the rays of every ``stride``-th pixel and row: [h, w, 3] float32, z = 1."""
+    return pixel_rays(camera)[::stride, ::stride].contiguous()
+
+
+def _retrieval(frame: Frame, target: Target, head: Header) -> Retrieval:
+    recall = frame.recall
+    return Retrieval(
+        header=head,
+        pose=pose_to_message(link_from_camera(target.T_world_camera)),
+        view_ids=list(recall.indices),
+        weights=recall.weights.tolist(),
+        poses=[pose_to_message(link_from_camera(v.T_world_camera)) for v in recall.views],
+        fallback=recall.fallback,
+        reused=frame.reused,
+        remembered=float(frame.projection.seen.float().mean()),
+    )

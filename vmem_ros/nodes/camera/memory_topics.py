@@ -1,0 +1,78 @@
+"""The topics below ``memory/``: surfels, stored cameras and the path along which they were stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from geometry_msgs.msg import PoseArray, PoseStamped
+from nav_msgs.msg import Path
+from rclpy.task import Future
+
+from vmem_ros.memory.surfel import SurfelMemory
+from vmem_ros.nodes.camera.core import Core
+from vmem_ros.nodes.interface.conversions import header, link_from_camera, pose_to_message, surfels_to_message
+from vmem_ros.types import View
+from vmem_ros.world import World
+
+
+class MemoryTopics:
+    """Publishes what is remembered after it changed, at most ``memory.publish_rate_hz`` times a second."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._changed = False
+        self._pending: Future | None = None
+        # Messages of the poses that were published last; making them anew would cost more with every view.
+        self._views: list[View] = []
+        self._poses: list[PoseStamped] = []
+        core.on_world_change(self._on_world_change)
+        core.on_forget(lambda: self._update_poses([]))
+        self._timer = core.create_timer("memory", 1.0 / core.parameters["memory.publish_rate_hz"], self._tick)
+        core.parameters.on_change(self._on_parameters)
+
+    def _on_parameters(self, names: set[str]) -> None:
+        if "memory.publish_rate_hz" in names:
+            self._timer.timer_period_ns = int(1e9 / self._core.parameters["memory.publish_rate_hz"])
+        if "memory.max_points" in names:
+            self._changed = True
+
+    def _on_world_change(self, world: World) -> None:
+        self._changed = True
+
+    def _tick(self) -> None:
+        if self._pending is not None:
+            if not self._pending.done():
+                return
+            done, self._pending = self._pending, None
+            done.result()
+        if self._changed and self._core.active and self._core.worker.state == "ready":
+            self._changed = False
+            self._pending = self._core.worker.submit("read", self._publish)
+
+    def _publish(self, world: World) -> None:
+        """Publish everything; in the worker's thread."""
+        memory, publishers = world.memory, self._core.publishers
+        if not isinstance(memory, SurfelMemory):
+            return
+        head = header(self._core.names.world, self._core.now_ns())
+        cloud = memory.surfels
+        limit = self._core.parameters["memory.max_points"]
+        if len(cloud) > limit:
+            even = torch.linspace(0, len(cloud) - 1, limit, dtype=torch.float64).long()
+            cloud = cloud.select(even.to(cloud.radius.device))
+        publishers["memory/surfels"].publish(
+            surfels_to_message(cloud.position, cloud.color, cloud.normal, cloud.radius, head)
+        )
+        self._update_poses(memory.views)
+        publishers["memory/views"].publish(PoseArray(header=head, poses=[p.pose for p in self._poses]))
+        publishers["memory/path"].publish(Path(header=head, poses=self._poses))
+
+    def _update_poses(self, views: Sequence[View]) -> None:
+        same = next((i for i, (a, b) in enumerate(zip(views, self._views, strict=False)) if a is not b), None)
+        kept = min(len(views), len(self._views)) if same is None else same
+        del self._poses[kept:]
+        for view in views[kept:]:
+            pose = pose_to_message(link_from_camera(view.T_world_camera))
+            self._poses.append(PoseStamped(header=header(self._core.names.world, view.stamp_ns), pose=pose))
+        self._views = list(views)

@@ -1,0 +1,186 @@
+"""Coordinate frames in ROS: the camera's own frames on /tf, and poses in frames that others publish.
+
+``tf2_msgs`` and ``tf2_ros`` come with a ROS installation but not with the package index. Without ``tf2_msgs`` the node
+runs, publishes no frames, and takes poses in the world frame only; it says so in its log and in /diagnostics. With
+``tf2_ros`` its buffer answers look-ups, otherwise :class:`~vmem_ros.nodes.camera.tf_buffer.TransformTree`.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Protocol
+
+import torch
+from rclpy.callback_groups import CallbackGroup
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.task import Future
+from rclpy.time import Time
+from torch import Tensor
+
+from vmem_ros.errors import FrameError, InvalidPoseError
+from vmem_ros.nodes.camera.tf_buffer import TransformTree
+from vmem_ros.nodes.interface.conversions import (
+    T_LINK_OPTICAL,
+    header,
+    stamp_to_ns,
+    transform_from_message,
+    transform_to_message,
+)
+from vmem_ros.nodes.interface.frame_names import FrameNames
+
+try:
+    from tf2_msgs.msg import TFMessage
+except ImportError:
+    TFMessage = None
+try:
+    import tf2_ros
+except ImportError:
+    tf2_ros = None
+
+#: Whether transforms can be sent and heard at all.
+TF_INSTALLED = TFMessage is not None
+
+_DYNAMIC_QOS = QoSProfile(depth=100)
+_STATIC_QOS = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+_POLL_S = 0.02
+
+
+class FrameBroadcaster:
+    """Publishes the camera's frames; silent where it is switched off or ``tf2_msgs`` is missing."""
+
+    def __init__(self, node: Node, names: FrameNames, *, enabled: bool) -> None:
+        self._names = names
+        self._dynamic = self._static = None
+        if enabled and TFMessage is not None:
+            self._dynamic = node.create_publisher(TFMessage, "/tf", _DYNAMIC_QOS)
+            self._static = node.create_publisher(TFMessage, "/tf_static", _STATIC_QOS)
+
+    def send_fixed(self, stamp_ns: int) -> None:
+        """Announce where the optical frame sits in the link."""
+        if self._static is not None:
+            fixed = transform_to_message(T_LINK_OPTICAL, header(self._names.link, stamp_ns), self._names.optical)
+            self._static.publish(TFMessage(transforms=[fixed]))
+
+    def send(self, child: str, T_world_child: Tensor, stamp_ns: int) -> None:
+        """Publish where one frame is."""
+        if self._dynamic is not None:
+            moved = transform_to_message(T_world_child, header(self._names.world, stamp_ns), child)
+            self._dynamic.publish(TFMessage(transforms=[moved]))
+
+
+class _Buffer(Protocol):
+    def lookup(self, target: str, source: str, stamp_ns: int) -> Tensor: ...
+
+    def clear(self) -> None: ...
+
+
+class SubscribedTree(TransformTree):
+    """A :class:`TransformTree` that listens to /tf and /tf_static."""
+
+    def __init__(self, node: Node, group: CallbackGroup) -> None:
+        super().__init__()
+        self._logger = node.get_logger()
+        node.create_subscription(TFMessage, "/tf", self._on_dynamic, _DYNAMIC_QOS, callback_group=group)
+        node.create_subscription(TFMessage, "/tf_static", self._on_static, _STATIC_QOS, callback_group=group)
+
+    def _on_dynamic(self, message: Any) -> None:
+        self._take(message, static=False)
+
+    def _on_static(self, message: Any) -> None:
+        self._take(message, static=True)
+
+    def _take(self, message: Any, *, static: bool) -> None:
+        for t in message.transforms:
+            try:
+                T = transform_from_message(t.transform)
+            except InvalidPoseError as error:
+                self._logger.warning(f"ignored transform to {t.child_frame_id!r}: {error}", throttle_duration_sec=1.0)
+                continue
+            self.add(t.header.frame_id, t.child_frame_id, T, stamp_to_ns(t.header.stamp), static=static)
+
+
+class Tf2Buffer:
+    """The buffer of ``tf2_ros``."""
+
+    def __init__(self, node: Node) -> None:
+        self._buffer = tf2_ros.Buffer(node=node)
+        self._listener = tf2_ros.TransformListener(self._buffer, node, spin_thread=False)
+
+    def lookup(self, target: str, source: str, stamp_ns: int) -> Tensor:
+        """See :meth:`TransformTree.lookup`."""
+        try:
+            found = self._buffer.lookup_transform(target, source, Time(nanoseconds=stamp_ns))
+        except tf2_ros.TransformException as error:
+            raise FrameError(f"no transform from {source!r} to {target!r}: {error}") from error
+        return transform_from_message(found.transform)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._buffer.clear()
+
+
+class FrameListener:
+    """Finds where frames are. Listens to /tf only from the first time that it is needed: in Python, that is not free.
+
+    :param names: the world frame is where looked-up poses lead to.
+    """
+
+    def __init__(self, node: Node, names: FrameNames, group: CallbackGroup) -> None:
+        self._node = node
+        self._names = names
+        self._group = group
+        self._buffer: _Buffer | None = None
+
+    @property
+    def source(self) -> str:
+        """Where transforms come from, in words."""
+        if TFMessage is None:
+            return "none: tf2_msgs is not installed, only poses in the world frame are understood"
+        if self._buffer is None:
+            return "not needed yet"
+        return "tf2_ros" if tf2_ros is not None else "own buffer (tf2_ros is not installed)"
+
+    def clear(self) -> None:
+        """Forget what was heard: time has jumped back."""
+        if self._buffer is not None:
+            self._buffer.clear()
+
+    def lookup(self, frame_id: str, stamp_ns: int) -> Tensor:
+        """Return [4, 4] ``T_world_frame`` at a time, 0: the newest; an empty name is the world frame.
+
+        :raises FrameError: unknown frame, or no transform at that time (yet).
+        """
+        if frame_id in ("", self._names.world):
+            return torch.eye(4, dtype=torch.float64)
+        if TFMessage is None:
+            raise FrameError(
+                f"cannot look up frame {frame_id!r}: tf2_msgs is not installed (it comes with a ROS installation); "
+                f"send poses in {self._names.world!r}"
+            )
+        if self._buffer is None:
+            self._buffer = Tf2Buffer(self._node) if tf2_ros is not None else SubscribedTree(self._node, self._group)
+        return self._buffer.lookup(self._names.world, frame_id, stamp_ns)
+
+    async def wait_for(self, frame_id: str, stamp_ns: int, *, timeout_s: float) -> Tensor:
+        """Like :meth:`lookup`, but waits for a transform that is late."""
+        end = time.monotonic() + timeout_s
+        while True:
+            try:
+                return self.lookup(frame_id, stamp_ns)
+            except FrameError:
+                if TFMessage is None or time.monotonic() > end:
+                    raise
+            await self._sleep(_POLL_S)
+
+    async def _sleep(self, seconds: float) -> None:
+        done: Future = Future()
+        timer = self._node.create_timer(
+            seconds, lambda: done.set_result(None), self._group, clock=Clock(clock_type=ClockType.STEADY_TIME)
+        )
+        try:
+            await done
+        finally:
+            self._node.destroy_timer(timer)

@@ -1,0 +1,8 @@
+"""``python -m vmem_ros.nodes.demo``: the whole demo, which ``make demo`` runs."""
+
+import sys
+
+from vmem_ros.nodes.demo.run import main
+
+if __name__ == "__main__":
+    sys.exit(main())

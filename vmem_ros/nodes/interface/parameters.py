@@ -1,0 +1,331 @@
+"""The parameters of the camera node as one table: declaration, validation and documentation come from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
+from rclpy.node import Node
+from rclpy.parameter import Parameter as RosParameter
+
+from vmem_ros.errors import InvalidCameraError
+from vmem_ros.generation.registry import DEFAULT_ENGINE
+from vmem_ros.generation.vmem.sampling_options import Sampler
+from vmem_ros.geometry import Camera
+from vmem_ros.pointmaps import ESTIMATORS
+from vmem_ros.pretrained.devices import DTYPES
+from vmem_ros.pretrained.shipped import DEFAULT_MODEL, SHIPPED_MODELS
+
+Value = bool | int | float | str
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter; its type is that of the default.
+
+    :param limits: smallest and largest allowed number.
+    :param choices: allowed strings; empty for free text.
+    :param read_only: read once, at start.
+    """
+
+    name: str
+    default: Value
+    description: str
+    limits: tuple[float, float] | None = None
+    choices: tuple[str, ...] = ()
+    read_only: bool = False
+
+    @property
+    def type_name(self) -> str:
+        """The ROS name of the type."""
+        return {bool: "bool", int: "integer", float: "double", str: "string"}[type(self.default)]
+
+    @property
+    def allowed(self) -> str:
+        """What may be set, in words."""
+        if self.limits is not None:
+            low, high = self.limits
+            return f"{low:g} to {high:g}"
+        return ", ".join(repr(c) for c in self.choices) if self.choices else f"any {self.type_name}"
+
+    def descriptor(self) -> ParameterDescriptor:
+        """Return the descriptor that tools such as rqt show."""
+        out = ParameterDescriptor(
+            name=self.name, description=self.description, read_only=self.read_only, additional_constraints=""
+        )
+        if self.choices:
+            out.additional_constraints = f"one of {self.allowed}"
+        if self.limits is not None:
+            low, high = self.limits
+            if isinstance(self.default, float):
+                out.floating_point_range = [FloatingPointRange(from_value=float(low), to_value=float(high), step=0.0)]
+            else:
+                out.integer_range = [IntegerRange(from_value=int(low), to_value=int(high), step=1)]
+        return out
+
+    def complaint(self, value: Any) -> str | None:
+        """Return why a value is refused, with what is allowed, or ``None``."""
+        if type(value) is not type(self.default):
+            return f"{self.name} must be a {self.type_name}, got {value!r} (default {self.default!r})"
+        in_range = self.limits is None or self.limits[0] <= float(value) <= self.limits[1]  # false for NaN
+        if in_range and (not self.choices or value in self.choices):
+            return None
+        return f"{self.name} = {value!r} is refused: allowed is {self.allowed} (default {self.default!r})"
+
+
+_INT_MAX = 2**31 - 1
+
+PARAMETERS = {
+    p.name: p
+    for p in (
+        Parameter(
+            "engine",
+            DEFAULT_ENGINE,
+            "what draws new views: 'vmem' (the multi-view diffusion network of model.path), 'reprojection' (what "
+            "memory shows, holes inpainted), or your own generator as 'module:factory', see "
+            "vmem_ros.generation.registry",
+            read_only=True,
+        ),
+        Parameter(
+            "model.path",
+            DEFAULT_MODEL,
+            "model of engine 'vmem': one that comes with the package ("
+            + ", ".join(f"'{name}'" for name in SHIPPED_MODELS)
+            + "), a folder (`vmem train` and `vmem convert` make them), or owner/name on the Hugging Face Hub",
+            read_only=True,
+        ),
+        Parameter(
+            "model.allow_download", False, "fetch model.path from the Hub if it is not on this machine", read_only=True
+        ),
+        Parameter("model.device", "cpu", "where tensors live: 'cpu', 'cuda' or 'cuda:N'", read_only=True),
+        Parameter(
+            "model.cpu_threads",
+            0,
+            "threads of tensor operations on the CPU; 0: one less than there are cores, which stays for ROS",
+            limits=(0, 1024),
+            read_only=True,
+        ),
+        Parameter(
+            "model.dtype",
+            "auto",
+            "numbers of the network: 'auto' is bfloat16 on a GPU and float32 on a CPU",
+            choices=DTYPES,
+            read_only=True,
+        ),
+        Parameter(
+            "model.compile",
+            False,
+            "compile the network (engine 'vmem'): the first views take minutes longer, all others less",
+            read_only=True,
+        ),
+        Parameter(
+            "model.max_side",
+            0,
+            "largest side in pixels at which the network works; larger views are drawn smaller and enlarged; 0: the "
+            "model's own",
+            limits=(0, 4096),
+            read_only=True,
+        ),
+        Parameter("model.lora", "", "LoRA weights for engine 'vmem': a file or folder; empty: none", read_only=True),
+        Parameter("model.lora_scale", 1.0, "how strongly model.lora acts", limits=(-10.0, 10.0), read_only=True),
+        Parameter("autostart", True, "configure and activate without a lifecycle manager", read_only=True),
+        Parameter("world_frame_id", "map", "fixed frame of the world (z up)", read_only=True),
+        Parameter("frame_prefix", "vmem", "prefix of the camera's frame names", read_only=True),
+        Parameter("publish_tf", True, "broadcast the camera's frames on /tf and /tf_static", read_only=True),
+        Parameter("tf_timeout_s", 0.5, "how long a pose waits for a transform that is late", limits=(0.0, 60.0)),
+        Parameter(
+            "follow_frame",
+            "",
+            "the camera follows this TF frame (a camera link, x forward), e.g. that of a simulated robot; empty: off",
+        ),
+        Parameter(
+            "stamp_policy",
+            "request",
+            "stamp of generated views: 'request' (that of the pose asked for) or 'publish' (when they are published)",
+            choices=("request", "publish"),
+        ),
+        Parameter(
+            "pose_height_m",
+            0.0,
+            "added to the z of the topics pose and path: RViz's goals and Nav2's plans lie on the floor",
+            limits=(-100.0, 100.0),
+        ),
+        Parameter("camera.width", 576, "width of generated views in pixels", limits=(16, 4096)),
+        Parameter("camera.height", 576, "height of generated views in pixels", limits=(16, 4096)),
+        Parameter("camera.fov_deg", 60.0, "horizontal field of view of generated views", limits=(10.0, 150.0)),
+        Parameter(
+            "camera.mode",
+            "polled",
+            "when to generate: 'polled' (on request), 'streaming' (also after every pose; the latest wins) or "
+            "'disabled' (previews only)",
+            choices=("polled", "streaming", "disabled"),
+            read_only=True,
+        ),
+        Parameter(
+            "camera.seed", -1, "seed of generation where a request names none; -1: random", limits=(-1, _INT_MAX)
+        ),
+        Parameter(
+            "sampling.sampler",
+            "auto",
+            "how engine 'vmem' removes noise: 'published' (Euler, as the weights were released), 'fast' "
+            "(DPM-Solver++ over log-spaced noise levels) or 'auto' (the model's own)",
+            choices=("auto", *get_args(Sampler)),
+        ),
+        Parameter(
+            "sampling.steps",
+            0,
+            "denoising steps of a chunk; 0: the model's own, and with another sampler than its own 50 for 'published' "
+            "and 15 for 'fast'",
+            limits=(0, 1000),
+        ),
+        Parameter(
+            "sampling.guidance_scale",
+            0.0,
+            "strength of guidance; 1: none, at half the cost; 0: the model's own",
+            limits=(0.0, 20.0),
+        ),
+        Parameter(
+            "sampling.guidance_min",
+            0.0,
+            "strength where a view is close to a reference; 0: the model's own",
+            limits=(0.0, 20.0),
+        ),
+        Parameter("sampling.guidance_low", 0.0, "lowest noise level (sigma) with guidance", limits=(0.0, 1000.0)),
+        Parameter(
+            "sampling.guidance_high",
+            0.0,
+            "highest noise level (sigma) with guidance; 0: the levels are the model's own; 1000: all",
+            limits=(0.0, 1000.0),
+        ),
+        Parameter("camera.chunk", 4, "views generated together", limits=(1, 64), read_only=True),
+        Parameter("camera.references", 4, "remembered views given to the generator", limits=(1, 64), read_only=True),
+        Parameter(
+            "composite",
+            "remembered",
+            "'remembered': well-supported remembered pixels are blended into generated views; 'none': they are not",
+            choices=("none", "remembered"),
+            read_only=True,
+        ),
+        Parameter("reuse_views", True, "a pose equal to a stored view returns that view exactly", read_only=True),
+        Parameter(
+            "geometry.estimator",
+            "memory",
+            "depth of new views, and of seeds without depth: 'memory' (what memory shows, in its holes the room around "
+            "them; no seeds without depth), 'small' (the network of the package), 'huggingface' (a depth model of "
+            "transformers) or 'cut3r' (your own installation of CUT3R)",
+            choices=ESTIMATORS,
+            read_only=True,
+        ),
+        Parameter(
+            "geometry.model",
+            "",
+            "model of the estimator: a folder, owner/name on the Hugging Face Hub, or the checkpoint of CUT3R; empty: "
+            "the estimator's own",
+            read_only=True,
+        ),
+        Parameter(
+            "geometry.max_depth_m",
+            0.0,
+            "estimated depth beyond this is sky: +Inf, and no surfels; 0: no limit; not for 'memory'",
+            limits=(0.0, 10_000.0),
+            read_only=True,
+        ),
+        Parameter("preview.rate_hz", 10.0, "previews a second, while subscribed", limits=(0.1, 60.0)),
+        Parameter("preview.scale", 0.5, "size of previews relative to the generated camera", limits=(0.05, 1.0)),
+        Parameter("preview.jpeg_quality", 80, "quality of compressed previews", limits=(1, 100)),
+        Parameter("points.min_confidence", 0.0, "points below this confidence are left out", limits=(0.0, 1.0)),
+        Parameter("points.stride", 2, "every n-th pixel of every n-th row becomes a point", limits=(1, 16)),
+        Parameter("memory.max_views", 0, "stored views at most, 0: no limit", limits=(0, _INT_MAX), read_only=True),
+        Parameter("memory.max_surfels", 0, "stored surfels at most, 0: no limit", limits=(0, _INT_MAX), read_only=True),
+        Parameter("memory.max_points", 300_000, "surfels in one message at most", limits=(1, 10_000_000)),
+        Parameter("memory.publish_rate_hz", 1.0, "memory topics a second at most", limits=(0.01, 30.0)),
+        Parameter("path.sample_distance_m", 0.25, "a view at least every so far along a path", limits=(0.01, 100.0)),
+        Parameter("path.sample_angle_deg", 15.0, "a view at least every so much turning", limits=(1.0, 180.0)),
+        Parameter("path.max_views", 256, "views of one path at most", limits=(1, 10_000)),
+        Parameter("queue.max_length", 32, "waiting requests at most", limits=(1, 10_000), read_only=True),
+        Parameter("teleop.stamped", True, "cmd_vel is TwistStamped (false: Twist)", read_only=True),
+        Parameter("teleop.timeout_s", 0.5, "the camera stops so long after the last cmd_vel", limits=(0.05, 10.0)),
+        Parameter(
+            "seed.pose_source",
+            "tf",
+            "where poses of seed/image come from: 'tf' (its header's frame, an optical frame) or 'topic' (seed/pose)",
+            choices=("tf", "topic"),
+            read_only=True,
+        ),
+        Parameter(
+            "seed.depth",
+            True,
+            "seeds come with seed/depth; false: images alone, whose depth geometry.estimator finds ('memory' cannot)",
+            read_only=True,
+        ),
+        Parameter("seed.rectified", False, "seed/image is rectified, although its camera_info lists distortion"),
+        Parameter("seed.slop_s", 0.05, "stamps of one seed may differ so much", limits=(0.0, 10.0)),
+        Parameter("seed.min_translation_m", 0.2, "a seed is taken when moved so far ...", limits=(0.0, 100.0)),
+        Parameter("seed.min_rotation_deg", 10.0, "... or turned so much since the last one", limits=(0.0, 180.0)),
+        Parameter("world.root", "~/.ros/vmem_worlds", "worlds are saved and loaded below this folder", read_only=True),
+        Parameter("world.path", "world", "world to save or load when a request names none; relative to world.root"),
+        Parameter("world.autoload", False, "load world.path when the node is configured", read_only=True),
+        Parameter("diagnostics.period_s", 1.0, "seconds between two diagnostics", limits=(0.1, 60.0), read_only=True),
+    )
+}
+
+
+def check(values: Mapping[str, Any]) -> str | None:
+    """Return why a full set of values is refused, or ``None``. Pure: may be called any number of times."""
+    for name, value in values.items():
+        if (complaint := PARAMETERS[name].complaint(value)) is not None:
+            return complaint
+    try:
+        Camera.from_fov(values["camera.width"], values["camera.height"], values["camera.fov_deg"])
+    except InvalidCameraError as error:
+        return f"camera.width, camera.height and camera.fov_deg do not make a camera: {error}"
+    low, high = values["sampling.guidance_low"], values["sampling.guidance_high"]
+    if low > high:
+        return f"sampling.guidance_low = {low:g} must not exceed sampling.guidance_high = {high:g}"
+    if not values["world_frame_id"]:
+        return "world_frame_id must not be empty (default 'map')"
+    prefix, followed = values["frame_prefix"], values["follow_frame"]
+    if followed == f"{prefix}_link":
+        return f"follow_frame = {followed!r} is the camera itself: name a frame of the robot, or change frame_prefix"
+    return None
+
+
+class Parameters:
+    """Typed access to the declared parameters of a node; rejects bad values with value, limit and remedy."""
+
+    def __init__(self, node: Node) -> None:
+        self._values: dict[str, Any] = {name: p.default for name, p in PARAMETERS.items()}
+        self._listeners: list[Callable[[set[str]], None]] = []
+        for p in PARAMETERS.values():
+            # Ranges go into the descriptor, but the first value is checked below, where the message can name a remedy.
+            self._values[p.name] = node.declare_parameter(p.name, p.default, p.descriptor()).value
+        if (complaint := check(self._values)) is not None:
+            raise ValueError(complaint)
+        node.add_on_set_parameters_callback(self._validate)
+        node.add_post_set_parameters_callback(self._apply)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[name]
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """All values by name."""
+        return self._values
+
+    def on_change(self, listener: Callable[[set[str]], None]) -> None:
+        """Call ``listener(names)`` after accepted changes."""
+        self._listeners.append(listener)
+
+    def _validate(self, parameters: list[RosParameter]) -> SetParametersResult:
+        changed = {p.name: p.value for p in parameters if p.name in PARAMETERS}
+        complaint = check({**self._values, **changed})
+        return SetParametersResult(successful=complaint is None, reason=complaint or "")
+
+    def _apply(self, parameters: list[RosParameter]) -> None:
+        changed = {p.name: p.value for p in parameters if p.name in PARAMETERS}
+        self._values.update(changed)
+        if changed:
+            for listener in self._listeners:
+                listener(set(changed))

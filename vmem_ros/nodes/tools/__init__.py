@@ -1,0 +1,1 @@
+"""Programs beside the camera: a recorder and a player for MCAP, and processes that end together."""

@@ -1,0 +1,1 @@
+"""What leaves the program: files, tables, plots, image grids, point clouds and recordings."""

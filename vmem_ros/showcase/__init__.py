@@ -1,0 +1,1 @@
+"""The scenario that ``vmem explore`` and the demo share, and the pictures that they leave. No ROS."""
