@@ -1,7 +1,7 @@
 """What a memory, a generator and a geometry estimator must do: the seams between the rooms.
 
 Nothing here speaks of surfels or diffusion. A memory of latents, point clouds or neural fields fits behind the same
-``read`` and ``write``; a generator uses the reference views, the projection, or both, and says which.
+``read`` and ``write``; a generator says what it uses of a recall, and gets no less.
 """
 
 from __future__ import annotations
@@ -9,26 +9,68 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
+import torch
 from torch import Tensor
 
-from vmem_ros.types import PointMap, Projection, Recall, Target, View
+from vmem_ros.types import Elements, PointMap, Projection, Recall, Target, View
 
 #: Called between steps of long work as ``on_step(step, steps)``; steps count from 1.
 OnStep = Callable[[int, int], None]
 #: Asked between steps of long work; true ends it with :class:`~vmem_ros.errors.CancelledError`.
 ShouldStop = Callable[[], bool]
+#: What a generator may look at: reference views, projections, their features, the newest views, depth of views and
+#: projections, and a text prompt.
+Use = Literal["views", "projection", "features", "newest", "depth", "prompt"]
 
 
 class Memory(Protocol):
-    """Everything a world remembers."""
+    """Everything a world remembers.
+
+    Writing makes *commits*, the unit of undo. A write with the label of the newest commit extends it; a write without
+    a label is a commit of its own.
+    """
+
+    #: Name under which :func:`~vmem_ros.memory.load_memory` makes it, or ``module:factory``. World files carry it.
+    kind: str
+    #: Where its tensors live.
+    device: torch.device
 
     def __len__(self) -> int:
         """Return the number of stored views."""
         ...
 
-    def read(self, targets: Sequence[Target], k: int) -> Recall:
+    @property
+    def views(self) -> Sequence[View]:
+        """Stored views in the order in which they were written."""
+        ...
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held by everything that is remembered."""
+        ...
+
+    @property
+    def commits(self) -> Sequence[int]:
+        """Number of views of each commit, oldest first; their sum is the number of stored views."""
+        ...
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """Options it was made with, by name, JSON-able; world files carry them."""
+        ...
+
+    def figures(self) -> Mapping[str, int | float]:
+        """Return numbers for status and diagnostics by name, such as ``{"surfels": 81204}``; cheap to ask."""
+        ...
+
+    def elements(self) -> Elements:
+        """Return what the memory would show as a cloud, in the world frame."""
+        ...
+
+    def read(self, targets: Sequence[Target], k: int, *, record: bool = True) -> Recall:
         """Return the ``k`` views that matter for the targets and what memory already shows at each of them.
 
+        :param record: note which views were useful, for the choice of what is forgotten first; false leaves no trace.
         :raises NotSeededError: nothing is stored yet.
         """
         ...
@@ -37,19 +79,30 @@ class Memory(Protocol):
         """Return what memory alone shows at one pose; an empty memory shows nothing. Changes nothing."""
         ...
 
-    def write(self, views: Sequence[View], maps: Sequence[PointMap]) -> None:
-        """Store views with their geometry: all of them, or on any error none."""
+    def write(self, views: Sequence[View], maps: Sequence[PointMap], *, label: str = "") -> None:
+        """Store views with their geometry: all of them, or on any error none.
+
+        :param label: of the commit; see the class.
+        """
+        ...
+
+    def trim(self, *, keep: int) -> None:
+        """Forget what exceeds the bounds of the memory, if it has any, but none of the newest ``keep`` views."""
         ...
 
     def find(self, target: Target) -> View | None:
-        """Return a stored view with exactly this camera and pose, or ``None``."""
+        """Return the newest stored view with exactly this camera and pose, or ``None``."""
         ...
 
-    def undo(self, n: int) -> None:
-        """Remove the last ``n`` views and exactly what they added.
+    def undo(self, n: int = 1) -> None:
+        """Remove the last ``n`` commits and exactly what they changed, bit by bit.
 
-        :raises NothingToUndoError: fewer than ``n`` views are stored.
+        :raises NothingToUndoError: fewer than ``n`` commits are stored.
         """
+        ...
+
+    def empty_copy(self) -> Memory:
+        """Return an empty memory of the same kind, with the same options, on the same device."""
         ...
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -74,20 +127,27 @@ class Generator(Protocol):
     #: Short name for status and reports.
     name: str
     #: What conditions the new views.
-    uses: frozenset[Literal["views", "projection"]]
+    uses: frozenset[Use]
+    #: How many targets one pass likes; a world asks for so many at a time.
+    frames: int
 
     def generate(
         self,
         recall: Recall,
         targets: Sequence[Target],
         *,
+        prompt: str | None = None,
         seed: int | None = None,
         on_step: OnStep | None = None,
         should_stop: ShouldStop | None = None,
     ) -> list[View]:
-        """Return one view per target, ``source="generated"``, without depth.
+        """Return one view per target, ``source="generated"``.
+
+        A view may come with depth, in the scale of the recall or in one of its own: it is aligned to what is
+        remembered before it is written.
 
         :param recall: references and projections, the latter one per target.
+        :param prompt: text for generators that use one.
         :param seed: equal seeds give equal views; ``None`` draws a new one.
         :raises CancelledError: ``should_stop`` returned true.
         """
@@ -99,8 +159,11 @@ class PointMapEstimator(Protocol):
 
     #: Short name for status and reports.
     name: str
-    #: Whether it looks at the pictures, and so also knows the geometry of one that nothing remembered tells of.
+    #: Whether it looks at images, and so also knows the geometry of a view where nothing is remembered.
     uses_image: bool
+    #: Whether its depth is in metres where nothing is remembered; otherwise a world that begins with it has a scale of
+    #: its own.
+    metric: bool
 
     def estimate(self, views: Sequence[View], recall: Recall) -> list[PointMap]:
         """Return one point map per view.

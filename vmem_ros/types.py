@@ -153,9 +153,11 @@ class Projection:
     :param image: [H, W, 3] uint8; zero where nothing is remembered.
     :param depth: [H, W] float32 z-depth in metres; NaN where nothing is remembered.
     :param seen: [H, W] bool: something is remembered here.
-    :param ids: [H, W] int64 of the front surfel, or -1. A memory without surfels may number its own elements.
+    :param ids: [H, W] int64: number of the element of the memory in front, or -1.
     :param confidence: [H, W] float32: 0 not seen, :data:`IMAGINED_CONFIDENCE` remembered but imagined, 1 remembered
         and once seen by a real camera.
+    :param features: [C, h, w] latents of the memory warped to the target, if it keeps any; with ``features_seen``
+        [h, w] bool: cells that a latent covers.
     """
 
     image: Tensor
@@ -163,6 +165,32 @@ class Projection:
     seen: Tensor
     ids: Tensor
     confidence: Tensor
+    features: Tensor | None = None
+    features_seen: Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Elements:
+    """N elements of a memory as a coloured cloud in the world frame, for display and files.
+
+    :param position: [N, 3] float32 in metres.
+    :param color: [N, 3] uint8 RGB.
+    :param normal: [N, 3] float32 unit, or ``None`` if the elements have none.
+    :param radius: [N] float32 in metres, or ``None``.
+    """
+
+    position: Tensor
+    color: Tensor
+    normal: Tensor | None = None
+    radius: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.position)
+
+    def select(self, index: Tensor) -> Elements:
+        """Return the elements numbered ``index`` [n] int64."""
+        columns = (self.position, self.color, self.normal, self.radius)
+        return Elements(*(None if column is None else column.index_select(0, index) for column in columns))
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,6 +202,7 @@ class Recall:
     :param indices: number of each view in the memory.
     :param projections: what memory shows at each target pose, one per target.
     :param fallback: nothing that the targets see is remembered, and the views are only the nearest poses.
+    :param newest: the views that were written last, oldest first, at most as many as were asked for.
     """
 
     views: tuple[View, ...]
@@ -181,3 +210,4 @@ class Recall:
     indices: tuple[int, ...]
     projections: tuple[Projection, ...] = field(default=())
     fallback: bool = False
+    newest: tuple[View, ...] = field(default=())
