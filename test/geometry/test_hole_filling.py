@@ -1,10 +1,14 @@
-"""Holes of projections are filled before they are encoded."""
+"""Holes of pictures and of depth maps are filled from around them."""
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vmem_ros.geometry.hole_filling import fill_holes
+from vmem_ros.geometry import Camera, pixel_rays
+from vmem_ros.geometry.hole_filling import fill_depth, fill_holes
+
+CAMERA = Camera.from_fov(80, 60, 70)
 
 
 @settings(max_examples=25, deadline=None)
@@ -38,3 +42,86 @@ def test_the_values_of_holes_do_not_matter():
     images, seen = torch.rand(1, 3, 16, 24), torch.rand(1, 16, 24) < 0.4
     other = torch.where(seen[:, None], images, 7.0)
     assert torch.equal(fill_holes(images, seen), fill_holes(other, seen))
+
+
+def plane_depth(normal, distance: float = 2.0) -> torch.Tensor:
+    """Return the z-depth [H, W] of the plane ``n . p = distance``."""
+    rays = pixel_rays(CAMERA, dtype=torch.float64)
+    return (distance / (rays @ torch.tensor(normal, dtype=torch.float64))).float()
+
+
+def holes(kind: str) -> torch.Tensor:
+    mask = torch.zeros(CAMERA.size, dtype=torch.bool)
+    if kind == "middle":
+        mask[20:40, 30:55] = True
+    elif kind == "scattered":
+        mask = torch.rand(CAMERA.size, generator=torch.Generator().manual_seed(0)) < 0.6
+    elif kind == "right":
+        mask[:, 70:] = True
+    return mask
+
+
+class TestFillDepth:
+    @pytest.mark.parametrize(("kind", "tolerance"), [("middle", 0.03), ("scattered", 0.03), ("right", 0.1)])
+    @pytest.mark.parametrize("normal", [(0.0, 0.0, 1.0), (0.3, 0.0, 1.0), (0.0, 0.4, 0.9)])
+    def test_planes_are_continued(self, kind, tolerance, normal):
+        depth, mask = plane_depth(normal), holes(kind)
+        filled = fill_depth(torch.where(mask, torch.nan, depth))
+        assert (filled / depth - 1).abs().max() < tolerance
+        assert torch.equal(filled[~mask], depth[~mask])
+
+    @pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+    def test_whatever_is_not_finite_is_a_hole(self, value):
+        depth = plane_depth((0.0, 0.0, 1.0))
+        depth[10:20, 10:20] = value
+        assert torch.allclose(fill_depth(depth), torch.full(CAMERA.size, 2.0), rtol=1e-5)
+
+    def test_between_object_and_background_comes_the_background(self):
+        depth = torch.full(CAMERA.size, 4.0)
+        depth[:, :40] = 1.0
+        depth[:, 36:44] = torch.nan
+        filled = fill_depth(depth)[:, 36:44]
+        assert (filled > 1).all()
+        assert filled.median() > 3
+
+    def test_known_pixels_weigh_by_their_squared_depth(self):
+        """Of two near pixels and a far one around a hole: 1 / d = (1 + 1 + 1/4 * 16) / (1 + 1 + 16)."""
+        filled = fill_depth(torch.tensor([[1.0, 1.0], [4.0, torch.nan]]))
+        assert filled[1, 1].item() == pytest.approx(3.0)
+
+    def test_stays_within_what_is_known(self):
+        depth = torch.rand(CAMERA.size, generator=torch.Generator().manual_seed(1)) * 5 + 0.5
+        known = depth[~holes("scattered")]
+        filled = fill_depth(torch.where(holes("scattered"), torch.nan, depth))
+        assert filled.min() >= known.min() * 0.999
+        assert filled.max() <= known.max() * 1.001
+
+    def test_one_pixel_fills_everything(self):
+        depth = torch.full(CAMERA.size, torch.nan)
+        depth[7, 9] = 3.0
+        assert torch.allclose(fill_depth(depth), torch.full(CAMERA.size, 3.0), rtol=1e-4)
+
+    def test_nothing_known_stays_nothing(self):
+        assert fill_depth(torch.full(CAMERA.size, torch.nan)).isnan().all()
+
+    @pytest.mark.parametrize("size", [(1, 1), (1, 7), (5, 1), (3, 3), (33, 65)])
+    def test_sizes(self, size):
+        depth = torch.full(size, 2.0)
+        depth[0, 0] = torch.nan
+        filled = fill_depth(depth)
+        assert filled.shape == size
+        assert filled.isnan().all() if depth.isnan().all() else torch.allclose(filled, torch.full(size, 2.0))
+
+    def test_images_of_a_batch_do_not_mix(self):
+        depth = torch.stack(
+            [plane_depth((0.0, 0.0, 1.0)), 3 * plane_depth((0.3, 0.0, 1.0)), plane_depth((0.0, 0.0, 1.0))]
+        )
+        depth[0, holes("middle")], depth[1, holes("scattered")], depth[2] = torch.nan, torch.inf, torch.nan
+        filled = fill_depth(depth)
+        for together, alone in zip(filled, depth, strict=True):
+            assert torch.allclose(together, fill_depth(alone), equal_nan=True)
+        assert filled[2].isnan().all()
+
+    def test_full_depth_is_returned_as_it_is(self):
+        depth = plane_depth((0.2, 0.1, 1.0))
+        assert torch.equal(fill_depth(depth), depth)

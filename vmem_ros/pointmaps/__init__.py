@@ -2,7 +2,6 @@
 
 from vmem_ros.pointmaps.aligned import AlignedDepth
 from vmem_ros.pointmaps.estimators import FILLED_CONFIDENCE, MemoryDepth, SensorDepth
-from vmem_ros.pointmaps.filling import fill_depth
 from vmem_ros.pointmaps.prediction import DepthPrediction, DepthPredictor, ScalePrior
 from vmem_ros.pointmaps.registry import ESTIMATORS, EstimatorName, load_estimator
 
@@ -16,6 +15,5 @@ __all__ = [
     "MemoryDepth",
     "ScalePrior",
     "SensorDepth",
-    "fill_depth",
     "load_estimator",
 ]

@@ -14,7 +14,7 @@ from diffusers.utils import BaseOutput
 from torch import Tensor, nn
 
 from vmem_ros.errors import ModelError
-from vmem_ros.pointmaps.filling import fill_depth
+from vmem_ros.geometry.hole_filling import fill_depth
 
 # Channels: RGB, rays (x / z, y / z), logarithm of the prompt, where there is a prompt.
 _IN = 3 + 2 + 1 + 1

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vmem_ros.errors import InvalidImageError
 from vmem_ros.geometry import ManhattanRoom
-from vmem_ros.pointmaps.filling import fill_depth
+from vmem_ros.geometry.hole_filling import fill_depth
 from vmem_ros.types import PointMap, Projection, Recall, View
 
 #: Geometric confidence of depth that was only continued from its surroundings.

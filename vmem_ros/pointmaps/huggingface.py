@@ -13,7 +13,7 @@ from torch.nn.functional import interpolate
 
 from vmem_ros.errors import ModelError
 from vmem_ros.geometry import Camera
-from vmem_ros.pointmaps.filling import fill_depth
+from vmem_ros.geometry.hole_filling import fill_depth
 from vmem_ros.pointmaps.prediction import DepthPrediction, ScalePrior
 from vmem_ros.pointmaps.preprocessing import Preprocessing
 from vmem_ros.types import Recall, View
