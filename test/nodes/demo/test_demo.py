@@ -61,7 +61,7 @@ def processes_with(word: str) -> list[str]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_recording_holds_what_was_sent(processes: Processes, tmp_path: Path, number: signal.Signals) -> None:
-    recorder = processes.start("recorder", ["--out", str(tmp_path / "bag"), "--ros-args", "-r", "__ns:=/vmem"])
+    recorder = processes.start("tools.recorder", ["--out", str(tmp_path / "bag"), "--ros-args", "-r", "__ns:=/vmem"])
     context = rclpy.Context()
     rclpy.init(context=context)
     node = rclpy.create_node("sender", namespace="vmem", context=context)
@@ -94,7 +94,7 @@ def test_a_recording_holds_what_was_sent(processes: Processes, tmp_path: Path, n
 
 def test_a_folder_of_other_things_is_not_recorded_into(processes: Processes, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("all of it")
-    recorder = processes.start("recorder", ["--out", str(tmp_path)], log=True)
+    recorder = processes.start("tools.recorder", ["--out", str(tmp_path)], log=True)
     with pytest.raises(ProcessFailedError, match="recorder failed with exit code 1"):
         processes.wait_for(recorder, beside=[], limit_s=60)
     said = (tmp_path / "logs" / "recorder.log").read_text()
@@ -184,14 +184,14 @@ def test_a_bad_photo_is_refused_before_anything_starts(tmp_path: Path, capsys: p
 
 
 def test_a_process_that_fails_is_named_with_its_log(processes: Processes, tmp_path: Path) -> None:
-    broken = processes.start("recorder", [], log=True)  # without the required --out
+    broken = processes.start("tools.recorder", [], log=True)  # without the required --out
     with pytest.raises(ProcessFailedError, match=r"recorder failed with exit code 2: see .*recorder\.log"):
         processes.wait_for(broken, beside=(), limit_s=60)
     assert "--out" in (tmp_path / "logs" / "recorder.log").read_text()
 
 
 def test_a_companion_that_ends_is_noticed(processes: Processes, tmp_path: Path) -> None:
-    waiting = processes.start("recorder", ["--out", str(tmp_path / "bag")], log=True)
+    waiting = processes.start("tools.recorder", ["--out", str(tmp_path / "bag")], log=True)
     broken = processes.start("camera", ["--ros-args", "-p", "camera.width:=-1"], log=True)
     with pytest.raises(ProcessFailedError, match=r"camera ended with exit code 1: see .*camera\.log"):
         processes.wait_for(waiting, beside=(broken,), limit_s=60)

@@ -71,7 +71,9 @@ def test_drivers_of_cameras_are_best_effort(probe: Probe, tmp_path: Path) -> Non
 def test_the_recorder_writes_what_is_best_effort(probe: Probe, tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))}
     with Processes(environment, log_folder=tmp_path / "logs") as processes:
-        recorder = processes.start("recorder", ["--out", str(tmp_path / "bag"), "--ros-args", "-r", "__ns:=/vmem"])
+        recorder = processes.start(
+            "tools.recorder", ["--out", str(tmp_path / "bag"), "--ros-args", "-r", "__ns:=/vmem"]
+        )
         acknowledged = probe.publisher("pose", PoseStamped, qos_profile("command"))
         lossy = probe.publisher("seed/image", Image, qos_profile_sensor_data)
         lossy.publish(c.image_to_message(seen_from(pose_at(-1.0)).image, c.header("camera", 5)))

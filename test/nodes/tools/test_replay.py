@@ -38,8 +38,8 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with CameraProcess(folder / "log", PARAMETERS) as _, processes_in(folder) as processes:
         with CameraClient() as client:
             client.wait_until_ready()
-        recorder = processes.start("recorder", ["--out", str(folder / "bag"), *NAMESPACE])
-        robot = processes.start("demo_robot", [*drive, "--subscribers", "2", *NAMESPACE])
+        recorder = processes.start("tools.recorder", ["--out", str(folder / "bag"), *NAMESPACE])
+        robot = processes.start("demo.robot", [*drive, "--subscribers", "2", *NAMESPACE])
         processes.wait_for(robot, beside=[recorder], limit_s=90)
     return folder / "bag"
 
@@ -55,7 +55,7 @@ def test_a_replayed_drive_is_remembered_and_the_rest_is_invented(recording: Path
     ):
         client.wait_until_ready()
         # The robot drove as fast as memory took its views; a camera skips views that come faster than it takes them.
-        player = processes.start("player", [str(recording), "--rate", "0.015", *NAMESPACE])
+        player = processes.start("tools.player", [str(recording), "--rate", "0.015", *NAMESPACE])
         processes.wait_for(player, beside=[], limit_s=120)
         client.wait_for(lambda status: status.stored_views == len(tour.robot))
         asked = list(tour.ask(2.0).loop[::6])
@@ -77,7 +77,7 @@ def test_a_replayed_drive_is_remembered_and_the_rest_is_invented(recording: Path
 
 def test_what_is_no_drive_is_named(tmp_path: Path) -> None:
     with processes_in(tmp_path) as processes:
-        player = processes.start("player", [str(tmp_path / "nothing")], log=True)
+        player = processes.start("tools.player", [str(tmp_path / "nothing")], log=True)
         with pytest.raises(ProcessFailedError, match=r"player failed with exit code 1: see .*player\.log"):
             processes.wait_for(player, beside=[], limit_s=60)
     assert "is no recording that can be read" in (tmp_path / "logs" / "player.log").read_text()

@@ -74,8 +74,8 @@ def _link(name: str, env: Mapping[str, str], *, best_effort: bool, images: int, 
     options = ["--images", str(images), "--side", str(_SIDE), "--rate", str(_LINK_HZ)]
     with Processes(env, log_folder=folder) as processes:
         receiving = ["receive", *options, "--out", str(out), *(["--best-effort"] if best_effort else [])]
-        receiver = processes.start("bench_link", receiving)
-        sender = processes.start("bench_link", ["send", *options])
+        receiver = processes.start("benchmarks.link", receiving)
+        sender = processes.start("benchmarks.link", ["send", *options])
         processes.wait_for(sender, beside=(), limit_s=_LIMIT_S)
         processes.wait_for(receiver, beside=(), limit_s=_LIMIT_S)
     latencies = json.loads(out.read_text(encoding="utf-8"))

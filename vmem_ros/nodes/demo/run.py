@@ -63,11 +63,11 @@ def run(args: argparse.Namespace, forwarded: Sequence[str]) -> None:
     ros = ["--ros-args", "-r", f"__ns:=/{NAMESPACE}"]
     settings = [word for name, value in parameters.items() for word in ("-p", f"{name}:={value}")]
     with Processes(environment(), log_folder=out / "logs") as processes:
-        recorder = processes.start("recorder", ["--out", str(out / "recording"), *ros], log=True)
+        recorder = processes.start("tools.recorder", ["--out", str(out / "recording"), *ros], log=True)
         node = processes.start("camera", [*ros, *settings], log=True)
-        robot = processes.start("demo_robot", [*forwarded, "--subscribers", "2", *ros])  # the camera and the recorder
+        robot = processes.start("demo.robot", [*forwarded, "--subscribers", "2", *ros])  # the camera and the recorder
         processes.wait_for(robot, beside=(node, recorder), limit_s=_ROBOT_LIMIT_S)
-        planner = processes.start("demo_planner", [*forwarded, "--out", str(out)])
+        planner = processes.start("demo.planner", [*forwarded, "--out", str(out)])
         processes.wait_for(planner, beside=(node, recorder), limit_s=_PLANNER_LIMIT_S)
 
 

@@ -49,20 +49,22 @@ class Processes:
     def start(self, module: str, arguments: Sequence[str], *, log: bool = False) -> Process:
         """Start ``python -m vmem_ros.nodes.<module>``.
 
-        :param log: write its messages into ``<module>.log`` instead of the terminal.
+        :param module: such as ``camera`` or ``tools.recorder``; the last part is the name of the process.
+        :param log: write its messages into ``<name>.log`` instead of the terminal.
         """
+        name = module.rpartition(".")[2]
         command = [sys.executable, "-m", f"vmem_ros.nodes.{module}", *arguments]
         path = None
         if log:
             self._log_folder.mkdir(parents=True, exist_ok=True)
-            path = self._log_folder / f"{module}.log"
+            path = self._log_folder / f"{name}.log"
             with path.open("wb") as file:
                 popen = subprocess.Popen(
                     command, env=self._environment, start_new_session=True, stdout=file, stderr=subprocess.STDOUT
                 )
         else:
             popen = subprocess.Popen(command, env=self._environment, start_new_session=True)
-        process = Process(module, popen, path)
+        process = Process(name, popen, path)
         self._running.append(process)
         return process
 
