@@ -6,10 +6,8 @@ loadable until the new one is on the disk, whatever kills the process in between
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from vmem_ros.errors import WorldFileError
+from vmem_ros.files import atomic_file
 
 FORMAT = "vmem_world"
 FORMAT_VERSION = 1
@@ -39,28 +38,12 @@ def write_world(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str
     text = json.dumps(metadata)
     plain = _separate(tensors)
     header = {"format": FORMAT, "format_version": str(FORMAT_VERSION), "metadata": text, "sha256": _digest(plain, text)}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        # safetensors makes files for their owner alone.
-        temporary.touch()
-        mode = (path if path.exists() else temporary).stat().st_mode
-        save_file(plain, temporary, metadata=header)
-        temporary.chmod(mode)
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        size = temporary.stat().st_size
-        os.replace(temporary, path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        with atomic_file(path) as new:
+            save_file(plain, new, metadata=header)
+            return new.stat().st_size
     except (OSError, SafetensorError) as error:
         raise WorldFileError(f"cannot write {path}: {error}; the old file, if there was one, is unchanged") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-    return size
 
 
 def read_world(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vmem_ros.errors import ModelError
+from vmem_ros.files import write_text
 
 #: Names that stand for models of the package, wherever a model is named.
 SHIPPED_MODELS = ("small",)
@@ -43,10 +44,16 @@ def shipped_folder(name: str) -> Path:
 
 
 def write_manifest(folder: Path) -> None:
-    """Write down size and SHA-256 of the files of a model that are read when it is loaded."""
+    """Write down size and SHA-256 of the files of a model that are read when it is loaded.
+
+    :raises ModelError: a file cannot be read, or the manifest cannot be written.
+    """
     files = {str(path.relative_to(folder)): _entry(path) for path in _files(folder)}
     text = json.dumps({"format": _FORMAT, "files": files}, indent=2)
-    (folder / _MANIFEST).write_text(text + "\n", encoding="utf-8")
+    try:
+        write_text(folder / _MANIFEST, text + "\n")
+    except OSError as error:
+        raise ModelError(f"cannot write {folder / _MANIFEST}: {error}") from error
 
 
 def check_manifest(folder: Path) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from vmem_ros.errors import TrainingDataError
+from vmem_ros.files import atomic_file
 from vmem_ros.training.recipes import Data
 
 # Walks of another version are made again.
@@ -85,14 +84,10 @@ class Cache(Generic[T]):
                 # Cut short by a crash of the machine, say: made again below.
                 path.unlink(missing_ok=True)
         made = self._make(number)
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            save_file({name: tensor.contiguous() for name, tensor in made.tensors().items()}, beside)
-            beside.rename(path)
+            with atomic_file(path) as new:
+                save_file({name: tensor.contiguous() for name, tensor in made.tensors().items()}, new)
         except (OSError, SafetensorError) as error:
-            with contextlib.suppress(OSError):
-                beside.unlink()
             raise TrainingDataError(
                 f"cannot keep training data in {self.folder}: {error}; free some space, or choose another --cache, and "
                 "start the same command again"

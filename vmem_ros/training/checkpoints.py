@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 
 from vmem_ros.errors import CheckpointError
+from vmem_ros.files import atomic_folder, remove_leftovers
 
 _STATE, _ABOUT = "state.pt", "about.json"
 
@@ -39,25 +39,14 @@ class Checkpoints:
         :raises CheckpointError: it cannot be written, for the disk is full, say; those before stay.
         """
         folder = self._folder / f"step-{step:07d}"
-        beside = folder.with_name(f".{folder.name}.{os.getpid()}")
+        # A training that was killed while it wrote one may never write that step again.
+        remove_leftovers(self._folder, "step-*")
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            for left in self._folder.glob(".step-*"):
-                # Of a training that was killed while it wrote.
-                shutil.rmtree(left)
-            beside.mkdir()
-            with (beside / _STATE).open("wb") as file:
-                torch.save(state, file)
-                _flush(file)
-            with (beside / _ABOUT).open("w", encoding="utf-8") as text:
-                json.dump(about | {"step": step}, text)
-                _flush(text)
-            if folder.exists():
-                shutil.rmtree(folder)
-            beside.rename(folder)
+            with atomic_folder(folder) as new:
+                torch.save(state, new / _STATE)
+                (new / _ABOUT).write_text(json.dumps(about | {"step": step}), encoding="utf-8")
         except (OSError, RuntimeError) as error:
             # torch.save raises RuntimeError where the stream under it fails.
-            shutil.rmtree(beside, ignore_errors=True)
             newest = self.newest
             kept = f"the last one, {newest}, is unchanged" if newest else "there is none before it"
             raise CheckpointError(
@@ -81,11 +70,6 @@ class Checkpoints:
                 f"the checkpoint {folder} cannot be read: {error}; delete it to go on from the one before"
             ) from error
         return state, about
-
-
-def _flush(file: Any) -> None:
-    file.flush()
-    os.fsync(file.fileno())
 
 
 def _root_cause(error: BaseException) -> BaseException:

@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from vmem_ros.errors import ModelError
+from vmem_ros.files import atomic_file
 
 # What peft and diffusers call their files, and write before the names of modules.
 _PEFT_WEIGHTS, _PEFT_CONFIG, _PEFT_PREFIX = "adapter_model.safetensors", "adapter_config.json", "base_model.model."
@@ -60,17 +61,17 @@ def write_adapter(folder: Path | str, weights: Mapping[str, Tensor], config: Any
     :param folder: made if it does not exist.
     :param weights: name: tensor, as ``network`` has them.
     :param config: peft's ``LoraConfig``.
-    :raises ModelError: it cannot be written.
+    :raises ModelError: it cannot be written; an adapter that was there is unchanged.
     """
     path = Path(folder).expanduser() / _DIFFUSERS_WEIGHTS
     fields = {_DIFFUSERS_PREFIX + name: getattr(config, name) for name in _FIELDS}
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(
-            {_DIFFUSERS_PREFIX + name: tensor.contiguous() for name, tensor in weights.items()},
-            path,
-            metadata={"format": "pt", _DIFFUSERS_CONFIG: json.dumps(fields)},
-        )
+        with atomic_file(path) as new:
+            save_file(
+                {_DIFFUSERS_PREFIX + name: tensor.contiguous() for name, tensor in weights.items()},
+                new,
+                metadata={"format": "pt", _DIFFUSERS_CONFIG: json.dumps(fields)},
+            )
     except (OSError, SafetensorError) as error:
         raise ModelError(f"cannot write {path}: {error}") from error
     return path

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 from safetensors import SafetensorError
 
 from vmem_ros.errors import ModelError
+from vmem_ros.files import atomic_folder
 from vmem_ros.generation.vmem.pipeline import MOVED_MODULES, VMemPipeline
 from vmem_ros.pretrained.components import load_component, quiet_libraries
 from vmem_ros.pretrained.shipped import SHIPPED_MODELS, check_manifest, shipped_folder
@@ -84,8 +83,6 @@ def write_pipeline(
 ) -> int:
     """Write a pipeline folder and return its size in bytes; a reader never sees half of one.
 
-    The parts are written beside ``folder`` and renamed when they are on the disk.
-
     :param notice: text of a file ``NOTICE`` in the folder; empty: none.
     :param overwrite: replace a pipeline that is there. Anything else is never replaced.
     :param max_shard_size: weights of a part that are larger become several files.
@@ -106,31 +103,15 @@ def write_pipeline(
 def write_folder(folder: Path, write: Callable[[Path], None]) -> int:
     """Replace a folder by what ``write`` puts into a new one, and return its size in bytes.
 
+    :param write: called with the new folder, empty.
     :raises ModelError: it cannot be written; what was there is unchanged.
     """
-    folder = folder.absolute()
     try:
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as beside:
-            new, old = Path(beside, "new"), Path(beside, "old")
+        with atomic_folder(folder) as new:
             write(new)
-            files = [path for path in new.rglob("*") if path.is_file()]
-            size = sum(path.stat().st_size for path in files)
-            for path in files:
-                # Whoever may enter the folder may read: safetensors makes files for their owner alone.
-                path.chmod(new.stat().st_mode & 0o666)
-            for path in (*new.rglob("*"), new):
-                _flush(path)
-            try:
-                if folder.exists():
-                    folder.rename(old)
-                new.rename(folder)
-            finally:
-                if old.exists() and not folder.exists():
-                    old.rename(folder)
-            _flush(folder.parent)
+            return sum(path.stat().st_size for path in new.rglob("*") if path.is_file())
     except (OSError, SafetensorError) as error:
         raise ModelError(f"cannot write {folder}: {error}; what was there, if anything, is unchanged") from error
-    return size
 
 
 def check_writable(folder: Path, *, overwrite: bool = False) -> None:
@@ -199,12 +180,3 @@ def _parts(folder: Path) -> dict[str, tuple[str, str]]:
                 f"{folder / _INDEX} names {value} as {name}: allowed are classes of {', '.join(_LIBRARIES)}"
             )
     return {name: (MOVED_MODULES.get(value[0], value[0]), value[1]) for name, value in listed.items() if value[0]}
-
-
-def _flush(path: Path) -> None:
-    """Wait until a file or folder is on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
