@@ -19,7 +19,9 @@ XS = {
     "context_dim": 48,
 }
 FRAMES = {"ctx3": 8, "nf4": 4}
-TOLERANCE = {torch.float32: 2e-4, torch.float64: 1e-6}
+# The angles of the noise level are float32 in both, as published: their rounding differs between processors, and group
+# norms over the two values that a group has at 1 x 1 multiply it.
+TOLERANCE = {torch.float32: 2e-4, torch.float64: 2e-5}
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +101,6 @@ def test_features_after_every_stage(arrays, weights, dtype):
     recorded = {name.removeprefix("ctx3.act.") for name in arrays.files if name.startswith("ctx3.act.")}
     assert recorded == set(stages)
     for name in recorded:
-        # Recorded in float32; group norms over the two values a group has at 1 x 1 multiply its rounding by a hundred.
+        # Recorded in float32.
         expected = torch.from_numpy(arrays[f"ctx3.act.{name}"])
         assert (features[name] - expected).norm() < 2e-4 * expected.norm(), name
