@@ -9,7 +9,7 @@ from memories import CAMERA, views_at
 from rooms import orbit
 from vmem_ros.generation import ReprojectionGenerator
 from vmem_ros.geometry import look_at
-from vmem_ros.memory.surfel import SurfelMemory, SurfelMemoryConfig
+from vmem_ros.memory.surfel import SurfelMemory, SurfelMemoryOptions
 from vmem_ros.pointmaps import MemoryDepth
 from vmem_ros.types import Target
 from vmem_ros.world import World, default_world
@@ -35,7 +35,7 @@ class Painter(ReprojectionGenerator):
 
 @pytest.fixture(params=["pixels", "surfels"])
 def world(request):
-    out = default_world(memory=SurfelMemoryConfig(detail=request.param))
+    out = default_world(memory=SurfelMemory(SurfelMemoryOptions(detail=request.param)))
     out.seed(VIEWS[0])
     return out
 

@@ -79,15 +79,12 @@ class Memory(Protocol):
         """Return what memory alone shows at one pose; an empty memory shows nothing. Changes nothing."""
         ...
 
-    def write(self, views: Sequence[View], maps: Sequence[PointMap], *, label: str = "") -> None:
+    def write(self, views: Sequence[View], maps: Sequence[PointMap], *, label: str = "", evict: bool = True) -> None:
         """Store views with their geometry: all of them, or on any error none.
 
         :param label: of the commit; see the class.
+        :param evict: forget what exceeds the bounds of the memory, if it has any; false leaves that to a later write.
         """
-        ...
-
-    def trim(self, *, keep: int) -> None:
-        """Forget what exceeds the bounds of the memory, if it has any, but none of the newest ``keep`` views."""
         ...
 
     def find(self, target: Target) -> View | None:

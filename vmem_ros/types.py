@@ -189,8 +189,12 @@ class Elements:
 
     def select(self, index: Tensor) -> Elements:
         """Return the elements numbered ``index`` [n] int64."""
-        columns = (self.position, self.color, self.normal, self.radius)
-        return Elements(*(None if column is None else column.index_select(0, index) for column in columns))
+        return Elements(
+            self.position.index_select(0, index),
+            self.color.index_select(0, index),
+            None if self.normal is None else self.normal.index_select(0, index),
+            None if self.radius is None else self.radius.index_select(0, index),
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ import torch
 
 from rooms import box_view
 from vmem_ros.geometry import Camera
-from vmem_ros.memory.surfel import SurfelMemory, SurfelMemoryConfig
+from vmem_ros.memory.surfel import SurfelMemory, SurfelMemoryOptions
 from vmem_ros.pointmaps import SensorDepth
 from vmem_ros.types import Projection, View
 
@@ -28,7 +28,7 @@ def write(memory: SurfelMemory, views: Sequence[View]) -> None:
 
 def memory_of(views: Sequence[View], **options: Any) -> SurfelMemory:
     """Return a memory of some views, written one by one."""
-    memory = SurfelMemory(SurfelMemoryConfig(**options))
+    memory = SurfelMemory(SurfelMemoryOptions(**options))
     for view in views:
         write(memory, [view])
     return memory
@@ -53,7 +53,9 @@ def same_projection(a: Projection, b: Projection) -> bool:
     return all(_equal(x, y) for x, y in zip(vars(a).values(), vars(b).values(), strict=True))
 
 
-def _equal(a: torch.Tensor, b: torch.Tensor) -> bool:
+def _equal(a: torch.Tensor | None, b: torch.Tensor | None) -> bool:
+    if a is None or b is None:
+        return a is b
     if a.shape != b.shape or a.dtype != b.dtype:
         return False
     return torch.equal(a.nan_to_num(nan=-7.0), b.nan_to_num(nan=-7.0)) if a.is_floating_point() else torch.equal(a, b)

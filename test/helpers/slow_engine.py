@@ -32,6 +32,7 @@ class SlowGenerator(ReprojectionGenerator):
         recall: Recall,
         targets: Sequence[Target],
         *,
+        prompt: str | None = None,
         seed: int | None = None,
         on_step: OnStep | None = None,
         should_stop: ShouldStop | None = None,

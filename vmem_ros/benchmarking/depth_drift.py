@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -17,7 +16,7 @@ from torch import Tensor
 from vmem_ros.geometry import Camera
 from vmem_ros.memory.surfel import SurfelMemory
 from vmem_ros.pointmaps import AlignedDepth, DepthPrediction, DepthPredictor, ScalePrior
-from vmem_ros.protocols import OnStep, PointMapEstimator, ShouldStop
+from vmem_ros.protocols import OnStep, PointMapEstimator, ShouldStop, Use
 from vmem_ros.scenes import House
 from vmem_ros.types import PointMap, Recall, Target, View
 from vmem_ros.world import World
@@ -31,7 +30,8 @@ class HousePictures:
     """A generator that draws what is there."""
 
     name = "house"
-    uses: frozenset[Literal["views", "projection"]] = frozenset()
+    uses: frozenset[Use] = frozenset()
+    frames = 4
 
     def __init__(self, house: House) -> None:
         self._house = house
@@ -41,6 +41,7 @@ class HousePictures:
         recall: Recall,
         targets: Sequence[Target],
         *,
+        prompt: str | None = None,
         seed: int | None = None,
         on_step: OnStep | None = None,
         should_stop: ShouldStop | None = None,

@@ -17,7 +17,7 @@ from vmem_ros.benchmarking.result import BenchmarkResult, Budget, Figures, Row, 
 from vmem_ros.benchmarking.timing import measure
 from vmem_ros.generation import ReprojectionGenerator
 from vmem_ros.geometry import Camera
-from vmem_ros.memory.surfel import Detail, SurfelMemory, SurfelMemoryConfig
+from vmem_ros.memory.surfel import Detail, SurfelMemory, SurfelMemoryOptions
 from vmem_ros.pointmaps import MemoryDepth
 from vmem_ros.world import World
 
@@ -67,7 +67,7 @@ def _survey(settings: Settings, camera: Camera, *, surfels_of_a_view: int | None
     stride = None
     if surfels_of_a_view is not None:
         stride = (camera.width * camera.height / surfels_of_a_view) ** 0.5
-    memory = SurfelMemory(SurfelMemoryConfig(surfel_stride=stride), device=settings.device)
+    memory = SurfelMemory(SurfelMemoryOptions(surfel_stride=stride), device=settings.device)
     return MemoryFiller(Building(), camera, memory)
 
 

@@ -21,7 +21,7 @@ from vmem_ros.benchmarking.timing import Timing
 from vmem_ros.evaluation.consistency import nearest_view
 from vmem_ros.evaluation.metrics import depth_errors, psnr
 from vmem_ros.geometry import Camera
-from vmem_ros.memory.surfel import Detail, Selection, SurfelMemoryConfig
+from vmem_ros.memory.surfel import Detail, Selection, SurfelMemory, SurfelMemoryOptions
 from vmem_ros.scenes import EVALUATION_SEEDS, House
 from vmem_ros.types import Target, View
 from vmem_ros.world import World, default_world
@@ -29,7 +29,7 @@ from vmem_ros.world import World, default_world
 _FOV_DEG = 75
 _REFERENCES = 4
 _VARIANTS = [
-    SurfelMemoryConfig(detail=detail, selection=selection)
+    SurfelMemoryOptions(detail=detail, selection=selection)
     for detail in get_args(Detail)
     for selection in get_args(Selection)
     # Colours of surfels do not depend on which views are chosen.
@@ -89,8 +89,8 @@ class _Score:
         }
 
 
-def _world_of(surveyed: Sequence[View], config: SurfelMemoryConfig, device: str) -> World:
-    world = default_world(device=device, memory=config)
+def _world_of(surveyed: Sequence[View], config: SurfelMemoryOptions, device: str) -> World:
+    world = default_world(memory=SurfelMemory(config, device=device))
     for view in surveyed:
         world.observe(view)
     world.glimpse(surveyed[0].target)  # warm-up

@@ -13,8 +13,9 @@ from typing import Any
 import torch
 
 from vmem_ros.benchmarking.result import BenchmarkResult, Budget, Figures
-from vmem_ros.reporting.files import between, write_whole
+from vmem_ros.files import write_text
 from vmem_ros.reporting.report import describe_machine
+from vmem_ros.reporting.sections import replace_section
 
 #: A file that holds these two lines keeps everything around them when results are written to it.
 BEGIN, END = "<!-- vmem bench: begin -->", "<!-- vmem bench: end -->"
@@ -29,7 +30,7 @@ def check_page(path: Path, names: Collection[str]) -> None:
     """Raise :class:`ValueError` where :meth:`Results.write_markdown` would after measuring these benchmarks."""
     text = path.read_text(encoding="utf-8") if path.exists() else None
     if text is not None and any(own_marks(name)[0] not in text for name in names):
-        between(text, (BEGIN, END), "", path)
+        replace_section(text, (BEGIN, END), "", path)
 
 
 @dataclass
@@ -76,7 +77,7 @@ class Results:
                 for name, outcome in self.outcomes.items()
             },
         }
-        write_whole(path, json.dumps(_finite(record), indent=2, allow_nan=False) + "\n")
+        write_text(path, json.dumps(_finite(record), indent=2, allow_nan=False) + "\n")
 
     def write_markdown(self, path: Path) -> None:
         """Write the tables to a file; if it has marks, only between them.
@@ -87,16 +88,16 @@ class Results:
         :raises ValueError: the file exists, and has no marks for what was measured.
         """
         if not path.exists():
-            write_whole(path, f"{BEGIN}\n\n{self.markdown()}\n{END}\n")
+            write_text(path, f"{BEGIN}\n\n{self.markdown()}\n{END}\n")
             return
         text = path.read_text(encoding="utf-8")
         apart = [name for name in self.outcomes if own_marks(name)[0] in text]
         together = [name for name in self.outcomes if name not in apart]
         for name in apart:
-            text = between(text, own_marks(name), self.markdown([name]), path)
+            text = replace_section(text, own_marks(name), self.markdown([name]), path)
         if together:
-            text = between(text, (BEGIN, END), self.markdown(together), path)
-        write_whole(path, text)
+            text = replace_section(text, (BEGIN, END), self.markdown(together), path)
+        write_text(path, text)
 
     def draw(self, folder: Path) -> Sequence[Path]:
         """Draw all plots into a folder and return their paths."""

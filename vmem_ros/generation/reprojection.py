@@ -6,6 +6,7 @@ It is the baseline of every table, the degraded mode, and what runs where nothin
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import cv2
@@ -14,25 +15,53 @@ import torch
 from torch import Tensor
 
 from vmem_ros.errors import CancelledError
-from vmem_ros.protocols import OnStep, ShouldStop
+from vmem_ros.protocols import OnStep, ShouldStop, Use
 from vmem_ros.types import Projection, Recall, Target, View
 
+#: Algorithms of OpenCV: Telea's marching front, or Navier-Stokes flow along isophotes.
+Inpainting = Literal["telea", "navier_stokes"]
+_FLAGS = {"telea": cv2.INPAINT_TELEA, "navier_stokes": cv2.INPAINT_NS}
 # Under this share of seen pixels there is nothing to continue inwards from.
 _LEAST_SEEN = 0.005
-_INPAINT_RADIUS_PX = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReprojectionOptions:
+    """Options of :class:`ReprojectionGenerator`.
+
+    :param inpainting: how holes are filled.
+    :param radius_px: neighbourhood of a pixel that its colour comes from.
+    """
+
+    inpainting: Inpainting = "telea"
+    radius_px: float = 3.0
+
+    def __post_init__(self) -> None:
+        if self.inpainting not in _FLAGS:
+            raise ValueError(f"inpainting must be one of {', '.join(_FLAGS)}, got {self.inpainting!r}")
+        if not self.radius_px > 0:
+            raise ValueError(f"radius_px must be positive, got {self.radius_px}")
 
 
 class ReprojectionGenerator:
-    """Memory's projection plus OpenCV's inpainting (Telea). One step a view; deterministic whatever the seed."""
+    """Memory's projection plus OpenCV's inpainting. One step a view; deterministic whatever the seed.
+
+    :param device: taken for the sake of other engines: views lie where their projections lie.
+    """
 
     name = "reprojection"
-    uses: frozenset[Literal["views", "projection"]] = frozenset({"projection"})
+    uses: frozenset[Use] = frozenset({"projection"})
+    frames = 4
+
+    def __init__(self, options: ReprojectionOptions | None = None, *, device: torch.device | str = "cpu") -> None:
+        self.options = options or ReprojectionOptions()
 
     def generate(
         self,
         recall: Recall,
         targets: Sequence[Target],
         *,
+        prompt: str | None = None,
         seed: int | None = None,
         on_step: OnStep | None = None,
         should_stop: ShouldStop | None = None,
@@ -42,7 +71,7 @@ class ReprojectionGenerator:
         for step, (target, projection) in enumerate(zip(targets, recall.projections, strict=True), 1):
             if should_stop is not None and should_stop():
                 raise CancelledError(f"cancelled before view {step} of {len(targets)}")
-            image = _fill(projection, recall.views)
+            image = self._fill(projection, recall.views)
             views.append(
                 View(image, target.camera, target.T_world_camera, stamp_ns=target.stamp_ns, source="generated")
             )
@@ -50,14 +79,13 @@ class ReprojectionGenerator:
                 on_step(step, len(targets))
         return views
 
-
-def _fill(projection: Projection, references: Sequence[View]) -> Tensor:
-    """Return the projected image [H, W, 3] uint8 with its holes filled."""
-    image, hole = projection.image.cpu().numpy(), ~projection.seen.cpu().numpy()
-    if hole.mean() > 1 - _LEAST_SEEN:
-        means = [r.image.float().mean(dim=(0, 1)) for r in references]
-        color = torch.stack(means).mean(dim=0).cpu().numpy() if means else np.full(3, 127.0)
-        image = np.where(hole[..., None], np.round(color).astype(np.uint8), image)
-    elif hole.any():
-        image = cv2.inpaint(image, hole.astype(np.uint8), _INPAINT_RADIUS_PX, cv2.INPAINT_TELEA)
-    return torch.from_numpy(image).to(projection.image.device)
+    def _fill(self, projection: Projection, references: Sequence[View]) -> Tensor:
+        """Return the projected image [H, W, 3] uint8 with its holes filled."""
+        image, hole = projection.image.cpu().numpy(), ~projection.seen.cpu().numpy()
+        if hole.mean() > 1 - _LEAST_SEEN:
+            means = [r.image.float().mean(dim=(0, 1)) for r in references]
+            color = torch.stack(means).mean(dim=0).cpu().numpy() if means else np.full(3, 127.0)
+            image = np.where(hole[..., None], np.round(color).astype(np.uint8), image)
+        elif hole.any():
+            image = cv2.inpaint(image, hole.astype(np.uint8), self.options.radius_px, _FLAGS[self.options.inpainting])
+        return torch.from_numpy(image).to(projection.image.device)

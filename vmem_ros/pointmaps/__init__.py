@@ -2,6 +2,7 @@
 
 from vmem_ros.pointmaps.aligned import AlignedDepth
 from vmem_ros.pointmaps.estimators import FILLED_CONFIDENCE, MemoryDepth, SensorDepth
+from vmem_ros.pointmaps.given import GivenDepth
 from vmem_ros.pointmaps.prediction import DepthPrediction, DepthPredictor, ScalePrior
 from vmem_ros.pointmaps.registry import ESTIMATORS, EstimatorName, load_estimator
 
@@ -12,6 +13,7 @@ __all__ = [
     "DepthPrediction",
     "DepthPredictor",
     "EstimatorName",
+    "GivenDepth",
     "MemoryDepth",
     "ScalePrior",
     "SensorDepth",

@@ -6,7 +6,7 @@ import torch
 from memories import CAMERA, differences, memory_of, same_projection, snapshot, views_at, write
 from rooms import orbit
 from vmem_ros.geometry import Camera
-from vmem_ros.memory.surfel import SurfelMemory, SurfelMemoryConfig
+from vmem_ros.memory.surfel import SurfelMemory, SurfelMemoryOptions
 from vmem_ros.types import Target
 
 VIEWS = views_at(orbit(16), Camera.from_fov(40, 30, 80), panel=True)
@@ -46,7 +46,7 @@ class TestBounds:
         check_consistent(memory)
 
     def test_a_chunk_larger_than_the_bound_stays_whole(self):
-        memory = SurfelMemory(SurfelMemoryConfig(max_views=2))
+        memory = SurfelMemory(SurfelMemoryOptions(max_views=2))
         write(memory, VIEWS[:5])
         assert len(memory) == 5
         write(memory, VIEWS[5:6])

@@ -8,7 +8,7 @@ import torch
 from memories import CAMERA, differences, memory_of, same_projection, snapshot, views_at, write
 from rooms import PANEL_X, box_view, orbit, psnr
 from vmem_ros.geometry import Camera, look_at
-from vmem_ros.memory.surfel import SurfelMemory, SurfelMemoryConfig
+from vmem_ros.memory.surfel import SurfelMemory, SurfelMemoryOptions
 from vmem_ros.pointmaps import SensorDepth
 from vmem_ros.types import PointMap, Target
 
@@ -216,7 +216,7 @@ class TestOptions:
     )
     def test_refused(self, option, value):
         with pytest.raises(ValueError, match=f"{option} must be"):
-            SurfelMemoryConfig(**{option: value})
+            SurfelMemoryOptions(**{option: value})
 
     def test_stride(self):
         few, many = (memory_of(views_at(orbit(8)[:1]), surfel_stride=s).n_surfels for s in (4, 2))

@@ -5,7 +5,7 @@ import torch
 
 from vmem_ros.geometry import Camera, invert, look_at, pixel_rays, transform
 from vmem_ros.memory.growable import BLOCK
-from vmem_ros.memory.surfel import SurfelMemoryConfig
+from vmem_ros.memory.surfel import SurfelMemoryOptions
 from vmem_ros.memory.surfel.occlusion import NEAR
 from vmem_ros.memory.surfel.splatting import Splat, splat
 from vmem_ros.memory.surfel.surfels import SurfelCloud, SurfelStore
@@ -168,7 +168,7 @@ class TestRules:
         y, z = torch.meshgrid(torch.arange(-2, 2, 0.05), torch.arange(-2, 2, 0.05), indexing="ij")
         position = torch.stack([torch.full_like(y, 2.0), y, z], dim=-1).view(-1, 3)
         wall = cloud(position, torch.tensor([[-1.0, 0, 0]]).expand(len(position), 3), 0.025)
-        assert (draw(wall, T=self.T, scale=SurfelMemoryConfig().splat_scale).ids >= 0).all()
+        assert (draw(wall, T=self.T, scale=SurfelMemoryOptions().splat_scale).ids >= 0).all()
 
 
 class TestDeterminism:

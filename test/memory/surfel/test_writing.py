@@ -118,9 +118,28 @@ class TestUndo:
     def test_more_than_there_is(self, n):
         memory = fresh(VIEWS[:3])
         before = snapshot(memory)
-        with pytest.raises(NothingToUndoError, match=f"cannot undo {n} views: 3 are stored"):
+        with pytest.raises(NothingToUndoError, match=f"cannot undo {n} commits: 3 are stored"):
             memory.undo(n)
         assert differences(snapshot(memory), before) == []
+
+    def test_writes_of_one_label_are_one_commit(self):
+        memory = fresh(VIEWS[:1])
+        before = snapshot(memory)
+        for start, label in ((1, "a"), (3, "a"), (5, "b"), (6, "")):
+            views = VIEWS[start : start + 2]
+            memory.write(views, SensorDepth().estimate(views), label=label)
+        assert memory.commits == (1, 4, 2, 2)
+        memory.undo(3)
+        assert differences(snapshot(memory), before) == []
+
+    def test_a_label_that_was_undone_begins_anew(self):
+        memory = fresh(VIEWS[:1])
+        for view in VIEWS[1:3]:
+            memory.write([view], SensorDepth().estimate([view]), label="a")
+        memory.undo()
+        for view in VIEWS[3:5]:
+            memory.write([view], SensorDepth().estimate([view]), label="a")
+        assert memory.commits == (1, 2)
 
     def test_clear(self):
         memory = fresh(VIEWS[:3])
@@ -133,13 +152,13 @@ class TestUndo:
     def test_any_history_equals_its_outcome(self, seed):
         """After writes, reads, undos and clears in any order, memory is bit by bit one of the views that are left."""
         choose = random.Random(seed)
-        memory, left = SurfelMemory(), []
+        memory, left = SurfelMemory(), []  # the commits that are left, each a list of views
         for _ in range(15):
             action = choose.choice(["write", "write", "write", "undo", "read", "clear"])
             if action == "write":
                 chunk = choose.sample(VIEWS, choose.randint(1, 3))
                 write(memory, chunk)
-                left += chunk
+                left.append(chunk)
             elif action == "undo" and left:
                 n = choose.randint(1, len(left))
                 memory.undo(n)
@@ -149,7 +168,9 @@ class TestUndo:
             elif action == "clear" and choose.random() < 0.3:
                 memory.clear()
                 left.clear()
-        again = fresh(left)
+        again = SurfelMemory()
+        for chunk in left:
+            write(again, chunk)
         assert differences(snapshot(memory, votes=False), snapshot(again, votes=False)) == []
         target = Target(CAMERA, orbit(24)[5])
         assert same_projection(memory.project(target), again.project(target))
@@ -191,8 +212,10 @@ class TestAllOrNothing:
             with pytest.raises(torch.OutOfMemoryError, match="no room"):
                 write(memory, VIEWS[2:4])
         assert differences(snapshot(memory), before) == []
-        write(memory, VIEWS[2:4])
-        assert differences(snapshot(memory), snapshot(fresh(VIEWS[:4]))) == []
+        expected = fresh(VIEWS[:2])
+        for each in (memory, expected):
+            write(each, VIEWS[2:4])
+        assert differences(snapshot(memory), snapshot(expected)) == []
 
 
 class TestFind:

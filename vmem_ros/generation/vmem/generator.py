@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,11 +19,13 @@ from vmem_ros.errors import CancelledError, ModelError
 from vmem_ros.generation.resizing import resize_image, working_size
 from vmem_ros.generation.vmem.autoencoding import decode, downsampling
 from vmem_ros.generation.vmem.image_embedding import embed
+from vmem_ros.generation.vmem.options import VMemOptions
 from vmem_ros.generation.vmem.pipeline import VMemPipeline, VMemPipelineOutput
 from vmem_ros.generation.vmem.pipeline_folder import read_pipeline
 from vmem_ros.generation.vmem.sampling_options import SamplingOptions
 from vmem_ros.geometry import average_pose, geodesic_distance
-from vmem_ros.protocols import OnStep, ShouldStop
+from vmem_ros.pretrained.devices import usable_device
+from vmem_ros.protocols import OnStep, ShouldStop, Use
 from vmem_ros.types import Projection, Recall, Target, View
 
 _AS_THE_MODEL = SamplingOptions()
@@ -61,10 +63,12 @@ class VMemGenerator:
         self._multiple = downsampling(pipeline.vae) * pipeline.unet.divisor
         if self.max_side is not None and self.max_side < self._multiple:
             raise ModelError(f"max_side must be at least {self._multiple} for this model, got {self.max_side}")
-        uses: set[Literal["views", "projection"]] = {"views"}
+        reads: set[Use] = {"views", "depth"}
         if pipeline.unet.config.projection_channels:
-            uses.add("projection")
-        self.uses: frozenset[Literal["views", "projection"]] = frozenset(uses)
+            reads.add("projection")
+        self.uses: frozenset[Use] = frozenset(reads)
+        # Half of what the network sees at once is remembered, half is new.
+        self.frames: int = max(2, pipeline.unet.config.num_frames) // 2
         # (latent, embedding) by the image of the view: kept as long as a memory keeps that.
         self._encodings: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
         pipeline.set_progress_bar_config(disable=True)
@@ -109,6 +113,7 @@ class VMemGenerator:
         recall: Recall,
         targets: Sequence[Target],
         *,
+        prompt: str | None = None,
         seed: int | None = None,
         on_step: OnStep | None = None,
         should_stop: ShouldStop | None = None,
@@ -225,6 +230,18 @@ class VMemGenerator:
         factor = downsampling(pipeline.vae)
         latent_shape = (pipeline.vae.config.latent_channels, size[0] // factor, size[1] // factor)
         return _of_shape(latent, latent_shape), _of_shape(embedding, (pipeline.unet.config.context_dim,))
+
+
+def from_options(options: VMemOptions, *, device: torch.device | str = "cpu") -> VMemGenerator:
+    """Return the generator that the options of engine ``vmem`` describe, its model loaded.
+
+    :raises ModelError: see :meth:`VMemGenerator.from_pretrained`.
+    """
+    chosen = dict(vars(options))
+    device, dtype = usable_device(device), chosen.pop("dtype")
+    if dtype == "auto":
+        dtype = "float32" if device.type == "cpu" else "bfloat16"
+    return VMemGenerator.from_pretrained(chosen.pop("model"), device=device, dtype=getattr(torch, dtype), **chosen)
 
 
 def _of_shape(encoding: Tensor | None, shape: tuple[int, ...]) -> Tensor | None:

@@ -10,31 +10,27 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from vmem_ros.errors import InvalidImageError, NothingToUndoError, NotSeededError, WorldFileError
+from vmem_ros.errors import InvalidImageError, NotSeededError
 from vmem_ros.geometry import average_pose
 from vmem_ros.memory import view_storage
-from vmem_ros.memory.growable import GrowableTensor
 from vmem_ros.memory.surfel.extraction import sample_surfels
 from vmem_ros.memory.surfel.index import SurfelIndex
 from vmem_ros.memory.surfel.retrieval import Choice, Selection, choose_views, fill_up
 from vmem_ros.memory.surfel.splatting import Splat
 from vmem_ros.memory.surfel.surfels import SurfelCloud
 from vmem_ros.memory.surfel.warping import Warped, best_views, warp_views
-from vmem_ros.types import IMAGINED_CONFIDENCE, PointMap, Projection, Recall, Target, View
+from vmem_ros.memory.view_store import ViewStore
+from vmem_ros.types import IMAGINED_CONFIDENCE, Elements, PointMap, Projection, Recall, Target, View
 
 #: What fills the pixels of a projection: ``surfels``, their colours; ``pixels``, those of stored views (sharper).
 Detail = Literal["surfels", "pixels"]
 
 # Longer side of the image in which surfels vote: votes need proportions, not pixels.
 _VOTING_SIDE = 160
-# Entries of two poses that are the same differ at most so much: what a chain of transforms loses to rounding.
-_SAME_POSE = 1e-6
-# Reads after which the votes of a read count little for eviction: e^-1.
-_VOTES_LAST = 64
 
 
 @dataclass(frozen=True, kw_only=True)
-class SurfelMemoryConfig:
+class SurfelMemoryOptions:
     """Options of :class:`SurfelMemory`.
 
     :param surfel_stride: pixels between surfels; ``None``: as many as put 96 on the longer side, at least 2. (VMem
@@ -94,18 +90,30 @@ class SurfelMemory:
     :param device: where surfels and pixels live; selection itself runs in float64 on the CPU.
     """
 
-    def __init__(self, config: SurfelMemoryConfig | None = None, *, device: torch.device | str = "cpu") -> None:
-        self.config = config or SurfelMemoryConfig()
+    kind = "surfel"
+
+    def __init__(self, options: SurfelMemoryOptions | None = None, *, device: torch.device | str = "cpu") -> None:
+        self.config = options or SurfelMemoryOptions()
         self.device = torch.device(device)
         self.clear()
 
     def __len__(self) -> int:
-        return len(self._views)
+        return len(self._store)
 
     @property
     def views(self) -> Sequence[View]:
-        """Stored views in the order they were written."""
-        return tuple(self._views)
+        """Stored views in the order in which they were written."""
+        return self._store.views
+
+    @property
+    def commits(self) -> Sequence[int]:
+        """Number of views of each commit, oldest first."""
+        return self._store.commits
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """Options by name."""
+        return dataclasses.asdict(self.config)
 
     @property
     def n_surfels(self) -> int:
@@ -120,11 +128,20 @@ class SurfelMemory:
     @property
     def nbytes(self) -> int:
         """Bytes held by surfels, index and views."""
-        return self._index.nbytes + int(self._view_bytes.data.sum())
+        return self._index.nbytes + self._store.nbytes
+
+    def figures(self) -> Mapping[str, int | float]:
+        """Return the number of surfels."""
+        return {"surfels": self.n_surfels}
+
+    def elements(self) -> Elements:
+        """Return all surfels in the world frame."""
+        cloud = self._index.world_cloud
+        return Elements(cloud.position, cloud.color, cloud.normal, cloud.radius)
 
     # Reading
 
-    def read(self, targets: Sequence[Target], k: int = 4) -> Recall:
+    def read(self, targets: Sequence[Target], k: int = 4, *, record: bool = True) -> Recall:
         """Return the ``k`` views that matter for the targets, and what memory shows at each of them.
 
         The surfels are rendered once from the mean pose of the targets, with the first target's intrinsics widened by
@@ -132,9 +149,10 @@ class SurfelMemory:
         fewer than ``k`` views have votes, the nearest of the others fill up with weight 0; if none has, the nearest
         poses are returned and ``fallback`` says so.
 
+        :param record: count the votes for the choice of what is forgotten first.
         :raises NotSeededError: nothing is stored yet.
         """
-        if not self._views:
+        if not len(self):
             raise NotSeededError("the memory is empty: seed the world with a first view")
         if not targets:
             raise ValueError("read needs at least one target")
@@ -146,16 +164,17 @@ class SurfelMemory:
         choice, votes = self._choose(rendered, query, k)
         fallback = not choice.views
         if len(choice.views) < min(k, len(self)):
-            choice = fill_up(choice, self._poses.data, query, k)
+            choice = fill_up(choice, self._store.poses, query, k)
         recall = Recall(
-            views=tuple(self._views[i] for i in choice.views),
+            views=tuple(self._store[i] for i in choice.views),
             weights=choice.weights,
             indices=tuple(choice.views),
             projections=tuple(self.project(t) for t in targets),
             fallback=fallback,
+            newest=self._store.newest(k),
         )
-        popularity = self._popularity.data
-        popularity += votes.cpu() - popularity // _VOTES_LAST
+        if record:
+            self._store.count_votes(votes)
         return recall
 
     def project(self, target: Target) -> Projection:
@@ -187,18 +206,15 @@ class SurfelMemory:
 
     def find(self, target: Target) -> View | None:
         """Return the newest stored view with this camera and pose, or ``None``."""
-        difference = (self._poses.data - target.T_world_camera).abs()
-        same = (difference <= _SAME_POSE).all(dim=-1).all(dim=-1).nonzero().squeeze(1)
-        for index in reversed(same.tolist()):
-            if self._views[index].camera == target.camera:
-                return self._views[index]
-        return None
+        return self._store.find(target)
 
     # Writing
 
-    def write(self, views: Sequence[View], maps: Sequence[PointMap]) -> None:
+    def write(self, views: Sequence[View], maps: Sequence[PointMap], *, label: str = "", evict: bool = True) -> None:
         """Store views with their geometry: all of them, or on any error none.
 
+        :param label: of the commit: a write with the label of the newest commit extends it.
+        :param evict: forget what exceeds the bounds; false leaves that to a later write.
         :raises InvalidImageError: a point map does not fit its view.
         """
         if len(views) != len(maps):
@@ -208,13 +224,16 @@ class SurfelMemory:
                 raise InvalidImageError(
                     f"the point map is {list(point_map.points.shape)}, the view {view.camera.size} (height, width)"
                 )
-        written = len(self)
+        written, extends = len(self), self._store.extends(label)
         try:
-            for view, point_map in zip(views, maps, strict=True):
-                self._write_one(view, point_map)
+            for number, (view, point_map) in enumerate(zip(views, maps, strict=True)):
+                self._write_one(view, point_map, extends=extends or number > 0)
         except BaseException:
             self._truncate(written)
             raise
+        self._store.label = label
+        if not evict:
+            return
         try:
             self._evict(protected=len(views))
         except torch.OutOfMemoryError:
@@ -222,48 +241,39 @@ class SurfelMemory:
             torch.cuda.empty_cache()
 
     def undo(self, n: int = 1) -> None:
-        """Remove the last ``n`` views and exactly what they added.
+        """Remove the last ``n`` commits and exactly what they added.
 
-        :raises NothingToUndoError: fewer than ``n`` views are stored.
+        :raises NothingToUndoError: fewer than ``n`` commits are stored.
         """
-        if n < 1 or n > len(self):
-            raise NothingToUndoError(f"cannot undo {n} views: {len(self)} are stored")
-        self._truncate(len(self) - n)
+        self._truncate(self._store.length_before(n))
+        self._store.label = ""
 
     def clear(self) -> None:
         """Forget everything, and give back what it was kept in."""
-        config, cpu = self.config, torch.device("cpu")
+        config = self.config
         self._index = SurfelIndex(self.device, merge_factor=config.merge_factor, min_cosine=config.merge_cosine)
-        self._views: list[View] = []
-        self._poses = GrowableTensor((4, 4), torch.float64, cpu)
-        #: Bytes of each view's tensors.
-        self._view_bytes = GrowableTensor((), torch.int64, cpu)
-        #: Votes each view has received in the last reads, for eviction.
-        self._popularity = GrowableTensor((), torch.int64, cpu)
+        self._store = ViewStore()
+
+    def empty_copy(self) -> SurfelMemory:
+        """Return an empty memory with the same options on the same device."""
+        return SurfelMemory(self.config, device=self.device)
 
     # Saving
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Return everything as named tensors and JSON-able metadata."""
-        tensors, metadata = view_storage.pack_views(self._views)
-        return tensors | self._index.state() | {"views/popularity": self._popularity.data}, {"views": metadata}
+        tensors, metadata = self._store.state()
+        return tensors | self._index.state(), {"views": metadata}
 
     def restore(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
         """Replace the content by what :meth:`state` returned; on any error the content stays as it was.
 
         :raises WorldFileError: missing, inconsistent or out-of-range entries.
         """
-        views = view_storage.unpack_views(tensors, metadata, self.device)
-        popularity = view_storage.take(tensors, "views/popularity", like=self._popularity.data)
-        if len(popularity) != len(views):
-            raise WorldFileError(f"the world file has {len(views)} views but votes for {len(popularity)}")
-        restored = SurfelMemory(self.config, device=self.device)
-        restored._index = self._index.restored(tensors, len(views))
-        for view in views:
-            restored._append_view(view)
-        restored._popularity.replace(popularity)
+        store = ViewStore.restored(tensors, metadata, self.device)
+        index = self._index.restored(tensors, len(store))
         # Whatever can fail, for want of memory say, is behind us.
-        vars(self).update(vars(restored))
+        self._store, self._index = store, index
 
     # Insides
 
@@ -271,7 +281,7 @@ class SurfelMemory:
         """Return the chosen views, and the votes of all views [V]."""
         votes, weight = self._index.votes(rendered, T_world_query)
         choice = choose_views(
-            votes, weight, self._index.observations, self._poses.data, T_world_query,
+            votes, weight, self._index.observations, self._store.poses, T_world_query,
             k=k, selection=self.config.selection, suppression=self.config.suppression,
         )  # fmt: skip
         return choice, votes
@@ -281,7 +291,7 @@ class SurfelMemory:
         # Every fourth pixel of every fourth row is enough to choose a few views.
         sparse = Splat(rendered.ids[::4, ::4], rendered.depth[::4, ::4])
         chosen = self._choose(sparse, target.T_world_camera, self.config.detail_views)[0].views
-        views = [self._views[i] for i in chosen]
+        views = [self._store[i] for i in chosen]
         visible = self._index.visible(rendered)
         row, surfel = self._index.observations.of_all(torch.tensor(chosen, dtype=torch.int64, device=self.device))
         number = visible.of(surfel)
@@ -289,7 +299,7 @@ class SurfelMemory:
         saw[row[number >= 0], number[number >= 0]] = True
         best = best_views(
             views, saw, self._index.cloud.position.index_select(0, visible.surfels),
-            self._index.local(self._poses.data[chosen]), self._index.local(target.T_world_camera)[:3, 3],
+            self._index.local(self._store.poses[chosen]), self._index.local(target.T_world_camera)[:3, 3],
         )  # fmt: skip
         # The last entry answers for pixels without a surfel, whose number is -1.
         first = torch.nn.functional.pad(best, (0, 1), value=-1)[visible.of(rendered.ids.flatten())].view_as(
@@ -307,7 +317,7 @@ class SurfelMemory:
             confidence=torch.zeros(size, device=self.device),
         )
 
-    def _write_one(self, view: View, point_map: PointMap) -> None:
+    def _write_one(self, view: View, point_map: PointMap, *, extends: bool) -> None:
         view, point_map = view_storage.to_device(view, self.device), view_storage.to_device(point_map, self.device)
         if view.depth is None:
             view = dataclasses.replace(view, depth=point_map.depth.contiguous())
@@ -323,7 +333,7 @@ class SurfelMemory:
             known=None if known is None else known >= 0,
         )  # fmt: skip
         self._index.add(new, view.T_world_camera, seen=None if known is None else known[known >= 0])
-        self._append_view(view)
+        self._store.append(view, extends=extends)
 
     def _known(self, point_map: PointMap, *, observed: bool) -> Tensor | None:
         """Return which surfel stands for each pixel of a view already, or -1; ``None``: none for any."""
@@ -338,33 +348,20 @@ class SurfelMemory:
         stands = (shown >= 0) & (self._index.cloud.provenance[shown.clamp(min=0)] > 0)
         return torch.where(stands, shown, -1)
 
-    def _append_view(self, view: View) -> None:
-        self._views.append(view)
-        self._poses.append(view.T_world_camera[None])
-        self._view_bytes.append(torch.tensor([sum(t.nbytes for t in view_storage.view_maps(view).values())]))
-        # Nothing has been asked of it yet: neither better nor worse than most.
-        usual = self._popularity.data.median() if len(self._popularity) else torch.tensor(0)
-        self._popularity.append(usual[None])
-
     def _truncate(self, views: int) -> None:
         """Keep the first ``views`` views and what they added."""
         self._index.truncate(views)
-        for column in (self._poses, self._view_bytes, self._popularity):
-            column.truncate(views)
-        del self._views[views:]
+        self._store.truncate(views)
 
     def _evict(self, *, protected: int) -> None:
         """Forget the views with the fewest votes while the memory is over its bounds; the last ``protected`` stay."""
         max_views = self.config.max_views or len(self)
         max_surfels = self.config.max_surfels or self.n_surfels
         while (len(self) > max_views or self.n_surfels > max_surfels) and len(self) > protected:
-            spare = self._popularity.data[: len(self) - protected]
             # A tenth more than needed: compaction touches everything, so it should be rare.
             n = max(1, len(self) - max_views + max_views // 10 if len(self) > max_views else len(self) // 10)
             keep = torch.ones(len(self), dtype=torch.bool)
-            keep[torch.argsort(spare, stable=True)[:n]] = False
+            keep[self._store.least_useful(n, among=len(self) - protected)] = False
             kept = keep.nonzero().squeeze(1)
             self._index = self._index.kept(kept)
-            self._views = [self._views[i] for i in kept.tolist()]
-            for column in (self._poses, self._view_bytes, self._popularity):
-                column.replace(column.data[kept])
+            self._store.keep(kept)

@@ -1,7 +1,6 @@
-"""From parameters to a world: the engine that generates, the estimator of geometry, and the device.
+"""From parameters to a world: its memory, the engine that generates, the estimator of geometry, and the device.
 
-Engines are those of :mod:`vmem_ros.generation.registry`, estimators those of :mod:`vmem_ros.pointmaps.registry`; both
-are made in the worker's thread, which is where models are loaded.
+All are made in the worker's thread, which is where models are loaded.
 """
 
 from __future__ import annotations
@@ -13,34 +12,38 @@ from typing import Any
 import torch
 
 from vmem_ros.generation.registry import load_generator
-from vmem_ros.pretrained.devices import usable_device
 from vmem_ros.generation.vmem.sampling_options import SamplingOptions
-from vmem_ros.memory.surfel import SurfelMemory, SurfelMemoryConfig
+from vmem_ros.memory import load_memory
+from vmem_ros.nodes.interface.parameters import PARAMETERS
 from vmem_ros.pointmaps import load_estimator
+from vmem_ros.pretrained.devices import usable_device
+from vmem_ros.pretrained.option_values import options_from_yaml
+from vmem_ros.protocols import Generator, Memory
 from vmem_ros.world import World
+
+# Parameters that are options of the engine, and of the memory, where they are not at their defaults.
+_ENGINE_OPTIONS = {
+    "model.path": "model",
+    "model.dtype": "dtype",
+    "model.compile": "compile",
+    "model.max_side": "max_side",
+    "model.lora": "lora",
+    "model.lora_scale": "lora_scale",
+    "model.allow_download": "allow_download",
+}
+_MEMORY_OPTIONS = {"memory.max_views": "max_views", "memory.max_surfels": "max_surfels"}
 
 
 def build_world(parameters: Mapping[str, Any]) -> World:
     """Return an empty world as the parameters describe it; loads the model, and sets how many threads this one uses.
 
     :param parameters: may change later: engines read those that need no restart again for each chunk.
-    :raises ModelError: unknown engine or device, or the model cannot be loaded.
+    :raises ModelError: unknown memory, engine, option or device, or the model cannot be loaded.
     """
     # Where threads of tensor operations wait for a core that the executor or another process holds, all wait.
     torch.set_num_threads(parameters["model.cpu_threads"] or max(1, (os.cpu_count() or 2) - 1))
     device = usable_device(parameters["model.device"])
-    generator = load_generator(
-        parameters["engine"],
-        device=device,
-        model=parameters["model.path"],
-        dtype=parameters["model.dtype"],
-        sampling=lambda: _asked(parameters),
-        compile=parameters["model.compile"],
-        max_side=parameters["model.max_side"] or None,
-        lora=parameters["model.lora"] or None,
-        lora_scale=parameters["model.lora_scale"],
-        allow_download=parameters["model.allow_download"],
-    )
+    generator = _generator(parameters, device)
     estimator = load_estimator(
         parameters["geometry.estimator"],
         model=parameters["geometry.model"] or None,
@@ -48,21 +51,42 @@ def build_world(parameters: Mapping[str, Any]) -> World:
         max_depth_m=parameters["geometry.max_depth_m"] or None,
         allow_download=parameters["model.allow_download"],
     )
-    config = SurfelMemoryConfig(
-        max_views=parameters["memory.max_views"] or None, max_surfels=parameters["memory.max_surfels"] or None
-    )
     return World(
-        SurfelMemory(config, device=device),
+        _memory(parameters, device),
         generator,
         estimator,
         k=parameters["camera.references"],
-        chunk=parameters["camera.chunk"],
+        chunk=parameters["camera.chunk"] or None,
         composite=parameters["composite"],
         reuse_views=parameters["reuse_views"],
     )
 
 
-def _asked(parameters: Mapping[str, Any]) -> SamplingOptions:
+def _memory(parameters: Mapping[str, Any], device: torch.device) -> Memory:
+    options = _changed(parameters, _MEMORY_OPTIONS) | options_from_yaml(parameters["memory.options"])
+    return load_memory(parameters["memory.kind"], device=device, **options)
+
+
+def _generator(parameters: Mapping[str, Any], device: torch.device) -> Generator:
+    """Return the generator; what is set for an engine that does not have it is an error of the registry."""
+    options = _changed(parameters, _ENGINE_OPTIONS)
+    if parameters["engine"] == "vmem":
+        options["sampling"] = lambda: _sampling(parameters)
+    elif _sampling(parameters) != SamplingOptions():
+        options["sampling"] = _sampling(parameters)
+    return load_generator(
+        parameters["engine"], device=device, **(options | options_from_yaml(parameters["engine_options"]))
+    )
+
+
+def _changed(parameters: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """Return the parameters that are not at their defaults, as options."""
+    return {
+        option: parameters[name] for name, option in names.items() if parameters[name] != PARAMETERS[name].default
+    }
+
+
+def _sampling(parameters: Mapping[str, Any]) -> SamplingOptions:
     """Return what the ``sampling`` parameters ask for; each has a value that stands for the model's own."""
     sampler, scale, least = (parameters[f"sampling.{name}"] for name in ("sampler", "guidance_scale", "guidance_min"))
     low, high = parameters["sampling.guidance_low"], parameters["sampling.guidance_high"]

@@ -20,7 +20,6 @@ from rclpy.timer import Timer
 from torch import Tensor
 
 from vmem_ros.errors import ErrorCode, NotReadyError, VmemError
-from vmem_ros.nodes.camera.commits import CommitLog
 from vmem_ros.nodes.camera.rig import Rig
 from vmem_ros.nodes.camera.tf import FrameBroadcaster, FrameListener
 from vmem_ros.nodes.camera.worker import Worker
@@ -50,7 +49,6 @@ class Core:
         self.frames = FrameListener(node, self.names, self.group)
         self.broadcaster = FrameBroadcaster(node, self.names, enabled=self.parameters["publish_tf"])
         self.rig = Rig(self.parameters)
-        self.commits = CommitLog()
         self.publishers: dict[str, Publisher] = {
             name: create_publisher(node, name, mode=self.parameters["camera.mode"]) for name in PUBLISHED
         }
@@ -185,7 +183,6 @@ class Core:
         return attend if inspect.iscoroutinefunction(callback) else call
 
     def _on_other_world(self, world: World | None) -> None:
-        self.commits.follow(world)
         if world is not None:
             self.world_changed(world)
             return

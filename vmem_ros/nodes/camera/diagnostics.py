@@ -112,7 +112,8 @@ class Diagnostics:
         summary = self._status.summary
         values: dict[str, object] = {
             "views": summary.views,
-            "surfels": summary.surfels,
+            "kind": summary.memory or "none",
+            **dict(summary.figures),
             "bytes": summary.nbytes,
             "scale": "metric" if summary.metric else "relative",
         }

@@ -9,7 +9,6 @@ from geometry_msgs.msg import PoseArray, PoseStamped
 from nav_msgs.msg import Path
 from rclpy.task import Future
 
-from vmem_ros.memory.surfel import SurfelMemory
 from vmem_ros.nodes.camera.core import Core
 from vmem_ros.nodes.interface.conversions import header, link_from_camera, pose_to_message, surfels_to_message
 from vmem_ros.types import View
@@ -53,14 +52,12 @@ class MemoryTopics:
     def _publish(self, world: World) -> None:
         """Publish everything; in the worker's thread."""
         memory, publishers = world.memory, self._core.publishers
-        if not isinstance(memory, SurfelMemory):
-            return
         head = header(self._core.names.world, self._core.now_ns())
-        cloud = memory.surfels
+        cloud = memory.elements()
         limit = self._core.parameters["memory.max_points"]
         if len(cloud) > limit:
             even = torch.linspace(0, len(cloud) - 1, limit, dtype=torch.float64).long()
-            cloud = cloud.select(even.to(cloud.radius.device))
+            cloud = cloud.select(even.to(cloud.position.device))
         publishers["memory/surfels"].publish(
             surfels_to_message(cloud.position, cloud.color, cloud.normal, cloud.radius, head)
         )

@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 
 from rclpy.task import Future
 
@@ -87,7 +86,7 @@ class Generation:
             return request.should_stop()
 
         def on_progress(progress: Progress) -> None:
-            self.eta_s = _eta(progress, time.monotonic() - began, world.chunk)
+            self.eta_s = (time.monotonic() - began) * (1 / progress.fraction - 1)
             self.progress = progress
             self._core.state_changed()
             if request.on_progress is not None:
@@ -114,31 +113,24 @@ class Generation:
         on_progress: Callable[[Progress], None],
         should_stop: Callable[[], bool],
     ) -> None:
-        views = world.explore(request.targets, seed=request.seed, on_progress=on_progress, should_stop=should_stop)
-        for start in range(0, len(request.targets), world.chunk):
-            if start:
-                self._core.worker.serve_commands(should_stop)
-                if request.superseded():
-                    return
-            began = time.monotonic()
-            targets = request.targets[start : start + world.chunk]
-            frames = list(islice(views, len(targets)))
-            self.last_view_s = (time.monotonic() - began) / len(frames)
-            self._core.commits.add(request)
+        chunks = world.explore_chunks(
+            request.targets, seed=request.seed, on_progress=on_progress, should_stop=should_stop
+        )
+        began = time.monotonic()
+        for chunk in chunks:
+            self.last_view_s = (time.monotonic() - began) / len(chunk.frames)
             self._core.world_changed(world)
-            for target, frame in zip(targets, frames, strict=True):
+            for target, frame in zip(request.targets[chunk.first :], chunk.frames, strict=False):
                 self._core.worker.raise_if_ended()
                 request.stamps_ns.append(self._stream.publish(frame, target, request.epoch))
                 request.remembered.append(float(frame.projection.seen.float().mean()))
                 self._count(frame)
+            if chunk.first + len(chunk.frames) < chunk.targets:
+                self._core.worker.serve_commands(should_stop)
+                if request.superseded():
+                    return
+            began = time.monotonic()
 
     def _count(self, frame: Frame) -> None:
         self.views_done += 1
         self.used_fallback = frame.recall.fallback
-
-
-def _eta(progress: Progress, elapsed_s: float, chunk: int) -> float:
-    """Return the seconds left, from the share of the work that is done."""
-    in_chunk = min(chunk, progress.views - progress.view + 1)
-    done = (progress.view - 1 + in_chunk * progress.step / progress.steps) / progress.views
-    return elapsed_s * (1 - done) / done

@@ -29,15 +29,6 @@ _WAITING = {"seed/image": 10, "seed/camera_info": 10, "seed/depth": 10, "seed/po
 _PATIENCE_S = 0.5
 
 
-def observe(core: Core, world: World, view: View, mask: Tensor | None = None) -> None:
-    """Put an observed view into the memory as a commit of its own; in the worker's thread.
-
-    :param mask: see :meth:`~vmem_ros.world.World.observe`.
-    """
-    world.observe(view, mask=mask)
-    core.commits.add(view)
-
-
 class Seeding:
     """Takes images with intrinsics, depth and pose that belong together, when the camera has moved enough.
 
@@ -127,7 +118,12 @@ class Seeding:
             if not self._moved(T_world_camera):
                 self.skipped += 1
                 return
-            await core.run(lambda world: observe(core, world, *self._view(messages, T_world_camera, stamp_ns)))
+
+            def observe(world: World) -> None:
+                view, outside = self._view(messages, T_world_camera, stamp_ns)
+                world.observe(view, mask=outside)
+
+            await core.run(observe)
         except Exception as error:
             self.rejected += 1
             self.last_rejection = as_text(core.report("seed/image", error))

@@ -14,7 +14,6 @@ from vmem_ros.errors import NotSeededError
 from vmem_ros.geometry import Camera
 from vmem_ros.nodes.camera.core import Core
 from vmem_ros.nodes.camera.requests import Generation, Request
-from vmem_ros.nodes.camera.seeding import observe
 from vmem_ros.nodes.camera.world_paths import world_path
 from vmem_ros.nodes.interface.conversions import (
     camera_from_message,
@@ -104,9 +103,9 @@ class Services:
 
     async def _undo(self, _: Trigger.Request, response: Trigger.Response) -> None:
         def undo(world: World) -> str:
-            views = self._core.commits.last
-            world.undo(views)
-            return f"forgot {views} views, {len(world)} remain"
+            before = len(world)
+            world.undo()
+            return f"forgot {before - len(world)} views, {len(world)} remain"
 
         response.message = await self._core.run(undo)
 
@@ -141,7 +140,6 @@ class Services:
 
         def load(world: World) -> int:
             world.load(path)
-            self._core.commits.follow(world)
             return len(world)
 
         response.stored_views = await self._core.run(load)
@@ -160,7 +158,7 @@ class Services:
                 depth=measured,
                 stamp_ns=stamp_ns,
             )
-            observe(self._core, world, view)
+            world.observe(view)
             return len(world)
 
         response.stored_views = await self._core.run(add)

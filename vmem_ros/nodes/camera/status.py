@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from vmem_ros.msg import Status
 
-from vmem_ros.memory.surfel import SurfelMemory
 from vmem_ros.nodes.camera.core import Core
 from vmem_ros.nodes.camera.requests import Generation
 from vmem_ros.nodes.interface.conversions import ns_to_stamp
@@ -27,23 +26,24 @@ class WorldSummary:
     estimator: str = ""
     device: str = ""
     metric: bool = True
+    memory: str = ""
     views: int = 0
-    surfels: int = 0
     nbytes: int = 0
+    figures: tuple[tuple[str, int | float], ...] = ()
 
     @classmethod
     def of(cls, world: World) -> WorldSummary:
         """Return the figures of a world."""
         memory = world.memory
-        surfels = memory if isinstance(memory, SurfelMemory) else None
         return cls(
             engine=world.generator.name,
             estimator=world.estimator.name,
-            device=str(surfels.device) if surfels is not None else "",
+            device=str(memory.device),
             metric=world.scale == "metric",
+            memory=memory.kind,
             views=len(world),
-            surfels=surfels.n_surfels if surfels is not None else 0,
-            nbytes=surfels.nbytes if surfels is not None else 0,
+            nbytes=memory.nbytes,
+            figures=tuple(memory.figures().items()),
         )
 
 
@@ -105,8 +105,11 @@ class StatusTopic:
             eta_s=generation.eta_s,
             last_view_s=generation.last_view_s,
             stored_views=world.views,
-            stored_surfels=world.surfels,
+            stored_surfels=int(dict(world.figures).get("surfels", 0)),
             memory_bytes=world.nbytes,
+            memory=world.memory,
+            figure_names=[name for name, _ in world.figures],
+            figure_values=[float(value) for _, value in world.figures],
             fallbacks=self.fallbacks(),
             error_code=int(failure.code if failure else generation.last_code),
             error_msg=str(failure) if failure else generation.last_message,

@@ -14,6 +14,7 @@ from vmem_ros.errors import InvalidCameraError
 from vmem_ros.generation.registry import DEFAULT_ENGINE
 from vmem_ros.generation.vmem.sampling_options import Sampler
 from vmem_ros.geometry import Camera
+from vmem_ros.memory import DEFAULT_MEMORY, MEMORIES
 from vmem_ros.pointmaps import ESTIMATORS
 from vmem_ros.pretrained.devices import DTYPES
 from vmem_ros.pretrained.shipped import DEFAULT_MODEL, SHIPPED_MODELS
@@ -84,8 +85,14 @@ PARAMETERS = {
             "engine",
             DEFAULT_ENGINE,
             "what draws new views: 'vmem' (the multi-view diffusion network of model.path), 'reprojection' (what "
-            "memory shows, holes inpainted), or your own generator as 'module:factory', see "
-            "vmem_ros.generation.registry",
+            "memory shows, holes inpainted), or your own generator as 'module:factory', see docs/extending.md",
+            read_only=True,
+        ),
+        Parameter(
+            "engine_options",
+            "",
+            "options of the engine as a YAML mapping, e.g. '{inpainting: telea}'; engine 'vmem' also has model.* and "
+            "sampling.*",
             read_only=True,
         ),
         Parameter(
@@ -199,7 +206,13 @@ PARAMETERS = {
             "highest noise level (sigma) with guidance; 0: the levels are the model's own; 1000: all",
             limits=(0.0, 1000.0),
         ),
-        Parameter("camera.chunk", 4, "views generated together", limits=(1, 64), read_only=True),
+        Parameter(
+            "camera.chunk",
+            0,
+            "views generated together; 0: as many as the engine likes",
+            limits=(0, 64),
+            read_only=True,
+        ),
         Parameter("camera.references", 4, "remembered views given to the generator", limits=(1, 64), read_only=True),
         Parameter(
             "composite",
@@ -237,6 +250,20 @@ PARAMETERS = {
         Parameter("preview.jpeg_quality", 80, "quality of compressed previews", limits=(1, 100)),
         Parameter("points.min_confidence", 0.0, "points below this confidence are left out", limits=(0.0, 1.0)),
         Parameter("points.stride", 2, "every n-th pixel of every n-th row becomes a point", limits=(1, 16)),
+        Parameter(
+            "memory.kind",
+            DEFAULT_MEMORY,
+            "what remembers: "
+            + " or ".join(f"'{kind}'" for kind in MEMORIES)
+            + ", or your own memory as 'module:factory', see docs/extending.md",
+            read_only=True,
+        ),
+        Parameter(
+            "memory.options",
+            "",
+            "options of the memory as a YAML mapping, e.g. '{selection: coverage}'",
+            read_only=True,
+        ),
         Parameter("memory.max_views", 0, "stored views at most, 0: no limit", limits=(0, _INT_MAX), read_only=True),
         Parameter("memory.max_surfels", 0, "stored surfels at most, 0: no limit", limits=(0, _INT_MAX), read_only=True),
         Parameter("memory.max_points", 300_000, "surfels in one message at most", limits=(1, 10_000_000)),

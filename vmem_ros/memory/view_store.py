@@ -1,0 +1,159 @@
+"""The stored views of a memory, in order, with what belongs to each: pose, bytes, commit, usefulness.
+
+Every memory keeps one of these and adds its own geometry to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vmem_ros.errors import NothingToUndoError, WorldFileError
+from vmem_ros.memory import view_storage
+from vmem_ros.memory.growable import GrowableTensor
+from vmem_ros.types import Target, View
+
+# Entries of two poses that are the same differ at most so much: what a chain of transforms loses to rounding.
+_SAME_POSE = 1e-6
+# Reads after which the votes of a read count little for what is forgotten: e^-1.
+_VOTES_LAST = 64
+
+
+class ViewStore:
+    """Views that can be appended to the end and cut off from it."""
+
+    def __init__(self) -> None:
+        cpu = torch.device("cpu")
+        self._views: list[View] = []
+        self._poses = GrowableTensor((4, 4), torch.float64, cpu)
+        self._bytes = GrowableTensor((), torch.int64, cpu)
+        self._total_bytes = 0
+        #: Votes each view has received in the last reads.
+        self._votes = GrowableTensor((), torch.int64, cpu)
+        #: Number of the commit of each view.
+        self._commit = GrowableTensor((), torch.int64, cpu)
+        #: Label of the newest commit; a write with the same one extends it.
+        self.label = ""
+
+    def __len__(self) -> int:
+        return len(self._views)
+
+    def __getitem__(self, index: int) -> View:
+        return self._views[index]
+
+    @property
+    def views(self) -> Sequence[View]:
+        """All views, oldest first."""
+        return tuple(self._views)
+
+    @property
+    def poses(self) -> Tensor:
+        """[V, 4, 4] float64 ``T_world_camera``; valid until the next change."""
+        return self._poses.data
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the views' tensors."""
+        return self._total_bytes
+
+    @property
+    def commits(self) -> Sequence[int]:
+        """Number of views of each commit that is left, oldest first."""
+        return tuple(torch.unique_consecutive(self._commit.data, return_counts=True)[1].tolist())
+
+    def newest(self, k: int) -> tuple[View, ...]:
+        """Return the last ``k`` views, oldest first."""
+        return tuple(self._views[-k:])
+
+    def find(self, target: Target) -> View | None:
+        """Return the newest view with this camera and pose, or ``None``."""
+        difference = (self._poses.data - target.T_world_camera).abs()
+        same = (difference <= _SAME_POSE).all(dim=-1).all(dim=-1).nonzero().squeeze(1)
+        for index in reversed(same.tolist()):
+            if self._views[index].camera == target.camera:
+                return self._views[index]
+        return None
+
+    # -- changing ----------------------------------------------------------------------------------------------------
+    def append(self, view: View, *, extends: bool) -> None:
+        """Append a view that lies on the memory's device, with depth and confidence.
+
+        :param extends: it belongs to the commit of the view before; otherwise a new commit begins.
+        """
+        last = int(self._commit.data[-1]) if len(self) else -1
+        self._views.append(view)
+        self._poses.append(view.T_world_camera[None])
+        size = sum(tensor.nbytes for tensor in view_storage.view_maps(view).values())
+        self._bytes.append(torch.tensor([size]))
+        self._total_bytes += size
+        # Nothing has been asked of it yet: neither better nor worse than most.
+        usual = self._votes.data.median() if len(self._votes) else torch.tensor(0)
+        self._votes.append(usual[None])
+        self._commit.append(torch.tensor([last if extends and last >= 0 else last + 1]))
+
+    def extends(self, label: str) -> bool:
+        """Return whether a write with this label extends the newest commit."""
+        return bool(label) and label == self.label and len(self) > 0
+
+    def truncate(self, length: int) -> None:
+        """Keep the first ``length`` views."""
+        self._total_bytes -= int(self._bytes.data[length:].sum())
+        for column in (self._poses, self._bytes, self._votes, self._commit):
+            column.truncate(length)
+        del self._views[length:]
+
+    def length_before(self, n: int) -> int:
+        """Return how many views are left without the last ``n`` commits.
+
+        :raises NothingToUndoError: there are fewer.
+        """
+        counts = self.commits
+        if n < 1 or n > len(counts):
+            raise NothingToUndoError(f"cannot undo {n} commits: {len(counts)} are stored")
+        return len(self) - sum(counts[-n:])
+
+    def keep(self, index: Tensor) -> None:
+        """Keep the views numbered ``index`` [k] int64, ascending."""
+        self._views = [self._views[i] for i in index.tolist()]
+        for column in (self._poses, self._bytes, self._votes, self._commit):
+            column.replace(column.data[index])
+        self._total_bytes = int(self._bytes.data.sum())
+
+    # -- usefulness --------------------------------------------------------------------------------------------------
+    def count_votes(self, votes: Tensor) -> None:
+        """Note the votes [V] int64 of a read; those of earlier reads fade."""
+        usefulness = self._votes.data
+        usefulness += votes.cpu() - usefulness // _VOTES_LAST
+
+    def least_useful(self, n: int, *, among: int) -> Tensor:
+        """Return the ``n`` of the first ``among`` views with the fewest votes, older ones first: [n] int64."""
+        return torch.argsort(self._votes.data[:among], stable=True)[:n]
+
+    # -- saving ------------------------------------------------------------------------------------------------------
+    def state(self) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
+        """Return everything as named tensors and JSON-able metadata."""
+        tensors, metadata = view_storage.pack_views(self._views)
+        return tensors | {"views/popularity": self._votes.data, "views/commit": self._commit.data}, metadata
+
+    @classmethod
+    def restored(cls, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any], device: torch.device) -> ViewStore:
+        """Return a store of what :meth:`state` returned; in files without commits each view is one of its own.
+
+        :raises WorldFileError: missing, inconsistent or out-of-range entries.
+        """
+        out = cls()
+        for view in view_storage.unpack_views(tensors, metadata, device):
+            out.append(view, extends=False)
+        votes = view_storage.take(tensors, "views/popularity", like=out._votes.data)
+        if len(votes) != len(out):
+            raise WorldFileError(f"the world file has {len(out)} views but votes for {len(votes)}")
+        out._votes.replace(votes)
+        if "views/commit" in tensors:
+            commit = view_storage.take(tensors, "views/commit", like=out._commit.data)
+            if len(commit) != len(out) or bool((commit.diff() < 0).any()) or bool((commit < 0).any()):
+                raise WorldFileError(f"the world file has {len(out)} views, and their commits do not fit")
+            out._commit.replace(commit)
+        return out
