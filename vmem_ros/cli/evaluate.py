@@ -21,8 +21,8 @@ from vmem_ros.evaluation.ablation_run import AblationConfig, evaluate_house
 from vmem_ros.generation.registry import load_generator
 from vmem_ros.generation.vmem.sampling_options import SamplingDefaults, SamplingOptions
 from vmem_ros.pointmaps import ESTIMATORS, load_estimator
-from vmem_ros.reporting.files import between
 from vmem_ros.reporting.report import Value
+from vmem_ros.reporting.sections import replace_section
 from vmem_ros.scenes import EVALUATION_SEEDS
 
 _RIVAL = "most recent views"
@@ -98,7 +98,7 @@ def _check(args: argparse.Namespace) -> None:
         raise ValueError(f"--steps must be at least 1, got {args.steps}")
     if args.markdown and args.markdown.exists():
         # A page that cannot be written to is found now, not after the first house.
-        between(args.markdown.read_text(encoding="utf-8"), MARKS, "", args.markdown)
+        replace_section(args.markdown.read_text(encoding="utf-8"), MARKS, "", args.markdown)
     if args.houses > len(EVALUATION_SEEDS):
         raise ValueError(f"--houses must be at most {len(EVALUATION_SEEDS)}, got {args.houses}")
 

@@ -15,11 +15,12 @@ from torch import Tensor
 from vmem_ros.evaluation.ablation_run import HouseResult
 from vmem_ros.evaluation.ablation_tables import CONSISTENCY, FIDELITY, difference, tables
 from vmem_ros.evaluation.scores import Scores
-from vmem_ros.reporting.files import between, write_whole
+from vmem_ros.files import write_text
 from vmem_ros.reporting.image_grid import Block, write_image_grid
 from vmem_ros.reporting.intervals import mean_interval
 from vmem_ros.reporting.plots import Panel, draw_intervals, draw_lines
 from vmem_ros.reporting.report import Report, Value, as_json
+from vmem_ros.reporting.sections import replace_section
 
 #: A page that holds these two lines keeps everything around them when results are written to it.
 MARKS = ("<!-- vmem evaluate: begin -->", "<!-- vmem evaluate: end -->")
@@ -78,7 +79,7 @@ class AblationReport:
                 for seed, scores in self.scores.items()
             },
         }
-        write_whole(self.folder / FIGURES, as_json(record))
+        write_text(self.folder / FIGURES, as_json(record))
         self.report.write(self.folder)
 
     def write_page(self, path: Path) -> None:
@@ -88,7 +89,7 @@ class AblationReport:
         """
         page = path.read_text(encoding="utf-8") if path.exists() else f"# Evaluation\n\n{MARKS[0]}\n{MARKS[1]}\n"
         pictures = Path(os.path.relpath(self.folder, path.parent)).as_posix()
-        write_whole(path, between(page, MARKS, self.report.body(pictures_in=pictures), path))
+        write_text(path, replace_section(page, MARKS, self.report.body(pictures_in=pictures), path))
 
     def _summary(self) -> str:
         houses = list(self.scores.values())

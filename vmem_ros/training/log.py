@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vmem_ros.reporting.files import write_whole
+from vmem_ros.files import write_text
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 _INK, _RULE = "#26292E", "#DEDCD6"
@@ -26,7 +26,7 @@ class Log:
         self._path = path
         kept = [entry for entry in read_log(path) if entry["step"] <= step]
         if writes:
-            write_whole(path, "".join(json.dumps(entry) + "\n" for entry in kept))
+            write_text(path, "".join(json.dumps(entry) + "\n" for entry in kept))
 
     def add(self, step: int, figures: dict[str, float]) -> None:
         """Write a line."""

@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from chunks import chunk, tiny_pipeline
 from tiny_models import tiny_unet
+from vmem_ros import files
 from vmem_ros.errors import ModelError
 
 TARGETS = ["to_q", "to_v", "proj_in"]
@@ -178,3 +179,19 @@ def test_names_of_adapters(pipeline, tmp_path):
         pipeline.save_lora_weights(tmp_path, adapter_name="third")
     with pytest.raises(ModelError, match="cannot write"):
         pipeline.save_lora_weights(tmp_path / "adapter_config.json")
+
+
+def test_an_adapter_that_cannot_be_written_leaves_the_old_one(pipeline, tmp_path, monkeypatch):
+    trained().save_pretrained(tmp_path / "trained")
+    pipeline.load_lora_weights(tmp_path / "trained")
+    path = pipeline.save_lora_weights(tmp_path / "saved")
+    before = path.read_bytes()
+
+    def full(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(ModelError, match="No space left"):
+        pipeline.save_lora_weights(tmp_path / "saved")
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
