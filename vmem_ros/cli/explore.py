@@ -12,16 +12,20 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from vmem_ros.memory.surfel import SurfelMemory
 from vmem_ros.reporting.report import Table
 from vmem_ros.reporting.sample import Sample, preview_of
 from vmem_ros.reporting.world_mcap import write_recording
-from vmem_ros.showcase.engine_options import add_engine_options, estimator_from_options, generator_from_options
+from vmem_ros.showcase.engine_options import (
+    add_engine_options,
+    estimator_from_options,
+    generator_from_options,
+    memory_from_options,
+)
 from vmem_ros.showcase.results_writer import Exploration, write_results
 from vmem_ros.showcase.scenario import Scenario, typical_depth
 from vmem_ros.showcase.scenario_options import add_scenario_options, describe_options, scenario_from_options
 from vmem_ros.types import Target
-from vmem_ros.world import World, default_world
+from vmem_ros.world import World
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,28 +39,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Explore, and write the results into ``args.out``."""
     started = time.monotonic()
-    tour = scenario_from_options(args)
+    scenario = scenario_from_options(args)
     generator = generator_from_options(args)
-    estimator = estimator_from_options(args, has_depth=tour.has_depth)
+    estimator = estimator_from_options(args, has_depth=scenario.has_depth)
     args.out.mkdir(parents=True, exist_ok=True)
     # A pose asked for twice is drawn twice: reuse would make every closed loop perfect and say nothing.
-    world = default_world(generator, device=args.device, estimator=estimator, reuse_views=False)
-    memory = world.memory
-    assert isinstance(memory, SurfelMemory), "the default world remembers surfels"
-    observed = [tour.observe(target) for target in tqdm(tour.robot, desc="looking", unit="view")]
+    world = World(memory_from_options(args), generator, estimator, reuse_views=False)
+    observed = [scenario.observe(target) for target in tqdm(scenario.robot, desc="looking", unit="view")]
     for view in tqdm(observed, desc="remembering", unit="view"):
         world.observe(view)
-    questions = tour.ask(typical_depth(world.glimpse(tour.robot[0]).depth))
-    loop, loop_s = _ask(world, tour, questions.loop, seed=args.seed, label="loop")
-    returns, returns_s = _ask(world, tour, questions.there_and_back, seed=args.seed, label="there and back")
+    requested = scenario.ask(typical_depth(world.glimpse(scenario.robot[0]).depth))
+    loop, loop_s = _ask(world, scenario, requested.loop, seed=args.seed, label="loop")
+    returns, returns_s = _ask(world, scenario, requested.there_and_back, seed=args.seed, label="there and back")
     exploration = Exploration(
         loop=loop,
         there_and_back=returns,
         observed=observed,
-        surfels=memory.surfels,
+        surfels=world.memory.elements(),
         engine=world.generator.name,
         settings={
             **describe_options(args),
+            "memory": world.memory.kind,
             "depth of new views": estimator.name,
             "seed": args.seed,
             "stored views are reused": "no",
@@ -64,23 +67,23 @@ def run(args: argparse.Namespace) -> None:
     )
     views = len(loop) + len(returns)
     speed = Table("Time", [{"views": views, "seconds a view": (loop_s + returns_s) / views}], "Previews included.")
-    write_results(args.out, exploration, title=tour.title, more=[speed])
-    write_recording(args.out / "recording", loop, memory.surfels, start_ns=time.time_ns())
+    write_results(args.out, exploration, title=scenario.title, more=[speed])
+    write_recording(args.out / "recording", loop, world.memory.elements(), start_ns=time.time_ns())
     print(f"wrote {args.out}/contact_sheet.png and more in {time.monotonic() - started:.0f} s")
 
 
 def _ask(
-    world: World, tour: Scenario, targets: Sequence[Target], *, seed: int, label: str
+    world: World, scenario: Scenario, targets: Sequence[Target], *, seed: int, label: str
 ) -> tuple[list[Sample], float]:
     """Ask for a view at each target; return the samples, and the seconds that previews and views took."""
     start = time.monotonic()
     previews = [preview_of(world.glimpse(target), target) for target in targets]
     frames = list(tqdm(world.explore(targets, seed=seed), total=len(targets), desc=label, unit="view"))
     seconds = time.monotonic() - start
-    looking = tqdm(targets, desc=f"truth of {label}", unit="view", disable=not tour.known)
-    truths = [tour.truth(target) for target in looking]
-    shots = [
+    looking = tqdm(targets, desc=f"truth of {label}", unit="view", disable=not scenario.known)
+    truths = [scenario.truth(target) for target in looking]
+    samples = [
         Sample(frame.view, frame.confidence, preview, truth)
         for frame, preview, truth in zip(frames, previews, truths, strict=True)
     ]
-    return shots, seconds
+    return samples, seconds

@@ -1,27 +1,36 @@
-"""The command-line options that choose what makes new views, shared by ``vmem explore`` and the demo."""
+"""The command-line options that choose memory, engine and estimator, shared by ``vmem explore`` and the demo."""
 
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from vmem_ros.generation.registry import DEFAULT_ENGINE, ENGINES, load_generator
+from vmem_ros.memory import DEFAULT_MEMORY, MEMORIES, load_memory
 from vmem_ros.pointmaps import ESTIMATORS, load_estimator
+from vmem_ros.pretrained.option_values import options_from_pairs
 from vmem_ros.pretrained.shipped import DEFAULT_MODEL, SHIPPED_MODELS
-from vmem_ros.protocols import Generator, PointMapEstimator
+from vmem_ros.protocols import Generator, Memory, PointMapEstimator
 
 
 def add_engine_options(parser: argparse.ArgumentParser) -> None:
-    """Add ``--engine``, ``--model``, ``--estimator``, ``--depth-model`` and ``--device``."""
+    """Add ``--memory``, ``--engine``, ``--model``, ``--estimator``, ``--device`` and the options of each."""
+    parser.add_argument(
+        "--memory",
+        default=DEFAULT_MEMORY,
+        help=f"what remembers: {', '.join(MEMORIES)}, or MODULE:FACTORY of your own (default {DEFAULT_MEMORY})",
+    )
+    _add_repeated(parser, "--memory-option", "of the memory, such as selection=coverage")
     parser.add_argument(
         "--engine",
         default=DEFAULT_ENGINE,
-        help=f"what draws new views: {', '.join(sorted(ENGINES))}, or MODULE:FACTORY of your own "
-        f"(default {DEFAULT_ENGINE})",
+        help=f"what draws new views: {', '.join(ENGINES)}, or MODULE:FACTORY of your own (default {DEFAULT_ENGINE})",
     )
+    _add_repeated(parser, "--engine-option", "of the engine, such as inpainting=telea")
     parser.add_argument(
         "--model",
-        default=DEFAULT_MODEL,
-        help=f"model of engine vmem: {', '.join(SHIPPED_MODELS)}, or a pipeline folder (default {DEFAULT_MODEL})",
+        help=f"model of the engine: for vmem {', '.join(SHIPPED_MODELS)}, or a pipeline folder (default "
+        f"{DEFAULT_MODEL})",
     )
     parser.add_argument(
         "--estimator",
@@ -34,12 +43,33 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="cpu", help="where tensors live: cpu, cuda or cuda:N (default cpu)")
 
 
+def _add_repeated(parser: argparse.ArgumentParser, name: str, what: str) -> None:
+    parser.add_argument(name, action="append", default=[], metavar="NAME=VALUE", help=f"an option {what}; repeatable")
+
+
+def engine_options(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the options of the engine by name.
+
+    :raises ModelError: see :func:`~vmem_ros.pretrained.option_values.options_from_pairs`.
+    """
+    model = {} if args.model is None else {"model": args.model}
+    return model | options_from_pairs(args.engine_option)
+
+
 def generator_from_options(args: argparse.Namespace) -> Generator:
     """Return the generator that the options describe, its model loaded.
 
     :raises ModelError: see :func:`~vmem_ros.generation.registry.load_generator`.
     """
-    return load_generator(args.engine, device=args.device, model=args.model)
+    return load_generator(args.engine, device=args.device, **engine_options(args))
+
+
+def memory_from_options(args: argparse.Namespace) -> Memory:
+    """Return the empty memory that the options describe.
+
+    :raises ModelError: see :func:`~vmem_ros.memory.load_memory`.
+    """
+    return load_memory(args.memory, device=args.device, **options_from_pairs(args.memory_option))
 
 
 def estimator_name(args: argparse.Namespace, *, has_depth: bool) -> str:

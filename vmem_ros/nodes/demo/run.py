@@ -7,14 +7,16 @@ only, and leaves a contact sheet, an animation, the surfel cloud, a recording an
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import random
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from ament_index_python.packages import get_package_share_directory
 
@@ -22,8 +24,9 @@ from vmem_ros.errors import VmemError
 from vmem_ros.nodes.demo.robot import DEMO_HOUSE
 from vmem_ros.nodes.interface.names import NAMESPACE
 from vmem_ros.nodes.tools.processes import Processes, ProcessFailedError
+from vmem_ros.pretrained.option_values import options_from_pairs
 from vmem_ros.process import set_thread_waiting
-from vmem_ros.showcase.engine_options import add_engine_options, estimator_name
+from vmem_ros.showcase.engine_options import add_engine_options, engine_options, estimator_name
 from vmem_ros.showcase.results_writer import ANIMATION, CLOUD, CONTACT_SHEET
 from vmem_ros.showcase.scenario_options import add_scenario_options, scenario_from_options
 
@@ -51,7 +54,9 @@ def run(args: argparse.Namespace, forwarded: Sequence[str]) -> None:
     parameters = {
         **_PARAMETERS,
         "engine": args.engine,
-        "model.path": args.model,
+        "engine_options": _as_yaml_text(engine_options(args)),
+        "memory.kind": args.memory,
+        "memory.options": _as_yaml_text(options_from_pairs(args.memory_option)),
         "geometry.estimator": estimator_name(args, has_depth=tour.has_depth),
         **({"geometry.model": args.depth_model} if args.depth_model else {}),
         "seed.depth": str(tour.has_depth).lower(),
@@ -69,6 +74,11 @@ def run(args: argparse.Namespace, forwarded: Sequence[str]) -> None:
         processes.wait_for(robot, beside=(node, recorder), limit_s=_ROBOT_LIMIT_S)
         planner = processes.start("demo.planner", [*forwarded, "--out", str(out)])
         processes.wait_for(planner, beside=(node, recorder), limit_s=_PLANNER_LIMIT_S)
+
+
+def _as_yaml_text(options: Mapping[str, Any]) -> str:
+    """Return options as a string parameter: a mapping within the quotes that make YAML take it for text."""
+    return json.dumps(json.dumps(options))
 
 
 def environment() -> dict[str, str]:
