@@ -1,5 +1,6 @@
 """World files: what is refused, and that nothing is ever lost."""
 
+import dataclasses
 import json
 import os
 import pickle
@@ -15,11 +16,13 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from memories import CAMERA, differences, same_projection, snapshot, views_at
-from rooms import orbit
+from rooms import box_view, orbit
 from vmem_ros import world_file
 from vmem_ros.errors import WorldFileError
+from vmem_ros.pointmaps import SensorDepth
 from vmem_ros.types import Target
 from vmem_ros.world import World, default_world
+from vmem_ros.world_file import read_world, write_world
 
 VIEWS = views_at(orbit(8)[:3])
 TARGET = Target(CAMERA, orbit(24)[1])
@@ -65,6 +68,26 @@ def rewrite(path: Path, tensors=None, **header: str) -> None:
     save_file(old if tensors is None else tensors, path, metadata={k: v for k, v in entries.items() if v is not None})
 
 
+class OwnScale(SensorDepth):
+    """Sees the depth of the room in units of half a metre, and says that its scale is its own."""
+
+    name = "own scale"
+    uses_image = True
+    metric = False
+
+    def estimate(self, views, recall=None):
+        seen = [dataclasses.replace(view, depth=2 * box_view(CAMERA, view.T_world_camera).depth) for view in views]
+        return super().estimate(seen)
+
+
+def relative() -> World:
+    """Return a world that began with an image without depth, seen by an estimator without metres."""
+    world = default_world(estimator=OwnScale())
+    world.seed(dataclasses.replace(VIEWS[0], depth=None))
+    assert world.scale == "relative"
+    return world
+
+
 class TestRoundTrip:
     def test_everything_comes_back(self, world, path, other):
         other.load(path)
@@ -77,11 +100,28 @@ class TestRoundTrip:
     def test_size_is_that_of_the_file(self, world, tmp_path):
         assert world.save(tmp_path / "a") == (tmp_path / "a").stat().st_size
 
-    def test_scale(self, world, tmp_path, other):
-        relative = World(world.memory, world.generator, world.estimator, scale="relative")
-        relative.save(tmp_path / "a")
+    def test_scale(self, tmp_path, other):
+        relative().save(tmp_path / "a")
         other.load(tmp_path / "a")
         assert other.scale == "relative"
+
+    def test_another_kind_of_memory_is_refused_by_name(self, world, path, tmp_path, other):
+        tensors, metadata = read_world(path)
+        assert (metadata["kind"], metadata["options"]["selection"]) == ("surfel", "votes")
+        write_world(tmp_path / "b", tensors, {**metadata, "kind": "points"}, overwrite=False)
+        before = snapshot(other.memory)
+        with pytest.raises(WorldFileError, match="memory of kind 'points' and this world has one of kind 'surfel'"):
+            other.load(tmp_path / "b")
+        assert differences(snapshot(other.memory), before) == []
+
+    def test_a_file_from_before_there_were_kinds(self, world, path, tmp_path, other):
+        """It names neither kind nor commits: surfels, and each view a commit of its own."""
+        tensors, metadata = read_world(path)
+        old = {name: tensor for name, tensor in tensors.items() if name != "views/commit"}
+        write_world(tmp_path / "b", old, {n: metadata[n] for n in ("scale", "memory")}, overwrite=False)
+        other.load(tmp_path / "b")
+        assert other.memory.commits == (1,) * len(world)
+        assert same_projection(other.glimpse(TARGET), world.glimpse(TARGET))
 
     def test_empty_world(self, tmp_path, other):
         default_world().save(tmp_path / "empty")
@@ -101,8 +141,8 @@ class TestRoundTrip:
         world.save(path, overwrite=True)
         assert path.stat().st_mode & 0o777 == 0o640
 
-    def test_a_reset_brings_the_scale_back(self, world, tmp_path, other):
-        World(world.memory, world.generator, world.estimator, scale="relative").save(tmp_path / "a")
+    def test_a_reset_brings_the_scale_back(self, tmp_path, other):
+        relative().save(tmp_path / "a")
         other.load(tmp_path / "a")
         other.reset()
         assert other.scale == "metric"
@@ -266,8 +306,9 @@ import torch
 torch.set_num_threads(1)
 sys.path.insert(0, {test!r})
 from memories import views_at
-from rooms import orbit
+from rooms import box_view, orbit
 from vmem_ros.errors import WorldFileError
+from vmem_ros.pointmaps import SensorDepth
 from vmem_ros.world import default_world
 path = Path({path!r})
 world = default_world()

@@ -66,7 +66,7 @@ class TestSeeding:
         with pytest.raises(NothingToUndoError):
             world.undo()
 
-    @pytest.mark.parametrize("options", [{"k": 0}, {"chunk": 0}, {"composite": "blend"}, {"scale": "feet"}])
+    @pytest.mark.parametrize("options", [{"k": 0}, {"chunk": 0}, {"composite": "blend"}])
     def test_options(self, options):
         with pytest.raises(ValueError, match=next(iter(options))):
             World(SurfelMemory(), ReprojectionGenerator(), MemoryDepth(), **options)
@@ -111,9 +111,10 @@ class TestExplore:
     def test_progress(self, world):
         seen = []
         list(world.explore(TARGETS, on_progress=seen.append))
-        assert seen[0] == Progress(view=1, views=6, step=1, steps=4)
-        assert seen[3] == Progress(1, 6, 4, 4)
-        assert seen[4:] == [Progress(5, 6, 1, 2), Progress(5, 6, 2, 2)]
+        assert seen[0] == Progress(view=1, views=6, step=1, steps=4, chunk=4)
+        assert seen[3] == Progress(1, 6, 4, 4, 4)
+        assert seen[4:] == [Progress(5, 6, 1, 2, 2), Progress(5, 6, 2, 2, 2)]
+        assert [progress.fraction for progress in seen] == pytest.approx([1 / 6, 2 / 6, 3 / 6, 4 / 6, 5 / 6, 1])
 
     def test_glimpses_while_it_runs(self, world):
         glimpses = []
@@ -213,7 +214,7 @@ class TestUndo:
     def test_takes_back_what_explore_added(self, world):
         before = snapshot(world.memory, votes=False)
         list(world.explore(TARGETS))
-        world.undo(len(TARGETS))
+        world.undo()
         assert differences(snapshot(world.memory, votes=False), before) == []
 
     def test_reset_then_seed_again(self, world):
