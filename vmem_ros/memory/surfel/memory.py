@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 from vmem_ros.errors import InvalidImageError, NotSeededError
 from vmem_ros.geometry import average_pose
-from vmem_ros.memory import view_storage
 from vmem_ros.memory.surfel.extraction import sample_surfels
 from vmem_ros.memory.surfel.index import SurfelIndex
 from vmem_ros.memory.surfel.retrieval import Choice, Selection, choose_views, fill_up
 from vmem_ros.memory.surfel.splatting import Splat
 from vmem_ros.memory.surfel.surfels import SurfelCloud
 from vmem_ros.memory.surfel.warping import Warped, best_views, warp_views
-from vmem_ros.memory.view_store import ViewStore
+from vmem_ros.memory.view_memory import ViewMemory, nothing_shown
 from vmem_ros.types import IMAGINED_CONFIDENCE, Elements, PointMap, Projection, Recall, Target, View
 
 #: What fills the pixels of a projection: ``surfels``, their colours; ``pixels``, those of stored views (sharper).
@@ -81,7 +79,7 @@ class SurfelMemoryOptions:
                 raise ValueError(f"{name} must be positive, got {value}")
 
 
-class SurfelMemory:
+class SurfelMemory(ViewMemory[SurfelIndex]):
     """Stores views, indexes them by surfels, and finds and shows what matters at a pose.
 
     The cost of a call depends on what is in view; only the doubling of arrays, an eviction and :meth:`restore` touch
@@ -93,27 +91,7 @@ class SurfelMemory:
     kind = "surfel"
 
     def __init__(self, options: SurfelMemoryOptions | None = None, *, device: torch.device | str = "cpu") -> None:
-        self.config = options or SurfelMemoryOptions()
-        self.device = torch.device(device)
-        self.clear()
-
-    def __len__(self) -> int:
-        return len(self._store)
-
-    @property
-    def views(self) -> Sequence[View]:
-        """Stored views in the order in which they were written."""
-        return self._store.views
-
-    @property
-    def commits(self) -> Sequence[int]:
-        """Number of views of each commit, oldest first."""
-        return self._store.commits
-
-    @property
-    def options(self) -> Mapping[str, Any]:
-        """Options by name."""
-        return dataclasses.asdict(self.config)
+        super().__init__(options or SurfelMemoryOptions(), device=device)
 
     @property
     def n_surfels(self) -> int:
@@ -124,11 +102,6 @@ class SurfelMemory:
     def surfels(self) -> SurfelCloud:
         """A copy of all surfels in the world frame."""
         return self._index.world_cloud
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes held by surfels, index and views."""
-        return self._index.nbytes + self._store.nbytes
 
     def figures(self) -> Mapping[str, int | float]:
         """Return the number of surfels."""
@@ -181,7 +154,7 @@ class SurfelMemory:
         """Return what memory alone shows at one pose, with holes. Changes nothing."""
         cloud = self._index.cloud
         if not len(cloud):
-            return self._nothing(target)
+            return nothing_shown(target, self.device)
         rendered = self._index.render(target, scale=self.config.splat_scale)
         seen, depth = rendered.ids >= 0, rendered.depth
         image = torch.zeros(*seen.shape, 3, dtype=torch.uint8, device=self.device)
@@ -203,77 +176,6 @@ class SurfelMemory:
             ids=torch.where(seen, rendered.ids, -1),
             confidence=torch.where(seen, IMAGINED_CONFIDENCE + (1 - IMAGINED_CONFIDENCE) * provenance, 0.0),
         )
-
-    def find(self, target: Target) -> View | None:
-        """Return the newest stored view with this camera and pose, or ``None``."""
-        return self._store.find(target)
-
-    # Writing
-
-    def write(self, views: Sequence[View], maps: Sequence[PointMap], *, label: str = "", evict: bool = True) -> None:
-        """Store views with their geometry: all of them, or on any error none.
-
-        :param label: of the commit: a write with the label of the newest commit extends it.
-        :param evict: forget what exceeds the bounds; false leaves that to a later write.
-        :raises InvalidImageError: a point map does not fit its view.
-        """
-        if len(views) != len(maps):
-            raise InvalidImageError(f"write needs one point map per view, got {len(views)} views and {len(maps)} maps")
-        for view, point_map in zip(views, maps, strict=True):
-            if tuple(point_map.points.shape) != (*view.camera.size, 3):
-                raise InvalidImageError(
-                    f"the point map is {list(point_map.points.shape)}, the view {view.camera.size} (height, width)"
-                )
-        written, extends = len(self), self._store.extends(label)
-        try:
-            for number, (view, point_map) in enumerate(zip(views, maps, strict=True)):
-                self._write_one(view, point_map, extends=extends or number > 0)
-        except BaseException:
-            self._truncate(written)
-            raise
-        self._store.label = label
-        if not evict:
-            return
-        try:
-            self._evict(protected=len(views))
-        except torch.OutOfMemoryError:
-            # All is written; the next write tries again.
-            torch.cuda.empty_cache()
-
-    def undo(self, n: int = 1) -> None:
-        """Remove the last ``n`` commits and exactly what they added.
-
-        :raises NothingToUndoError: fewer than ``n`` commits are stored.
-        """
-        self._truncate(self._store.length_before(n))
-        self._store.label = ""
-
-    def clear(self) -> None:
-        """Forget everything, and give back what it was kept in."""
-        config = self.config
-        self._index = SurfelIndex(self.device, merge_factor=config.merge_factor, min_cosine=config.merge_cosine)
-        self._store = ViewStore()
-
-    def empty_copy(self) -> SurfelMemory:
-        """Return an empty memory with the same options on the same device."""
-        return SurfelMemory(self.config, device=self.device)
-
-    # Saving
-
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Return everything as named tensors and JSON-able metadata."""
-        tensors, metadata = self._store.state()
-        return tensors | self._index.state(), {"views": metadata}
-
-    def restore(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
-        """Replace the content by what :meth:`state` returned; on any error the content stays as it was.
-
-        :raises WorldFileError: missing, inconsistent or out-of-range entries.
-        """
-        store = ViewStore.restored(tensors, metadata, self.device)
-        index = self._index.restored(tensors, len(store))
-        # Whatever can fail, for want of memory say, is behind us.
-        self._store, self._index = store, index
 
     # Insides
 
@@ -307,23 +209,14 @@ class SurfelMemory:
         )
         return warp_views(views, first, target.camera, target.T_world_camera, rendered.depth)
 
-    def _nothing(self, target: Target) -> Projection:
-        size = target.camera.size
-        return Projection(
-            image=torch.zeros(*size, 3, dtype=torch.uint8, device=self.device),
-            depth=torch.full(size, torch.nan, device=self.device),
-            seen=torch.zeros(size, dtype=torch.bool, device=self.device),
-            ids=torch.full(size, -1, dtype=torch.int64, device=self.device),
-            confidence=torch.zeros(size, device=self.device),
-        )
+    def _new_index(self) -> SurfelIndex:
+        config = self.config
+        return SurfelIndex(self.device, merge_factor=config.merge_factor, min_cosine=config.merge_cosine)
 
-    def _write_one(self, view: View, point_map: PointMap, *, extends: bool) -> None:
-        view, point_map = view_storage.to_device(view, self.device), view_storage.to_device(point_map, self.device)
-        if view.depth is None:
-            view = dataclasses.replace(view, depth=point_map.depth.contiguous())
-        if view.confidence is None:
-            seen = torch.full(view.camera.size, float(view.source == "observed"), device=self.device)
-            view = dataclasses.replace(view, confidence=seen)
+    def _over_bounds(self) -> bool:
+        return self.config.max_surfels is not None and self.n_surfels > self.config.max_surfels
+
+    def _add(self, view: View, point_map: PointMap) -> None:
         stride = self.config.surfel_stride or max(2.0, max(view.camera.size) / 96)
         observed = view.source == "observed"
         known = self._known(point_map, observed=observed)
@@ -333,7 +226,6 @@ class SurfelMemory:
             known=None if known is None else known >= 0,
         )  # fmt: skip
         self._index.add(new, view.T_world_camera, seen=None if known is None else known[known >= 0])
-        self._store.append(view, extends=extends)
 
     def _known(self, point_map: PointMap, *, observed: bool) -> Tensor | None:
         """Return which surfel stands for each pixel of a view already, or -1; ``None``: none for any."""
@@ -347,21 +239,3 @@ class SurfelMemory:
         # What a camera sees replaces what was imagined there.
         stands = (shown >= 0) & (self._index.cloud.provenance[shown.clamp(min=0)] > 0)
         return torch.where(stands, shown, -1)
-
-    def _truncate(self, views: int) -> None:
-        """Keep the first ``views`` views and what they added."""
-        self._index.truncate(views)
-        self._store.truncate(views)
-
-    def _evict(self, *, protected: int) -> None:
-        """Forget the views with the fewest votes while the memory is over its bounds; the last ``protected`` stay."""
-        max_views = self.config.max_views or len(self)
-        max_surfels = self.config.max_surfels or self.n_surfels
-        while (len(self) > max_views or self.n_surfels > max_surfels) and len(self) > protected:
-            # A tenth more than needed: compaction touches everything, so it should be rare.
-            n = max(1, len(self) - max_views + max_views // 10 if len(self) > max_views else len(self) // 10)
-            keep = torch.ones(len(self), dtype=torch.bool)
-            keep[self._store.least_useful(n, among=len(self) - protected)] = False
-            kept = keep.nonzero().squeeze(1)
-            self._index = self._index.kept(kept)
-            self._store.keep(kept)
