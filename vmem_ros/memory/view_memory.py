@@ -15,7 +15,6 @@ from vmem_ros.memory import view_storage
 from vmem_ros.memory.view_store import ViewStore
 from vmem_ros.types import PointMap, Projection, Target, View
 
-
 _Same = TypeVar("_Same", bound="GeometryIndex")
 _Memory = TypeVar("_Memory", bound="ViewMemory")
 
