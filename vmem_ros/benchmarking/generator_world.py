@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 from transformers import CLIPVisionModelWithProjection
 
@@ -19,7 +18,7 @@ from vmem_ros.generation import VMemGenerator, VMemPipeline
 from vmem_ros.generation.vmem.sampling_options import SamplingOptions
 from vmem_ros.generation.vmem.schedules import published_scheduler
 from vmem_ros.geometry import Camera
-from vmem_ros.memory.surfel import SurfelMemory
+from vmem_ros.memory import load_memory
 from vmem_ros.pointmaps import MemoryDepth
 from vmem_ros.types import Recall, Target
 from vmem_ros.world import World
@@ -29,7 +28,7 @@ _WARM_UP_STEPS = 2
 
 @dataclass
 class _Driven:
-    """A world that has surveyed a room, and what it is asked for; how it samples may change at every call."""
+    """A world that has filled a room, and what it is asked for; how it samples may change at every call."""
 
     world: World
     targets: list[Target]
@@ -57,7 +56,7 @@ def world_figures(
 ) -> list[Row]:
     """Return a row per recipe: seconds per frame of a step that draws as many views as the chunk has new frames."""
     driven = _driven(fastest, image_encoder)
-    undo = partial(driven.world.undo, len(driven.targets))
+    undo = driven.world.undo
     cases = [
         Case(driven.step, [_sampling(recipe, _WARM_UP_STEPS), *[_sampling(recipe, recipe.steps)] * repeats], undo)
         for recipe in recipes
@@ -80,13 +79,13 @@ def world_figures(
 def _driven(fastest: Workload, image_encoder: CLIPVisionModelWithProjection | None) -> _Driven:
     size = fastest.size
     pipeline = VMemPipeline(fastest.unet, fastest.vae, image_encoder, published_scheduler())
-    memory = SurfelMemory(device=fastest.unet.device)
+    memory = load_memory(device=fastest.unet.device)
     camera = Camera.from_fov(size.side, size.side, FOV_DEG)
-    survey = MemoryFiller(Building(), camera, memory)
-    survey.grow(views=VIEWS_PER_ROOM)
+    filler = MemoryFiller(Building(), camera, memory)
+    filler.grow(views=VIEWS_PER_ROOM)
     generator = VMemGenerator(pipeline, sampling=lambda: driven.sampling)
     world = World(memory, generator, MemoryDepth(), k=size.references, chunk=size.targets, reuse_views=False)
-    targets = next(survey.asks(1, chunk=size.targets))
+    targets = next(filler.asks(1, chunk=size.targets))
     driven = _Driven(world, targets, memory.read(targets, size.references))
     return driven
 

@@ -18,12 +18,13 @@ from vmem_ros.benchmarking.memory_filler import MemoryFiller, Written, size_of
 from vmem_ros.benchmarking.result import BenchmarkResult, Budget, Figures, Row, Settings, median_ms
 from vmem_ros.benchmarking.timing import Case, Timing, measure_in_turn
 from vmem_ros.geometry import Camera
-from vmem_ros.memory.surfel import SurfelMemory
+from vmem_ros.protocols import Memory
 from vmem_ros.types import Target
 from vmem_ros.world import World, default_world
 
 _FOV_DEG = 75
 _CHUNK = 4
+_REFERENCES = 4
 _HOUSE_ROOMS = 4
 _OPERATIONS = ("read", "write", "glimpse", "step")
 
@@ -41,8 +42,8 @@ def run(settings: Settings) -> BenchmarkResult:
     note = (
         f"Median / 90th percentile in ms of {repeats} calls at places spread over all that is remembered; views and "
         f"targets {size}. read: K = 4 views and {_CHUNK} projections. write: one view. glimpse: one projection. step: "
-        f"World.explore over {_CHUNK} new poses (read, reprojection, depth, write), the whole chunk. index: surfels, "
-        "voxel hash and observations."
+        f"World.explore over {_CHUNK} new poses (read, reprojection, depth, write), the whole chunk. index: all but "
+        "the pictures."
     )
     tables = [Figures(f"Growth with history, {name}", rows, note) for name, rows in walks.items()]
     ratios = {name: _growth(rows) for name, rows in walks.items()}
@@ -67,19 +68,22 @@ class _Stop:
     """The world after so many views, with what is asked of it there."""
 
     world: World
-    memory: SurfelMemory
+    memory: Memory
     chunks: list[list[Target]]
     written: list[Written]
 
     @classmethod
-    def of(cls, survey: MemoryFiller, n: int) -> _Stop:
-        """Copy the surveyed memory as it is now (its pictures are shared) with ``n`` inputs of each kind."""
+    def of(cls, filler: MemoryFiller[Memory], n: int) -> _Stop:
+        """Copy the filled memory as it is now (its pictures are shared) with ``n`` inputs of each kind."""
         # A pose asked for twice is generated twice: reuse would cost nothing and say nothing.
-        world = default_world(device=survey.memory.device, reuse_views=False)
-        memory = world.memory
-        assert isinstance(memory, SurfelMemory), "the default world remembers surfels"
-        memory.restore(*survey.memory.state())
-        return cls(world, memory, list(survey.asks(n, chunk=_CHUNK)), list(survey.known_views(n)))
+        memory = filler.memory.empty_copy()
+        memory.restore(*filler.memory.state())
+        world = default_world(memory=memory, reuse_views=False)
+        return cls(world, memory, list(filler.asks(n, chunk=_CHUNK)), list(filler.known_views(n)))
+
+    def read(self, targets: Sequence[Target]) -> None:
+        """Ask for what matters to one chunk."""
+        self.memory.read(targets, _REFERENCES)
 
     def step(self, targets: Sequence[Target]) -> None:
         """Read, draw and write one chunk."""
@@ -97,20 +101,20 @@ class _Stop:
 
 def _walk(settings: Settings, building: Building, camera: Camera, views: Sequence[int], n: int, name: str) -> list[Row]:
     """Return a row for each number of views; the stops take turns, call by call."""
-    survey = MemoryFiller(building, camera, SurfelMemory(device=settings.device))
+    filler = MemoryFiller(building, camera, settings.new_memory())
     stops = []
     for number in tqdm(views, desc=f"{name}: walking", unit="stop"):
-        survey.grow(views=number)
-        stops.append(_Stop.of(survey, n))
+        filler.grow(views=number)
+        stops.append(_Stop.of(filler, n))
     timings: dict[str, list[Timing]] = {}
     with tqdm(total=len(_OPERATIONS), desc=f"{name}: measuring", unit="operation") as bar:
-        timings["read"] = measure_in_turn([Case(s.memory.read, s.chunks) for s in stops])
+        timings["read"] = measure_in_turn([Case(s.read, s.chunks) for s in stops])
         bar.update()
         timings["write"] = measure_in_turn([Case(s.write, s.written, s.memory.undo) for s in stops])
         bar.update()
         timings["glimpse"] = measure_in_turn([Case(s.glimpse, s.chunks) for s in stops])
         bar.update()
-        timings["step"] = measure_in_turn([Case(s.step, s.chunks, partial(s.world.undo, _CHUNK)) for s in stops])
+        timings["step"] = measure_in_turn([Case(s.step, s.chunks, s.world.undo) for s in stops])
         bar.update()
     return [
         {**size_of(stop.memory), **{operation: timings[operation][i] for operation in _OPERATIONS}}
