@@ -67,7 +67,7 @@ class Memory(Protocol):
         """Return what the memory would show as a cloud, in the world frame."""
         ...
 
-    def read(self, targets: Sequence[Target], k: int, *, record: bool = True) -> Recall:
+    def read(self, targets: Sequence[Target], k: int = 4, *, record: bool = True) -> Recall:
         """Return the ``k`` views that matter for the targets and what memory already shows at each of them.
 
         :param record: note which views were useful, for the choice of what is forgotten first; false leaves no trace.

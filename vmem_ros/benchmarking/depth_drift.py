@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from vmem_ros.geometry import Camera
-from vmem_ros.memory.surfel import SurfelMemory
+from vmem_ros.memory import load_memory
 from vmem_ros.pointmaps import AlignedDepth, DepthPrediction, DepthPredictor, ScalePrior
 from vmem_ros.protocols import OnStep, PointMapEstimator, ShouldStop, Use
 from vmem_ros.scenes import House
@@ -60,6 +60,7 @@ class DisturbedTruth:
     """
 
     name = "disturbed"
+    metric = True
     scale_prior: ScalePrior | None = ScalePrior(common=0.1, own=0.3)
 
     def __init__(self, house: House, *, drift: float = 0.5, noise: float = 0.05, outliers: float = 0.2) -> None:
@@ -88,6 +89,7 @@ class Unaligned:
 
     def __init__(self, predictor: DepthPredictor) -> None:
         self.name = predictor.name
+        self.metric = predictor.metric
         self._predictor = predictor
 
     def estimate(self, views: Sequence[View], recall: Recall) -> list[PointMap]:
@@ -139,7 +141,7 @@ def walk(
     targets = [Target(camera, T) for T in house.random_walk(1 + views, 0, step=_STEP_M)]
     predictor = make(house)
     estimator: PointMapEstimator = AlignedDepth(predictor) if aligned else Unaligned(predictor)
-    memory = SurfelMemory(device=device)
+    memory = load_memory(device=device)
     world = World(memory, HousePictures(house), estimator, chunk=chunk, composite="none", reuse_views=False)
     start = house.view(targets[0], supersample=_SUPERSAMPLE)
     world.seed(start if measured_start else dataclasses.replace(start, depth=None))

@@ -64,6 +64,6 @@ def chunk(size: Size, fastest: NetworkVariant, repeats: int) -> str:
 def world(size: Size) -> str:
     """Return what a step of the world includes."""
     return (
-        f"World.explore over {size.targets} new poses with VMemGenerator in a surveyed room, per new frame: retrieval "
+        f"World.explore over {size.targets} new poses with VMemGenerator in a filled room, per new frame: retrieval "
         f"of {size.references} views with projections, a chunk as above, depth, writing."
     )

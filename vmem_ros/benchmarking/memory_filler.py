@@ -1,43 +1,46 @@
-"""Memories of any size, filled as a robot fills them: view by view, through :meth:`SurfelMemory.write`."""
+"""Memories of any kind and size, filled as a robot fills them: view by view, through ``write``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Generic, TypeVar
 
 from tqdm import tqdm
 
 from vmem_ros.benchmarking.building import VIEWS_PER_ROOM, Building
 from vmem_ros.benchmarking.result import Row
 from vmem_ros.geometry import Camera
-from vmem_ros.memory.surfel import SurfelMemory
 from vmem_ros.pointmaps import SensorDepth
+from vmem_ros.protocols import Memory
 from vmem_ros.types import PointMap, Target, View
 
-#: What :meth:`SurfelMemory.write` takes: views and their geometry.
+M = TypeVar("M", bound=Memory)
+
+#: What :meth:`~vmem_ros.protocols.Memory.write` takes: views and their geometry.
 Written = tuple[Sequence[View], Sequence[PointMap]]
 
 
-class MemoryFiller:
+class MemoryFiller(Generic[M]):
     """Walks through a building and writes what it sees into a memory.
 
     :param memory: empty; others may read it, and write and undo, in between.
     """
 
-    def __init__(self, building: Building, camera: Camera, memory: SurfelMemory) -> None:
+    def __init__(self, building: Building, camera: Camera, memory: M) -> None:
         self.building, self.camera, self.memory = building, camera, memory
         self._walk = building.walk(camera)
         self._sensor = SensorDepth()
 
-    def grow(self, *, surfels: int = 0, views: int = 0) -> None:
-        """Go on until the memory holds at least so many surfels and so many views."""
-        unit, goal = ("surfel", surfels) if surfels else ("view", views)
-        with tqdm(total=goal, initial=self._size(unit), unit=unit, desc="filling", leave=False) as bar:
-            while self.memory.n_surfels < surfels or len(self.memory) < views:
+    def grow(self, **least: int) -> None:
+        """Go on until the memory holds at least so many ``views``, or of one of its figures, such as ``surfels``."""
+        [(unit, goal)] = least.items()
+        with tqdm(total=goal, initial=self._count(unit), unit=unit, desc="filling", leave=False) as bar:
+            while self._count(unit) < goal:
                 self.memory.write(*self.look(next(self._walk)))
-                bar.update(min(goal, self._size(unit)) - bar.n)
+                bar.update(min(goal, self._count(unit)) - bar.n)
 
     def look(self, target: Target) -> Written:
-        """Return what :meth:`SurfelMemory.write` needs to remember the view at a target."""
+        """Return what a memory needs to remember the view at a target."""
         view = self.building.view(target)
         return [view], self._sensor.estimate([view])
 
@@ -56,15 +59,15 @@ class MemoryFiller:
         room = -(-len(self.memory) // VIEWS_PER_ROOM)
         return (self.look(next(self.building.walk(self.camera, start=(room + i) * VIEWS_PER_ROOM))) for i in range(n))
 
-    def _size(self, unit: str) -> int:
-        return self.memory.n_surfels if unit == "surfel" else len(self.memory)
+    def _count(self, unit: str) -> int:
+        return len(self.memory) if unit == "views" else int(self.memory.figures()[unit])
 
 
-def size_of(memory: SurfelMemory) -> Row:
+def size_of(memory: Memory) -> Row:
     """Return what a memory holds, as the first columns of a table."""
     pictures = sum(t.nbytes for v in memory.views for t in (v.image, v.depth, v.confidence) if t is not None)
     return {
-        "surfels": memory.n_surfels,
+        **memory.figures(),
         "views": len(memory),
         "index MB": (memory.nbytes - pictures) / 1e6,
         "pictures MB": pictures / 1e6,

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from vmem_ros.benchmarking.timing import Timing, figure
+from vmem_ros.memory import DEFAULT_MEMORY, load_memory
+from vmem_ros.protocols import Memory
 from vmem_ros.reporting.report import Table
 
 #: ``quick``: seconds, to see that it works; ``normal``: the published figures; ``full``: also what takes much longer.
@@ -24,11 +26,17 @@ class Settings:
 
     :param device: ``cpu``, ``cuda`` or ``cuda:N``; where memory and generation run.
     :param depth_model: folder of a depth network; ``None``: the one of the package.
+    :param memory: kind of memory, for benchmarks that take any.
     """
 
     effort: Effort = "normal"
     device: str = "cpu"
     depth_model: str | None = None
+    memory: str = DEFAULT_MEMORY
+
+    def new_memory(self) -> Memory:
+        """Return an empty memory of the chosen kind."""
+        return load_memory(self.memory, device=self.device)
 
     def pick(self, *, quick: T, normal: T, full: T | None = None) -> T:
         """Return the value for this effort; ``full`` is ``normal`` unless given."""

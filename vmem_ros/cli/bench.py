@@ -19,15 +19,16 @@ import torch
 
 from vmem_ros.benchmarking.report import Results, check_page
 from vmem_ros.benchmarking.result import BenchmarkResult, Settings
+from vmem_ros.memory import DEFAULT_MEMORY, MEMORIES
 from vmem_ros.pretrained.devices import choose_device
 
 #: Benchmark: its module, with ``run(settings) -> BenchmarkResult``.
 BENCHMARKS = {
-    "memory": "vmem_ros.benchmarking.memory_scaling",
+    "memory": "vmem_ros.benchmarking.surfel_scaling",
     "history": "vmem_ros.benchmarking.memory_growth",
-    "quality": "vmem_ros.benchmarking.projection_quality",
+    "quality": "vmem_ros.benchmarking.surfel_quality",
     "depth": "vmem_ros.benchmarking.depth",
-    "preview": "vmem_ros.benchmarking.preview",
+    "preview": "vmem_ros.benchmarking.surfel_preview",
     "generator": "vmem_ros.benchmarking.generator",
     "packing": "vmem_ros.nodes.benchmarks.packing",
     "dds": "vmem_ros.nodes.benchmarks.dds",
@@ -59,6 +60,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--device", default=device, help=f"where memory and generator live: cpu, cuda or cuda:N (here: {device})"
     )
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="threads of torch (default: all)")
+    parser.add_argument(
+        "--memory",
+        default=DEFAULT_MEMORY,
+        help=f"of history: {', '.join(MEMORIES)}, or MODULE:FACTORY of your own (default {DEFAULT_MEMORY})",
+    )
     parser.add_argument("--depth-model", metavar="FOLDER", help="depth network (default: that of the package)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to FILE")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables to FILE")
@@ -78,7 +84,7 @@ def run(args: argparse.Namespace) -> None:
     choose_device(args.device)
     if args.markdown:
         check_page(args.markdown, names)
-    settings = Settings(effort=args.effort, device=args.device, depth_model=args.depth_model)
+    settings = Settings(effort=args.effort, device=args.device, depth_model=args.depth_model, memory=args.memory)
     results = Results(f"vmem bench {' '.join(sys.argv[2:])}".rstrip())
     print("\n".join(f"{k}: {v}" for k, v in results.machine.items()), end="\n\n")
     for name in names:

@@ -9,8 +9,8 @@ from tqdm import tqdm
 
 from vmem_ros.benchmarking.building import Building
 from vmem_ros.benchmarking.memory_filler import MemoryFiller
-from vmem_ros.benchmarking.memory_scaling import detail
 from vmem_ros.benchmarking.result import BenchmarkResult, Figures, Row, Settings
+from vmem_ros.benchmarking.surfel_scaling import detail
 from vmem_ros.benchmarking.timing import Timing, measure
 from vmem_ros.geometry import Camera, interpolate_poses
 from vmem_ros.memory.surfel import Detail, SurfelMemory
@@ -26,9 +26,9 @@ def run(settings: Settings) -> BenchmarkResult:
     stored = Camera.from_fov(*settings.pick(quick=(128, 72), normal=(512, 288)), _FOV_DEG)
     sizes = settings.pick(quick=[(128, 72)], normal=[(256, 144), (288, 288), (512, 288), (640, 480)])
     memory = SurfelMemory(device=settings.device)
-    survey = MemoryFiller(Building(), stored, memory)
-    survey.grow(surfels=surfels)
-    ends = [survey.building.ask(stored, number).T_world_camera for number in (2, 3)]
+    filler = MemoryFiller(Building(), stored, memory)
+    filler.grow(surfels=surfels)
+    ends = [filler.building.ask(stored, number).T_world_camera for number in (2, 3)]
     path = interpolate_poses(ends, [0, 1], torch.linspace(0, 1, frames + 1))
     rows = []
     for width, height in tqdm(sizes, desc="preview", unit="size"):

@@ -33,13 +33,13 @@ def run(settings: Settings) -> BenchmarkResult:
     repeats = settings.pick(quick=2, normal=12)
     camera = Camera.from_fov(*settings.pick(quick=(128, 72), normal=(512, 288)), _FOV_DEG)
     coarse = [s for s in sizes if s < _SURFELS_OF_A_VIEW]
-    surveys = {s: _survey(settings, camera, surfels_of_a_view=s) for s in coarse}
-    surveys |= dict.fromkeys(sizes[len(coarse) :], _survey(settings, camera))
+    fillers = {s: _filler(settings, camera, surfels_of_a_view=s) for s in coarse}
+    fillers |= dict.fromkeys(sizes[len(coarse) :], _filler(settings, camera))
     rows: dict[int, Row] = {}
-    for size, survey in tqdm(surveys.items(), desc="memory", unit="size"):
+    for size, filler in tqdm(fillers.items(), desc="memory", unit="size"):
         # A coarse memory is full after one view or two; rounding of the grid may leave it a few surfels short.
-        survey.grow(surfels=size if size not in coarse else 1)
-        rows[survey.memory.n_surfels] = _measured(survey, repeats)
+        filler.grow(surfels=size if size not in coarse else 1)
+        rows[filler.memory.n_surfels] = _measured(filler, repeats)
     table = Figures(
         "Memory by size",
         [*rows.values()],
@@ -63,7 +63,7 @@ def detail(memory: SurfelMemory, kind: Detail) -> Iterator[None]:
         memory.config = before
 
 
-def _survey(settings: Settings, camera: Camera, *, surfels_of_a_view: int | None = None) -> MemoryFiller:
+def _filler(settings: Settings, camera: Camera, *, surfels_of_a_view: int | None = None) -> MemoryFiller[SurfelMemory]:
     stride = None
     if surfels_of_a_view is not None:
         stride = (camera.width * camera.height / surfels_of_a_view) ** 0.5
@@ -71,24 +71,24 @@ def _survey(settings: Settings, camera: Camera, *, surfels_of_a_view: int | None
     return MemoryFiller(Building(), camera, memory)
 
 
-def _measured(survey: MemoryFiller, repeats: int) -> Row:
-    memory = survey.memory
+def _measured(filler: MemoryFiller[SurfelMemory], repeats: int) -> Row:
+    memory = filler.memory
     row = {**size_of(memory)}
     n = repeats + 1
-    row["read 1"] = measure(memory.read, survey.asks(n))
-    row[f"read {_CHUNK}"] = measure(memory.read, survey.asks(n, chunk=_CHUNK))
+    row["read 1"] = measure(memory.read, filler.asks(n))
+    row[f"read {_CHUNK}"] = measure(memory.read, filler.asks(n, chunk=_CHUNK))
     for kind in get_args(Detail):
         with detail(memory, kind):
-            row[f"glimpse {kind}"] = measure(lambda targets: memory.project(targets[0]), survey.asks(n))
-    row["write new"] = measure(lambda w: memory.write(*w), survey.new_views(n), afterwards=memory.undo)
-    row["write known"] = measure(lambda w: memory.write(*w), survey.known_views(n), afterwards=memory.undo)
-    row["undo"] = measure(lambda _: memory.undo(), _after_writing(survey, n))
+            row[f"glimpse {kind}"] = measure(lambda targets: memory.project(targets[0]), filler.asks(n))
+    row["write new"] = measure(lambda w: memory.write(*w), filler.new_views(n), afterwards=memory.undo)
+    row["write known"] = measure(lambda w: memory.write(*w), filler.known_views(n), afterwards=memory.undo)
+    row["undo"] = measure(lambda _: memory.undo(), _after_writing(filler, n))
     return {**row, **_file_figures(memory)}
 
 
-def _after_writing(survey: MemoryFiller, n: int) -> Iterator[None]:
-    for views, maps in survey.known_views(n):
-        survey.memory.write(views, maps)
+def _after_writing(filler: MemoryFiller[SurfelMemory], n: int) -> Iterator[None]:
+    for views, maps in filler.known_views(n):
+        filler.memory.write(views, maps)
         yield
 
 

@@ -1,6 +1,6 @@
 """What a picture from memory is worth, and what it costs: how pixels are filled, and how views are chosen.
 
-Robots survey evaluation houses; then memory alone shows poses that they never had, and the reprojection generator
+Robots filler evaluation houses; then memory alone shows poses that they never had, and the reprojection generator
 draws them. Truth is the house itself.
 """
 
@@ -18,8 +18,8 @@ from tqdm import tqdm
 
 from vmem_ros.benchmarking.result import BenchmarkResult, Figures, Row, Settings
 from vmem_ros.benchmarking.timing import Timing
-from vmem_ros.evaluation.consistency import nearest_view
 from vmem_ros.evaluation.metrics import depth_errors, psnr
+from vmem_ros.evaluation.nearest_view import nearest_view
 from vmem_ros.geometry import Camera
 from vmem_ros.memory.surfel import Detail, Selection, SurfelMemory, SurfelMemoryOptions
 from vmem_ros.scenes import EVALUATION_SEEDS, House
@@ -46,18 +46,18 @@ def run(settings: Settings) -> BenchmarkResult:
     copies = _Score()
     for seed in tqdm(EVALUATION_SEEDS[:houses], desc="quality", unit="house"):
         house = House(seed)
-        surveyed = [house.view(Target(camera, T)) for T in house.drive(seen, rooms=house.loop_rooms)]
-        worlds = [_world_of(surveyed, config, settings.device) for config in _VARIANTS]
+        filled = [house.view(Target(camera, T)) for T in house.drive(seen, rooms=house.loop_rooms)]
+        worlds = [_world_of(filled, config, settings.device) for config in _VARIANTS]
         for T in house.loop(asked + 1)[:-1]:
             truth = house.view(Target(camera, T))
             _judge(worlds, truth, scores)
-            copies.generated_db.append(psnr(nearest_view(truth.target, surveyed).image, truth.image))
+            copies.generated_db.append(psnr(nearest_view(truth.target, filled).image, truth.image))
     rows = [
         {"pixels from": c.detail, "views by": c.selection, **s.row()} for c, s in zip(_VARIANTS, scores, strict=True)
     ]
     rows.append({"pixels from": "copy of nearest view", "views by": "pose", **copies.row()})
     note = (
-        f"Houses {EVALUATION_SEEDS[0]} to {EVALUATION_SEEDS[houses - 1]}, {seen} views of a survey of two rooms each, "
+        f"Houses {EVALUATION_SEEDS[0]} to {EVALUATION_SEEDS[houses - 1]}, {seen} views of a filler of two rooms each, "
         f"{asked} new poses on a loop through them, {camera.width} x {camera.height}. PSNR in dB against the house: of "
         "a glimpse over the pixels that every variant shows, and of the whole generated picture (reprojection, holes "
         "inpainted). dB per ms: PSNR of the glimpse over its median time. seen: share of pixels that memory shows. "
@@ -89,11 +89,11 @@ class _Score:
         }
 
 
-def _world_of(surveyed: Sequence[View], config: SurfelMemoryOptions, device: str) -> World:
+def _world_of(filled: Sequence[View], config: SurfelMemoryOptions, device: str) -> World:
     world = default_world(memory=SurfelMemory(config, device=device))
-    for view in surveyed:
+    for view in filled:
         world.observe(view)
-    world.glimpse(surveyed[0].target)  # warm-up
+    world.glimpse(filled[0].target)  # warm-up
     return world
 
 
