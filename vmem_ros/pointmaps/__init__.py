@@ -3,18 +3,21 @@
 from vmem_ros.pointmaps.aligned import AlignedDepth
 from vmem_ros.pointmaps.estimators import FILLED_CONFIDENCE, MemoryDepth, SensorDepth
 from vmem_ros.pointmaps.given import GivenDepth
+from vmem_ros.pointmaps.options import GeometryPrior, MemoryDepthOptions
 from vmem_ros.pointmaps.prediction import DepthPrediction, DepthPredictor, ScalePrior
-from vmem_ros.pointmaps.registry import ESTIMATORS, EstimatorName, load_estimator
+from vmem_ros.pointmaps.registry import DEFAULT_ESTIMATOR, ESTIMATORS, load_estimator
 
 __all__ = [
+    "DEFAULT_ESTIMATOR",
     "ESTIMATORS",
     "FILLED_CONFIDENCE",
     "AlignedDepth",
     "DepthPrediction",
     "DepthPredictor",
-    "EstimatorName",
+    "GeometryPrior",
     "GivenDepth",
     "MemoryDepth",
+    "MemoryDepthOptions",
     "ScalePrior",
     "SensorDepth",
     "load_estimator",

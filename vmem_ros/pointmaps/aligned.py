@@ -46,6 +46,7 @@ class AlignedDepth:
         if max_depth_m is not None and not max_depth_m > 0:
             raise ValueError(f"max_depth_m must be positive or None, got {max_depth_m}")
         self.name = predictor.name
+        self.metric = predictor.metric
         self.predictor = predictor
         self.max_depth_m = max_depth_m
 

@@ -41,7 +41,8 @@ class Cut3rDepth:
     """
 
     name = "cut3r"
-    #: Trained on metric data, but its scale is doubted.
+    #: Trained on metric data, but its scale is its own.
+    metric = False
     scale_prior: ScalePrior | None = ScalePrior(common=0.5, own=0.2)
 
     def __init__(self, model: Any, inference: Inference, *, device: torch.device | str) -> None:

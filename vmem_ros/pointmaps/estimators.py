@@ -9,7 +9,8 @@ from torch import Tensor
 
 from vmem_ros.errors import InvalidImageError
 from vmem_ros.geometry import ManhattanRoom
-from vmem_ros.geometry.hole_filling import fill_depth
+from vmem_ros.geometry.posed_points import Direction
+from vmem_ros.pointmaps.options import MemoryDepthOptions
 from vmem_ros.types import PointMap, Projection, Recall, View
 
 #: Geometric confidence of depth that was only continued from its surroundings.
@@ -21,18 +22,19 @@ class SensorDepth:
 
     name = "sensor"
     uses_image = False
+    metric = True
 
     def estimate(self, views: Sequence[View], recall: Recall | None = None) -> list[PointMap]:
         """Return one point map per view.
 
-        :raises InvalidImageError: a view has no depth, or no valid pixel in it.
+        :raises InvalidImageError: a view has no depth, or no valid pixel: no surface, and no look at nothing.
         """
         maps = []
         for view in views:
-            if view.depth is None or not bool(torch.isfinite(view.depth).any()):
+            if view.depth is None or bool(view.depth.isnan().all()):
                 raise InvalidImageError(
-                    "the view has no usable depth: give z-depth in metres, registered to the image (NaN: unknown), or "
-                    "use an estimator that looks at pictures, such as 'small'"
+                    "the view has no usable depth: give z-depth in metres, registered to the image (NaN: unknown, +Inf: "
+                    "nothing there), or use an estimator that looks at pictures, such as 'small'"
                 )
             confidence = torch.ones_like(view.depth)
             maps.append(PointMap.from_depth(view.depth, confidence, view.camera, view.T_world_camera))
@@ -40,33 +42,51 @@ class SensorDepth:
 
 
 class MemoryDepth:
-    """Memory's own projected depth, its holes filled with low confidence.
+    """The depth that memory shows at a view. In its holes there is none, unless a prior says what is there.
 
-    In a room whose floor projections or references show (in a world with z up) holes get the depth of floor, ceiling
-    and walls (:class:`~vmem_ros.geometry.ManhattanRoom`), elsewhere that of their surroundings. With neither a floor
-    nor memory at a pose there is no depth: the view makes no surfels.
+    With the prior ``room``, and where projections and references show a room
+    (:class:`~vmem_ros.geometry.ManhattanRoom`), holes get the depth of its floor, ceiling and walls, with confidence
+    :data:`FILLED_CONFIDENCE`. Where a view has no depth it makes no surfels; it is stored all the same.
     """
 
     name = "memory"
     uses_image = False
+    #: It goes on with the scale that memory has.
+    metric = True
+
+    def __init__(self, options: MemoryDepthOptions | None = None) -> None:
+        self.options = options or MemoryDepthOptions()
 
     def estimate(self, views: Sequence[View], recall: Recall) -> list[PointMap]:
         """Return one point map per view; ``recall.projections[i]`` belongs to ``views[i]``."""
         maps = []
-        # Views of one size show the room together.
-        alike = len(views) == len(recall.projections) and len({view.camera.size for view in views}) == 1
-        continued = _continued(views, recall.projections, recall.views) if alike else None
-        for i, (view, projection) in enumerate(zip(views, recall.projections, strict=True)):
-            depth = _continued([view], [projection], recall.views)[0] if continued is None else continued[i]
+        unseen = self._unseen(views, recall)
+        for view, projection, behind in zip(views, recall.projections, unseen, strict=True):
+            depth = torch.where(projection.depth.isnan(), behind, projection.depth)
             confidence = torch.where(projection.seen, 1.0, FILLED_CONFIDENCE)
             maps.append(PointMap.from_depth(depth, confidence, view.camera, view.T_world_camera))
         return maps
 
+    def _unseen(self, views: Sequence[View], recall: Recall) -> list[Tensor]:
+        """Return what is believed of the depth of each view [H, W] where memory shows nothing."""
+        projections = recall.projections
+        if self.options.prior == "none":
+            return [torch.full_like(projection.depth, torch.nan) for projection in projections]
+        # Views of one size show the room together.
+        if len(views) == len(projections) and len({view.camera.size for view in views}) == 1:
+            return list(_of_room(views, projections, recall.views, self.options.up))
+        return [
+            _of_room([view], [projection], recall.views, self.options.up)[0]
+            for view, projection in zip(views, projections, strict=True)
+        ]
 
-def _continued(views: Sequence[View], projections: Sequence[Projection], references: Sequence[View]) -> Tensor:
-    """Return the depth [N, H, W] of projections of one size, its holes those of the room around them.
 
-    :param references: may show the floor where no projection does; those of another size are left out.
+def _of_room(
+    views: Sequence[View], projections: Sequence[Projection], references: Sequence[View], up: Direction | None
+) -> Tensor:
+    """Return the depth [N, H, W] of the room that projections of one size show; NaN where they show none.
+
+    :param references: show more of it; those of another size are left out.
     """
     remembered = torch.stack([projection.depth for projection in projections])
     beside = [
@@ -77,6 +97,6 @@ def _continued(views: Sequence[View], projections: Sequence[Projection], referen
         torch.stack([*remembered, *(depth.to(remembered) for _, depth in beside)]),
         [view.camera for view in every],
         torch.stack([view.T_world_camera for view in every]),
+        up=up,
     )
-    filled = room.depth[: len(views)] if bool(room.floor.isfinite()) else fill_depth(remembered)
-    return torch.where(torch.isfinite(remembered), remembered, filled)
+    return room.depth[: len(views)]

@@ -11,13 +11,21 @@ from vmem_ros.types import Recall, View
 
 # Generators do not say how sure they are.
 _DEVIATION = 0.1
+# The scale of the recall, or one of the generator's own: off by a factor of three, or by anything that memory says.
+_ANY_SCALE = ScalePrior(common=1.0, own=0.2)
 
 
 class GivenDepth:
-    """Takes the depth of each view for its prediction; see :class:`~vmem_ros.pointmaps.AlignedDepth`."""
+    """Takes the depth of each view for its prediction; see :class:`~vmem_ros.pointmaps.AlignedDepth`.
+
+    :param scale_prior: how well the generator knows the scale; ``None``: it gives inverse depth up to scale and shift.
+    """
 
     name = "generator"
-    scale_prior: ScalePrior | None = ScalePrior()
+    metric = False
+
+    def __init__(self, scale_prior: ScalePrior | None = _ANY_SCALE) -> None:
+        self.scale_prior = scale_prior
 
     def predict(self, views: Sequence[View], recall: Recall) -> list[DepthPrediction]:
         """Return one prediction per view.

@@ -61,6 +61,8 @@ class HuggingFaceDepth:
             model.use_fov_model = False
         estimation = getattr(model.config, "depth_estimation_type", "relative")
         self._relative = kind == "dpt" or (kind == "depth_anything" and estimation == "relative")
+        #: Prompt Depth Anything has the scale of memory, and no depth where that shows nothing.
+        self.metric = not self._relative
         self.scale_prior: ScalePrior | None = None if self._relative else ScalePrior()
 
     @classmethod

@@ -59,6 +59,8 @@ class DepthPredictor(Protocol):
 
     #: Short name for status and reports.
     name: str
+    #: Whether its depth is in metres where memory shows nothing.
+    metric: bool
     #: ``None``: the predictor gives inverse depth up to scale and shift, so without memory there is no geometry.
     scale_prior: ScalePrior | None
 

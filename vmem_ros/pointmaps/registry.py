@@ -2,60 +2,41 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Literal, get_args
+from typing import Any
 
 import torch
 
-from vmem_ros.errors import ModelError
-from vmem_ros.pointmaps.aligned import AlignedDepth
-from vmem_ros.pointmaps.estimators import MemoryDepth
-from vmem_ros.pointmaps.prediction import DepthPredictor
+from vmem_ros.pretrained.devices import usable_device
+from vmem_ros.pretrained.factories import Entry, make
 from vmem_ros.protocols import PointMapEstimator
 
-EstimatorName = Literal["memory", "small", "huggingface", "cut3r"]
-#: Where the geometry of views without depth comes from. (Views with depth keep it, whatever is chosen.)
-ESTIMATORS = get_args(EstimatorName)
+DEFAULT_ESTIMATOR = "memory"
+
+#: Where the geometry of views without depth comes from, by name: memory's own depth, the depth network of the package,
+#: a model of transformers, and the user's own installation of CUT3R. (Views with depth keep it, whatever is chosen.)
+ESTIMATORS = {
+    "memory": Entry("vmem_ros.pointmaps.loading:memory_depth", "vmem_ros.pointmaps.options:MemoryDepthOptions"),
+    "small": Entry("vmem_ros.pointmaps.loading:small", "vmem_ros.pointmaps.options:NetworkDepthOptions"),
+    "huggingface": Entry(
+        "vmem_ros.pointmaps.loading:huggingface", "vmem_ros.pointmaps.options:HuggingFaceDepthOptions"
+    ),
+    "cut3r": Entry("vmem_ros.pointmaps.loading:cut3r", "vmem_ros.pointmaps.options:NetworkDepthOptions"),
+}
 
 
 def load_estimator(
-    name: str = "memory",
-    *,
-    model: Path | str | None = None,
-    device: torch.device | str = "cpu",
-    max_depth_m: float | None = None,
-    allow_download: bool = False,
+    name: str = DEFAULT_ESTIMATOR, *, device: torch.device | str = "cpu", **options: Any
 ) -> PointMapEstimator:
     """Return an estimator, its model loaded.
 
-    - ``memory``: memory's own depth, its holes filled; needs nothing.
-    - ``small``: the depth network of the package, or one that ``vmem train depth`` made.
-    - ``huggingface``: a model of transformers.
-    - ``cut3r``: the user's own installation of CUT3R.
-
-    :param model: folder, repository or checkpoint; ``None``: the estimator's own.
-    :param max_depth_m: what is farther counts as sky; not for ``memory``.
-    :raises ModelError: an unknown name, or a model or package that is missing.
+    :param name: one of :data:`ESTIMATORS`, or ``module:factory`` of your own, where ``factory(device=..., **options)``
+        returns a :class:`vmem_ros.protocols.PointMapEstimator`.
+    :param device: where its model works; see :func:`~vmem_ros.pretrained.devices.usable_device`.
+    :param options: fields of the options of this estimator (:mod:`vmem_ros.pointmaps.options`).
+    :raises ModelError: an unknown name or device, an option that the estimator does not have or that is out of range,
+        or a model or package that is missing.
     """
-    if name == "memory":
-        return MemoryDepth()
-    return AlignedDepth(_predictor(name, model, device, allow_download=allow_download), max_depth_m=max_depth_m)
-
-
-def _predictor(
-    name: str, model: Path | str | None, device: torch.device | str, *, allow_download: bool
-) -> DepthPredictor:
-    # What a predictor needs is imported when it is chosen.
-    if name == "small":
-        from vmem_ros.pointmaps.small import SmallDepth
-
-        return SmallDepth.from_pretrained(model, device=device)
-    if name == "huggingface":
-        from vmem_ros.pointmaps.huggingface import DEFAULT_MODEL, HuggingFaceDepth
-
-        return HuggingFaceDepth.from_pretrained(model or DEFAULT_MODEL, device=device, allow_download=allow_download)
-    if name == "cut3r":
-        from vmem_ros.pointmaps.cut3r import Cut3rDepth
-
-        return Cut3rDepth.from_installation(model or "", device=device)
-    raise ModelError(f"geometry.estimator = {name!r} is unknown: use {', '.join(ESTIMATORS)}")
+    estimator: PointMapEstimator = make(
+        ESTIMATORS, name, what="geometry.estimator", arguments={"device": usable_device(device)}, options=options
+    )
+    return estimator

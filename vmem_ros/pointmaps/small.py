@@ -32,6 +32,7 @@ class SmallDepth:
     """
 
     name = "small"
+    metric = True
 
     def __init__(self, network: DepthNetwork, *, scale_prior: ScalePrior | None = None) -> None:
         self.network = network
