@@ -11,17 +11,17 @@ from typing import Any
 
 import torch
 
-from vmem_ros.generation.registry import load_generator
+from vmem_ros.generation.engines import load_generator
 from vmem_ros.generation.vmem.sampling_options import SamplingOptions
 from vmem_ros.memory import load_memory
 from vmem_ros.nodes.interface.parameters import PARAMETERS
 from vmem_ros.pointmaps import load_estimator
 from vmem_ros.pretrained.devices import usable_device
 from vmem_ros.pretrained.option_values import options_from_yaml
-from vmem_ros.protocols import Generator, Memory
+from vmem_ros.protocols import Generator, Memory, PointMapEstimator
 from vmem_ros.world import World
 
-# Parameters that are options of the engine, and of the memory, where they are not at their defaults.
+# Parameters that are options of the engine, the memory and the estimator, where they are not at their defaults.
 _ENGINE_OPTIONS = {
     "model.path": "model",
     "model.dtype": "dtype",
@@ -30,6 +30,11 @@ _ENGINE_OPTIONS = {
     "model.lora": "lora",
     "model.lora_scale": "lora_scale",
     "model.allow_download": "allow_download",
+}
+_GEOMETRY_OPTIONS = {
+    "geometry.prior": "prior",
+    "geometry.model": "model",
+    "geometry.max_depth_m": "max_depth_m",
 }
 _MEMORY_OPTIONS = {"memory.max_views": "max_views", "memory.max_surfels": "max_surfels"}
 
@@ -44,17 +49,10 @@ def build_world(parameters: Mapping[str, Any]) -> World:
     torch.set_num_threads(parameters["model.cpu_threads"] or max(1, (os.cpu_count() or 2) - 1))
     device = usable_device(parameters["model.device"])
     generator = _generator(parameters, device)
-    estimator = load_estimator(
-        parameters["geometry.estimator"],
-        model=parameters["geometry.model"] or None,
-        device=device,
-        max_depth_m=parameters["geometry.max_depth_m"] or None,
-        allow_download=parameters["model.allow_download"],
-    )
     return World(
         _memory(parameters, device),
         generator,
-        estimator,
+        _estimator(parameters, device),
         k=parameters["camera.references"],
         chunk=parameters["camera.chunk"] or None,
         composite=parameters["composite"],
@@ -77,6 +75,15 @@ def _generator(parameters: Mapping[str, Any], device: torch.device) -> Generator
     return load_generator(
         parameters["engine"], device=device, **(options | options_from_yaml(parameters["engine_options"]))
     )
+
+
+def _estimator(parameters: Mapping[str, Any], device: torch.device) -> PointMapEstimator:
+    """Return the estimator; what is set for one that does not have it is an error of the registry."""
+    name = parameters["geometry.estimator"]
+    options = _changed(parameters, _GEOMETRY_OPTIONS)
+    if name == "huggingface":
+        options |= _changed(parameters, {"model.allow_download": "allow_download"})
+    return load_estimator(name, device=device, **(options | options_from_yaml(parameters["geometry.options"])))
 
 
 def _changed(parameters: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:

@@ -11,11 +11,11 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
 from vmem_ros.errors import InvalidCameraError
-from vmem_ros.generation.registry import DEFAULT_ENGINE
+from vmem_ros.generation.engines import DEFAULT_ENGINE
 from vmem_ros.generation.vmem.sampling_options import Sampler
 from vmem_ros.geometry import Camera
 from vmem_ros.memory import DEFAULT_MEMORY, MEMORIES
-from vmem_ros.pointmaps import ESTIMATORS
+from vmem_ros.pointmaps import DEFAULT_ESTIMATOR, GeometryPrior
 from vmem_ros.pretrained.devices import DTYPES
 from vmem_ros.pretrained.shipped import DEFAULT_MODEL, SHIPPED_MODELS
 
@@ -224,11 +224,24 @@ PARAMETERS = {
         Parameter("reuse_views", True, "a pose equal to a stored view returns that view exactly", read_only=True),
         Parameter(
             "geometry.estimator",
-            "memory",
-            "depth of new views, and of seeds without depth: 'memory' (what memory shows, in its holes the room around "
-            "them; no seeds without depth), 'small' (the network of the package), 'huggingface' (a depth model of "
-            "transformers) or 'cut3r' (your own installation of CUT3R)",
-            choices=ESTIMATORS,
+            DEFAULT_ESTIMATOR,
+            "depth of new views, and of seeds without depth: 'memory' (what memory shows; no seeds without depth), "
+            "'small' (the network of the package), 'huggingface' (a depth model of transformers), 'cut3r' (your own "
+            "installation of CUT3R), or your own estimator as 'module:factory', see docs/extending.md",
+            read_only=True,
+        ),
+        Parameter(
+            "geometry.options",
+            "",
+            "options of the estimator as a YAML mapping, e.g. '{max_depth_m: 20.0}'",
+            read_only=True,
+        ),
+        Parameter(
+            "geometry.prior",
+            "none",
+            "what is believed of surfaces that nobody saw (estimator 'memory'): 'none', nothing: they have no depth; "
+            "'room', that they are floor, ceiling and walls of the room around them",
+            choices=get_args(GeometryPrior),
             read_only=True,
         ),
         Parameter(
@@ -248,7 +261,13 @@ PARAMETERS = {
         Parameter("preview.rate_hz", 10.0, "previews a second, while subscribed", limits=(0.1, 60.0)),
         Parameter("preview.scale", 0.5, "size of previews relative to the generated camera", limits=(0.05, 1.0)),
         Parameter("preview.jpeg_quality", 80, "quality of compressed previews", limits=(1, 100)),
-        Parameter("points.min_confidence", 0.0, "points below this confidence are left out", limits=(0.0, 1.0)),
+        Parameter(
+            "points.min_confidence",
+            0.5,
+            "only points with more confidence than this are sent: 0.5, what a camera saw; less, what was imagined "
+            "before and is remembered, too; 0: all points",
+            limits=(0.0, 1.0),
+        ),
         Parameter("points.stride", 2, "every n-th pixel of every n-th row becomes a point", limits=(1, 16)),
         Parameter(
             "memory.kind",
