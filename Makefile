@@ -18,7 +18,7 @@ OUT ?= demo_out
 IMAGE ?=
 DEPTH ?=
 
-.PHONY: help setup demo test lint format camera clean distclean
+.PHONY: help setup demo test check lint format camera clean distclean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -30,8 +30,14 @@ demo: setup ## a robot, the camera and a planner over ROS 2; pictures in OUT=dem
 	@tools/run.sh --local $(DISTRO) python -m vmem_ros.nodes.demo --out '$(OUT)' \
 	  $(if $(IMAGE),--image '$(IMAGE)') $(if $(DEPTH),--depth '$(DEPTH)') $(ARGS)
 
-test: setup ## all tests; ARGS='-k surfels' for some
-	@tools/run.sh --local $(DISTRO) python -m pytest $(ARGS)
+# As many tests at once as there are cores, each in one thread.
+PYTEST := tools/run.sh --local $(DISTRO) python -m pytest --numprocesses $(shell nproc) --maxprocesses 8
+
+test: setup ## all tests; ARGS='-k surfels' for some, ARGS='-n 0 --pdb' one by one
+	@$(PYTEST) $(ARGS)
+
+check: setup ## the tests that are done in two minutes: no ROS processes, no long trainings
+	@$(PYTEST) -m 'not slow and not ros' $(ARGS)
 
 lint: ## ruff and mypy
 	@$(PREPARE) --install-only

@@ -1,13 +1,15 @@
-"""What all tests share: a ROS environment that nothing outside the run can reach, and the folder of reference arrays.
+"""What all tests share: a ROS environment that nothing outside the run can reach, markers, and where things are.
 
 Without ROS (``pip install .``), files that import ``rclpy`` or ``vmem_ros.nodes`` are left out, and the header says so.
 """
 
+import functools
 import importlib.util
 import os
 import random
 import re
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
@@ -15,22 +17,37 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 _NEEDS_ROS = re.compile(r"^\s*(?:from|import) (?:rclpy|vmem_ros\.(?:nodes|msg|srv|action))\b", re.MULTILINE)
+_USES_HARNESS = re.compile(r"^from harness import", re.MULTILINE)
+_IS_ROS = re.compile(r"^from harness import|pytest\.mark\.ros\b", re.MULTILINE)
 _HAS_RCLPY = importlib.util.find_spec("rclpy") is not None
 _LOG_FOLDER = pytest.StashKey[str]()
+_DOMAINS = 100
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Confine ROS before anything starts it: own domain, this machine only, logs in a folder that goes away."""
+    """Confine ROS and torch before anything starts them."""
+    _confine_ros(config)
+    # Tests fill the machine by running side by side; torch's threads would only wait for each other.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("MPLBACKEND", "Agg")
+    # A shell that starts tests in the background lets them, and all that they start, ignore Ctrl-C.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _confine_ros(config: pytest.Config) -> None:
+    """Give each process of the run a domain of its own on this machine only, and a folder for logs that goes away."""
     config.stash[_LOG_FOLDER] = tempfile.mkdtemp(prefix="vmem_ros_log_")
     for name in ("ROS_LOCALHOST_ONLY", "ROS_STATIC_PEERS", "ROS_DISCOVERY_SERVER"):
         os.environ.pop(name, None)
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randint(1, 100))
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    first = int(os.environ.setdefault("VMEM_TEST_DOMAIN", str(random.SystemRandom().randrange(_DOMAINS))))
+    os.environ["ROS_DOMAIN_ID"] = str(1 + (first + worker) % _DOMAINS)
     os.environ["ROS_LOG_DIR"] = config.stash[_LOG_FOLDER]
     # Humble and Jazzy read the old name, later ones warn about it.
     library = "FASTRTPS" if os.environ.get("ROS_DISTRO", "jazzy") in ("humble", "jazzy") else "FASTDDS"
     os.environ.setdefault(f"{library}_DEFAULT_PROFILES_FILE", str(ROOT / "config" / "fastdds.xml"))
-    os.environ.setdefault("MPLBACKEND", "Agg")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -45,7 +62,7 @@ def pytest_report_header() -> str:
 
 def pytest_ignore_collect(collection_path: Path) -> "bool | None":
     """Leave out what cannot be imported without ROS; where ROS is there but not sourced, say what to do."""
-    if collection_path.suffix != ".py" or not _NEEDS_ROS.search(collection_path.read_text(encoding="utf-8")):
+    if collection_path.suffix != ".py" or not _NEEDS_ROS.search(_source(collection_path)):
         return None
     if not _HAS_RCLPY:
         return True
@@ -57,16 +74,38 @@ def pytest_ignore_collect(collection_path: Path) -> "bool | None":
     return None
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Give tests across processes a second try: discovery on a busy machine may lose a first message.
-
-    A rerun is listed in the summary; what fails twice fails. Without pytest-rerunfailures there is no second try.
-    """
-    if not config.pluginmanager.hasplugin("rerunfailures"):
-        return
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what starts nodes, and skip what needs a GPU where there is none."""
     for item in items:
-        if "nodes" in item.path.parts:
-            item.add_marker(pytest.mark.flaky(reruns=1))
+        if _USES_HARNESS.search(_source(item.path)):
+            item.add_marker(pytest.mark.ros)
+        if item.get_closest_marker("gpu") and not _has_gpu():
+            item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Run each file in one process, for its fixtures; those that start nodes in the same one, for their timing."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return "ros" if _IS_ROS.search(_source(config.rootpath / file)) else file
+
+    return Scheduling(config, log)
+
+
+@functools.cache
+def _source(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+@functools.cache
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
 
 
 @pytest.fixture(scope="session")

@@ -88,6 +88,7 @@ def test_every_parameter_is_in_the_file_or_a_launch_argument(camera_parameters: 
     assert arguments | set(camera_parameters) == set(PARAMETERS)
 
 
+@pytest.mark.ros
 def test_rclpy_reads_the_camera_parameters(camera_parameters: dict[str, Any]) -> None:
     """The wildcard must match the node in any namespace, with the types that ROS infers."""
     import rclpy

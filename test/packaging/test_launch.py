@@ -110,6 +110,7 @@ def test_parameters_of_the_camera_are_known_and_their_defaults_legal() -> None:
         assert value == PARAMETERS[name].default, "launched or run by hand, the node must behave the same"
 
 
+@pytest.mark.ros
 @pytest.mark.parametrize("namespace", ["/vmem", "/robot1/eyes"])
 def test_log_level_reaches_the_camera_in_any_namespace(namespace: str) -> None:
     """In a process of its own, because levels are the process's."""

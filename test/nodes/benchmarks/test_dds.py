@@ -10,6 +10,7 @@ from vmem_ros.msg import Status  # noqa: F401  (the messages must be built)
 from vmem_ros.cli import main
 
 
+@pytest.mark.ros
 @pytest.mark.timeout(300)
 def test_quick_run(tmp_path: Path) -> None:
     file = tmp_path / "bench.json"

@@ -29,6 +29,7 @@ from vmem_ros.nodes.interface.names import qos_profile
 from vmem_ros.nodes.tools.processes import Processes, ProcessFailedError
 from vmem_ros.showcase.scenario import house_scenario
 
+pytestmark = pytest.mark.ros
 DEMO = [sys.executable, "-m", "vmem_ros.nodes.demo"]
 LATCHED, COMMAND, SENSOR = (qos_profile(name) for name in ("latched", "command", "sensor"))
 
