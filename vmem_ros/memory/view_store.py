@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from vmem_ros.errors import NothingToUndoError, WorldFileError
-from vmem_ros.memory import view_storage
+from vmem_ros.geometry import geodesic_distance
+from vmem_ros.memory import sky, view_storage
 from vmem_ros.memory.growable import GrowableTensor
 from vmem_ros.types import Target, View
 
@@ -35,6 +36,8 @@ class ViewStore:
         self._votes = GrowableTensor((), torch.int64, cpu)
         #: Number of the commit of each view.
         self._commit = GrowableTensor((), torch.int64, cpu)
+        #: Whether a camera looked at nothing in it.
+        self._sky = GrowableTensor((), torch.bool, cpu)
         #: Label of the newest commit; a write with the same one extends it.
         self.label = ""
 
@@ -68,6 +71,14 @@ class ViewStore:
         """Return the last ``k`` views, oldest first."""
         return tuple(self._views[-k:])
 
+    def sky_near(self, target: Target) -> list[View]:
+        """Return the views in which a camera looked at nothing, those with the nearest poses; nearest first."""
+        index = self._sky.data.nonzero().squeeze(1)
+        if not len(index):
+            return []
+        distance = geodesic_distance(self._poses.data[index], target.T_world_camera)
+        return [self._views[i] for i in index[distance.argsort(stable=True)[: sky.ASKED]].tolist()]
+
     def find(self, target: Target) -> View | None:
         """Return the newest view with this camera and pose, or ``None``."""
         difference = (self._poses.data - target.T_world_camera).abs()
@@ -93,6 +104,7 @@ class ViewStore:
         usual = self._votes.data.median() if len(self._votes) else torch.tensor(0)
         self._votes.append(usual[None])
         self._commit.append(torch.tensor([last if extends and last >= 0 else last + 1]))
+        self._sky.append(torch.tensor([sky.sees_nothing(view)]))
 
     def extends(self, label: str) -> bool:
         """Return whether a write with this label extends the newest commit."""
@@ -101,7 +113,7 @@ class ViewStore:
     def truncate(self, length: int) -> None:
         """Keep the first ``length`` views."""
         self._total_bytes -= int(self._bytes.data[length:].sum())
-        for column in (self._poses, self._bytes, self._votes, self._commit):
+        for column in (self._poses, self._bytes, self._votes, self._commit, self._sky):
             column.truncate(length)
         del self._views[length:]
 
@@ -118,7 +130,7 @@ class ViewStore:
     def keep(self, index: Tensor) -> None:
         """Keep the views numbered ``index`` [k] int64, ascending."""
         self._views = [self._views[i] for i in index.tolist()]
-        for column in (self._poses, self._bytes, self._votes, self._commit):
+        for column in (self._poses, self._bytes, self._votes, self._commit, self._sky):
             column.replace(column.data[index])
         self._total_bytes = int(self._bytes.data.sum())
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from vmem_ros.geometry import Camera
-from vmem_ros.memory.surfel.view_stack import Look, ViewStack
+from vmem_ros.memory.view_stack import Look, ViewStack
 from vmem_ros.types import View
 
 # Depths agree within 2 %; beyond, the view saw another surface.
