@@ -64,7 +64,10 @@ class MemoryDepth:
         for view, projection, behind in zip(views, recall.projections, unseen, strict=True):
             depth = torch.where(projection.depth.isnan(), behind, projection.depth)
             confidence = torch.where(projection.seen, 1.0, FILLED_CONFIDENCE)
-            maps.append(PointMap.from_depth(depth, confidence, view.camera, view.T_world_camera))
+            # Elements reach a little over the edge of what was seen: written again, surfaces would grow with every view.
+            maps.append(
+                PointMap.from_depth(depth, confidence, view.camera, view.T_world_camera, shown=projection.ids)
+            )
         return maps
 
     def _unseen(self, views: Sequence[View], recall: Recall) -> list[Tensor]:
