@@ -10,10 +10,12 @@ from typing import Any, Generic, Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from vmem_ros.errors import InvalidImageError
+from vmem_ros.errors import InvalidImageError, NotSeededError
+from vmem_ros.geometry import average_pose
 from vmem_ros.memory import view_storage
+from vmem_ros.memory.choice import Choice, fill_up
 from vmem_ros.memory.view_store import ViewStore
-from vmem_ros.types import PointMap, Projection, Target, View
+from vmem_ros.types import PointMap, Projection, Recall, Target, View
 
 _Same = TypeVar("_Same", bound="GeometryIndex")
 _Memory = TypeVar("_Memory", bound="ViewMemory")
@@ -53,8 +55,9 @@ Index = TypeVar("Index", bound=GeometryIndex)
 class ViewMemory(ABC, Generic[Index]):
     """Base of memories that keep views and an index of their geometry; see :class:`vmem_ros.protocols.Memory`.
 
-    A memory of one's own makes the index (:meth:`_new_index`), adds a view to it (:meth:`_add`), and reads and projects
-    from ``self._index`` and ``self._store``. Writing, commits, undo, bounds, saving and finding are here.
+    A memory of one's own makes the index (:meth:`_new_index`), adds a view to it (:meth:`_add`), projects from
+    ``self._index`` and ``self._store`` and chooses views (:meth:`_choose`). Reading, writing, commits, undo, bounds,
+    saving and finding are here.
 
     :param config: frozen dataclass of options; a field ``max_views`` bounds the views.
     :param device: where pixels and geometry live.
@@ -75,6 +78,20 @@ class ViewMemory(ABC, Generic[Index]):
     @abstractmethod
     def _add(self, view: View, point_map: PointMap) -> None:
         """Add a view, which is not stored yet, to the index; all is on the memory's device."""
+
+    @abstractmethod
+    def project(self, target: Target) -> Projection:
+        """Return what memory alone shows at one pose, with holes. Changes nothing."""
+
+    @abstractmethod
+    def _choose(
+        self, targets: Sequence[Target], projections: Sequence[Projection], T_world_query: Tensor, k: int
+    ) -> tuple[Choice, Tensor]:
+        """Return at most ``k`` views that have to do with the targets, and the votes of all views [V] int64.
+
+        :param projections: of the targets.
+        :param T_world_query: [4, 4], the mean of their poses.
+        """
 
     def _over_bounds(self) -> bool:
         """Return whether the index is larger than it may be."""
@@ -104,6 +121,37 @@ class ViewMemory(ABC, Generic[Index]):
         """Bytes held by views and index."""
         return self._index.nbytes + self._store.nbytes
 
+    def read(self, targets: Sequence[Target], k: int = 4, *, record: bool = True) -> Recall:
+        """Return the ``k`` views that matter for the targets, and what memory shows at each of them.
+
+        If fewer than ``k`` views have anything to do with the targets, the nearest of the others fill up with weight 0;
+        if none has, the nearest poses are returned and ``fallback`` says so.
+
+        :param record: count what was useful, for the choice of what is forgotten first.
+        :raises NotSeededError: nothing is stored yet.
+        """
+        if not len(self):
+            raise NotSeededError("the memory is empty: seed the world with a first view")
+        if not targets:
+            raise ValueError("read needs at least one target")
+        query = average_pose(torch.stack([t.T_world_camera for t in targets]))
+        projections = tuple(self.project(t) for t in targets)
+        choice, votes = self._choose(targets, projections, query, k)
+        fallback = not choice.views
+        if len(choice.views) < min(k, len(self)):
+            choice = fill_up(choice, self._store.poses, query, k)
+        recall = Recall(
+            views=tuple(self._store[i] for i in choice.views),
+            weights=choice.weights,
+            indices=tuple(choice.views),
+            projections=projections,
+            fallback=fallback,
+            newest=self._store.newest(k),
+        )
+        if record:
+            self._store.count_votes(votes)
+        return recall
+
     def find(self, target: Target) -> View | None:
         """Return the newest stored view with this camera and pose, or ``None``."""
         return self._store.find(target)
@@ -119,10 +167,9 @@ class ViewMemory(ABC, Generic[Index]):
         if len(views) != len(maps):
             raise InvalidImageError(f"write needs one point map per view, got {len(views)} views and {len(maps)} maps")
         for view, point_map in zip(views, maps, strict=True):
-            if tuple(point_map.points.shape) != (*view.camera.size, 3):
-                raise InvalidImageError(
-                    f"the point map is {list(point_map.points.shape)}, the view {view.camera.size} (height, width)"
-                )
+            _check_map(view, point_map)
+        if not views:
+            return
         written, extends = len(self), self._store.extends(label)
         try:
             for number, (view, point_map) in enumerate(zip(views, maps, strict=True)):
@@ -173,6 +220,23 @@ class ViewMemory(ABC, Generic[Index]):
         self._store, self._index = store, index
 
     # -- insides -----------------------------------------------------------------------------------------------------
+    @staticmethod
+    def _standing(point_map: PointMap, seen: Tensor, *, observed: bool) -> Tensor | None:
+        """Return which element stands for each point of a map already, or -1: [H, W] int64; ``None``: none for any.
+
+        :param seen: [N] bool: a camera has seen the element.
+        :param observed: so is the map: what a camera sees replaces what was only imagined.
+        :raises InvalidImageError: the map names elements that this memory does not have.
+        """
+        shown = point_map.shown
+        if shown is None:
+            return None
+        if shown.shape != point_map.confidence.shape or bool((shown >= len(seen)).any()):
+            raise InvalidImageError("the point map shows elements that are not in this memory: read it again")
+        if not observed or not len(seen):
+            return shown
+        return torch.where((shown >= 0) & seen[shown.clamp(min=0)], shown, -1)
+
     def _write_one(self, view: View, point_map: PointMap, *, extends: bool) -> None:
         view, point_map = view_storage.to_device(view, self.device), view_storage.to_device(point_map, self.device)
         if view.depth is None:
@@ -199,6 +263,18 @@ class ViewMemory(ABC, Generic[Index]):
             kept = keep.nonzero().squeeze(1)
             self._index = self._index.kept(kept)
             self._store.keep(kept)
+
+
+def _check_map(view: View, point_map: PointMap) -> None:
+    """Raise :class:`InvalidImageError` unless a point map fits its view."""
+    size = view.camera.size
+    if tuple(point_map.points.shape) != (*size, 3) or tuple(point_map.confidence.shape) != size:
+        raise InvalidImageError(
+            f"the point map is {list(point_map.points.shape)} with confidence {list(point_map.confidence.shape)}, the "
+            f"view {size} (height, width)"
+        )
+    if point_map.camera != view.camera or not torch.equal(point_map.T_world_camera, view.T_world_camera):
+        raise InvalidImageError("the point map is of another camera or pose than the view it comes with")
 
 
 def nothing_shown(target: Target, device: torch.device) -> Projection:

@@ -1,6 +1,6 @@
-"""A z-buffer of integers: which surfel a pixel shows, in one number whose minimum wins.
+"""A z-buffer of integers: which element of a memory a pixel shows, in one number whose minimum wins.
 
-From the highest bit down: whether the surfel is imagined, its depth, its id. So what a camera has seen hides what was
+From the highest bit down: whether the element is imagined, its depth, its id. So what a camera has seen hides what was
 only imagined, wherever that lies: imagination fills the gaps of memory and never covers it. Among equals the nearer
 wins, then the older. The minimum does not depend on the order of the fragments.
 """
@@ -21,10 +21,10 @@ def empty_buffer(pixels: int, device: torch.device) -> Tensor:
 
 
 def tags(ids: Tensor, seen: Tensor) -> Tensor:
-    """Return the bits [n] int64 of surfels that are the same for all their fragments.
+    """Return the bits [n] int64 of elements that are the same for all their fragments.
 
     :param ids: [n] int64 below 2^32.
-    :param seen: [n] bool: a camera has seen the surfel. (The sign bit is the highest: negative numbers come first.)
+    :param seen: [n] bool: a camera has seen the element. (The sign bit is the highest: negative numbers come first.)
     """
     return torch.where(seen, ids | _SEEN, ids)
 
@@ -36,7 +36,7 @@ def draw(buffer: Tensor, pixel: Tensor, depth: Tensor, tag: Tensor) -> None:
 
 
 def ids_of(buffer: Tensor) -> Tensor:
-    """Return [pixels] int64 of the surfel that each pixel shows, or -1."""
+    """Return [pixels] int64 of the element that each pixel shows, or -1."""
     return torch.where(buffer == EMPTY, -1, buffer & 0xFFFFFFFF)
 
 
@@ -46,7 +46,7 @@ def depth_of(buffer: Tensor, *, empty: float) -> Tensor:
 
 
 def seen_depth_of(buffer: Tensor) -> Tensor:
-    """Return [pixels] float32 depths of surfels that a camera has seen; infinite where there is none."""
+    """Return [pixels] float32 depths of elements that a camera has seen; infinite where there is none."""
     return torch.where(buffer < 0, _depth_bits(buffer).view(torch.float32), torch.inf)
 
 

@@ -6,7 +6,7 @@ import torch
 from vmem_ros.geometry import Camera, invert, look_at, pixel_rays, transform
 from vmem_ros.memory.growable import BLOCK
 from vmem_ros.memory.surfel import SurfelMemoryOptions
-from vmem_ros.memory.surfel.occlusion import NEAR
+from vmem_ros.memory.occlusion import NEAR
 from vmem_ros.memory.surfel.splatting import Splat, splat
 from vmem_ros.memory.surfel.surfels import SurfelCloud, SurfelStore
 
@@ -204,9 +204,12 @@ def test_blocks_are_bounded_however_they_were_appended():
     store.truncate(3333)
     at_once.append(whole.select(torch.arange(3333)))
     assert len(store) == 3333
-    for ours, theirs in ((store.blocks.bounds, at_once.blocks.bounds), (store.blocks.groups, at_once.blocks.groups)):
+    for ours, theirs in (
+        (store.blocks.bounds.blocks, at_once.blocks.bounds.blocks),
+        (store.blocks.bounds.groups, at_once.blocks.bounds.groups),
+    ):
         assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
-    for level, size in ((store.blocks.bounds, BLOCK), (store.blocks.groups, BLOCK**2)):
+    for level, size in ((store.blocks.bounds.blocks, BLOCK), (store.blocks.bounds.groups, BLOCK**2)):
         assert len(level.radius) == -(-3333 // size)
         for number, (centre, radius, largest) in enumerate(zip(*level, strict=True)):
             block = whole.select(torch.arange(number * size, min((number + 1) * size, 3333)))

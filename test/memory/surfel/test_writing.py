@@ -93,7 +93,7 @@ class TestShown:
         memory, other = fresh(VIEWS[:1]), fresh(VIEWS[:6])
         before = snapshot(memory)
         view, point_map, _ = self.seen_again(other, VIEWS[5], source="generated")
-        with pytest.raises(InvalidImageError, match="surfels that are not in this memory: read it again"):
+        with pytest.raises(InvalidImageError, match="elements that are not in this memory: read it again"):
             memory.write([view], [point_map])
         assert differences(snapshot(memory), before) == []
 

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from vmem_ros.geometry import Camera
 from vmem_ros.memory import zbuffer
-from vmem_ros.memory.surfel.occlusion import NEAR
+from vmem_ros.memory.occlusion import NEAR
+from vmem_ros.memory.ragged import items_of
 
 # Disks drawn at once: the temporaries of their spans and fragments stay in the cache of a CPU core.
 _AT_ONCE = {"cpu": 4096, "cuda": 1 << 20}
@@ -45,7 +46,7 @@ def draw_disks(disks: Disks, camera: Camera, buffer: Tensor) -> None:
 
 def _draw(disks: Disks, camera: Camera, buffer: Tensor) -> None:
     first, rows = _rows(disks, camera)
-    disk, step = _enumerate(rows)
+    disk, step = items_of(rows)
     row = first.index_select(0, disk) + step
     x0, b, d, q2, q1, q0, y0, inverse, inverse_x, inverse_y = (t.index_select(0, disk) for t in _coefficients(disks))
     dy = (row.float() + (0.5 - camera.cy)) / camera.fy - y0
@@ -56,7 +57,7 @@ def _draw(disks: Disks, camera: Camera, buffer: Tensor) -> None:
     left = torch.ceil((middle - half) * camera.fx + (camera.cx - 0.5)).clamp_(min=0)
     right = torch.floor((middle + half) * camera.fx + (camera.cx - 0.5)).clamp_(max=camera.width - 1)
     # A row that the ellipse misses has no real root.
-    span, step = _enumerate(torch.where(squared > 0, right - left + 1, 0.0).clamp_(min=0).long())
+    span, step = items_of(torch.where(squared > 0, right - left + 1, 0.0).clamp_(min=0).long())
     # 1 / z is linear in the picture: (n . ray) / (n . c).
     dx = (left + (0.5 - camera.cx)) / camera.fx - x0
     inverse = torch.addcmul(torch.addcmul(inverse, inverse_y, dy), inverse_x, dx)
@@ -102,9 +103,3 @@ def _coefficients(disks: Disks) -> tuple[Tensor, ...]:
     d, e, f = tilt * nx, 2 * tilt * ny, tilt * (plane / cz)
     quadratic = (b * b - c, 2 * b * d - e, d * d - f)
     return cx / cz, b, d, *quadratic, cy / cz, 1 / cz, nx / plane, ny / plane
-
-
-def _enumerate(counts: Tensor) -> tuple[Tensor, Tensor]:
-    """Return, for ``counts`` [n] items of n owners, each item's owner and its number within the owner, int64."""
-    owner = torch.repeat_interleave(counts)
-    return owner, torch.arange(len(owner), device=counts.device) - (counts.cumsum(0) - counts).index_select(0, owner)

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from vmem_ros.geometry import transform
 from vmem_ros.memory import view_storage
-from vmem_ros.memory.growable import GrowableTensor
-from vmem_ros.memory.surfel.numbering import Numbering
-from vmem_ros.memory.surfel.observations import Observations
+from vmem_ros.memory.numbering import Numbering
+from vmem_ros.memory.observations import Observations
+from vmem_ros.memory.reach import Reach
+from vmem_ros.memory.sparse_weights import SparseWeights
 from vmem_ros.memory.surfel.retrieval import surfel_votes
 from vmem_ros.memory.surfel.splatting import Splat, splat
 from vmem_ros.memory.surfel.state_check import check_index
@@ -34,11 +35,9 @@ class SurfelIndex:
         self._observations = Observations(device)
         self._hash = VoxelHash(device, **self._merging)
         self._visible = Numbering(device)
-        #: Weights of the last votes by surfel, and which of them are not 0.
-        self._weight = torch.zeros(0, dtype=torch.int64, device=device)
-        self._weighted = torch.zeros(0, dtype=torch.int64, device=device)
-        #: Box around the surfels that each view saw, [V, (low, high), 3].
-        self._reach = GrowableTensor((2, 3), torch.float32, device)
+        #: Weights of the last votes by surfel.
+        self._weights = SparseWeights(device)
+        self._reach = Reach(device)
         #: Number of surfels before each view was added, and after the last.
         self._born = [0]
         self._origin = torch.zeros(3, dtype=torch.float64)
@@ -66,7 +65,7 @@ class SurfelIndex:
     @property
     def nbytes(self) -> int:
         """Bytes allocated."""
-        tables = self._weight.nbytes + self._visible.nbytes
+        tables = self._weights.nbytes + self._visible.nbytes
         return self._surfels.nbytes + self._hash.nbytes + self._observations.nbytes + self._reach.nbytes + tables
 
     def local(self, T_world_camera: Tensor) -> Tensor:
@@ -96,7 +95,7 @@ class SurfelIndex:
         met = old[old >= 0] if seen is None else torch.cat([old[old >= 0], seen])
         every = torch.cat([met.unique(), torch.arange(n, n + len(fresh), device=self._device)])
         self._observations.append(every)
-        self._reach.append(_box(self.cloud.position.index_select(0, every))[None])
+        self._reach.append(self.cloud.position.index_select(0, every))
         self._born.append(len(self._surfels))
 
     def truncate(self, views: int) -> None:
@@ -143,13 +142,13 @@ class SurfelIndex:
         The weights are valid until the next votes.
         """
         visible = self.visible(rendered)
-        position = self.cloud.position.index_select(0, visible.surfels)
+        position = self.cloud.position.index_select(0, visible.elements)
         eye = self.local(T_world_query)[:3, 3].to(position)
         direction = torch.nn.functional.normalize(position - eye, dim=-1)
-        cosine = (direction * self.cloud.normal.index_select(0, visible.surfels)).sum(dim=-1).abs()
-        weight = self._spread(visible.surfels, surfel_votes(rendered, visible, cosine))
+        cosine = (direction * self.cloud.normal.index_select(0, visible.elements)).sum(dim=-1).abs()
+        weight = self._weights.spread(visible.elements, surfel_votes(rendered, visible, cosine), len(self._surfels))
         votes = torch.zeros(len(self), dtype=torch.int64, device=self._device)
-        near = self._views_near(position)
+        near = self._reach.near(position)
         votes[near] = self._observations.sums(weight, near)
         return votes, weight
 
@@ -159,7 +158,7 @@ class SurfelIndex:
         """Return everything as named tensors."""
         columns = {f"surfels/{f.name}": getattr(self.cloud, f.name) for f in dataclasses.fields(self.cloud)}
         return columns | {
-            "observations/surfel": self._observations.surfels,
+            "observations/surfel": self._observations.elements,
             "observations/offset": self._observations.offsets,
             "views/born": torch.tensor(self._born),
             "origin": self._origin,
@@ -174,8 +173,9 @@ class SurfelIndex:
         cloud = SurfelCloud(
             **{n: view_storage.take(tensors, f"surfels/{n}", like=c, device=self._device) for n, c in columns.items()}
         )
-        surfel = view_storage.take(tensors, "observations/surfel", like=self._observations.surfels, device=self._device)
-        offset = view_storage.take(tensors, "observations/offset", like=self._observations.offsets, device=self._device)
+        seen, device = self._observations, self._device
+        surfel = view_storage.take(tensors, "observations/surfel", like=seen.elements, device=device)
+        offset = view_storage.take(tensors, "observations/offset", like=seen.offsets, device=device)
         born = view_storage.take(tensors, "views/born", like=torch.empty(0, dtype=torch.int64)).tolist()
         origin = view_storage.take(tensors, "origin", like=self._origin)
         check_index(cloud, surfel, offset, born, origin, views)
@@ -194,37 +194,9 @@ class SurfelIndex:
         index._derive()
         return index
 
-    def _spread(self, surfels: Tensor, weight: Tensor) -> Tensor:
-        """Return [N] int64 with ``weight`` [m] at ``surfels`` [m], else 0, in a table that is used again."""
-        if len(self._weight) < len(self._surfels):
-            self._weight = self._weight.new_zeros(2 * len(self._surfels))
-        else:
-            self._weight[self._weighted] = 0
-        self._weight[surfels] = weight
-        self._weighted = surfels
-        return self._weight[: len(self._surfels)]
-
-    def _views_near(self, points: Tensor) -> Tensor:
-        """Return the views that may have seen one of the points [n, 3]: their surfels' box meets the points' box."""
-        if not len(points):
-            return torch.empty(0, dtype=torch.int64, device=self._device)
-        low, high = self._reach.data.unbind(1)
-        return ((low <= points.amax(dim=0)) & (high >= points.amin(dim=0))).all(dim=-1).nonzero().squeeze(1)
-
     def _derive(self) -> None:
         """Fill in what follows from surfels and observations: the voxel hash, and the box of each view."""
         self._hash.insert(self.cloud, 0)
         row, surfel = self._observations.of_all(torch.arange(len(self), device=self._device))
         position = self.cloud.position.index_select(0, surfel)
-        high = torch.full((len(self), 3), -torch.inf, device=self._device)
-        low = -high
-        low.scatter_reduce_(0, row[:, None].expand(-1, 3), position, "amin")
-        high.scatter_reduce_(0, row[:, None].expand(-1, 3), position, "amax")
-        self._reach.replace(torch.stack([low, high], dim=1))
-
-
-def _box(points: Tensor) -> Tensor:
-    """Return the lowest and highest corner [2, 3] of points [n, 3]; no points make an empty box."""
-    if not len(points):
-        return torch.tensor([[torch.inf] * 3, [-torch.inf] * 3], device=points.device)
-    return torch.stack([points.amin(dim=0), points.amax(dim=0)])
+        self._reach.replace(row, position, len(self))

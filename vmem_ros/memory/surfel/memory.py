@@ -9,16 +9,15 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from vmem_ros.errors import InvalidImageError, NotSeededError
-from vmem_ros.geometry import average_pose
+from vmem_ros.memory.choice import Choice
 from vmem_ros.memory.surfel.extraction import sample_surfels
 from vmem_ros.memory.surfel.index import SurfelIndex
-from vmem_ros.memory.surfel.retrieval import Choice, Selection, choose_views, fill_up
+from vmem_ros.memory.surfel.retrieval import Selection, choose_views
 from vmem_ros.memory.surfel.splatting import Splat
 from vmem_ros.memory.surfel.surfels import SurfelCloud
 from vmem_ros.memory.surfel.warping import Warped, best_views, warp_views
 from vmem_ros.memory.view_memory import ViewMemory, nothing_shown
-from vmem_ros.types import IMAGINED_CONFIDENCE, Elements, PointMap, Projection, Recall, Target, View
+from vmem_ros.types import IMAGINED_CONFIDENCE, Elements, PointMap, Projection, Target, View
 
 #: What fills the pixels of a projection: ``surfels``, their colours; ``pixels``, those of stored views (sharper).
 Detail = Literal["surfels", "pixels"]
@@ -85,6 +84,10 @@ class SurfelMemory(ViewMemory[SurfelIndex]):
     The cost of a call depends on what is in view; only the doubling of arrays, an eviction and :meth:`restore` touch
     everything.
 
+    Views are chosen by votes: the surfels are rendered once from the mean pose of the targets, with the first target's
+    intrinsics widened by ``query_fov_scale``, and every covered pixel votes for the views of its surfel with
+    ``cos / (1 + depth)``.
+
     :param device: where surfels and pixels live; selection itself runs in float64 on the CPU.
     """
 
@@ -111,44 +114,6 @@ class SurfelMemory(ViewMemory[SurfelIndex]):
         """Return all surfels in the world frame."""
         cloud = self._index.world_cloud
         return Elements(cloud.position, cloud.color, cloud.normal, cloud.radius)
-
-    # Reading
-
-    def read(self, targets: Sequence[Target], k: int = 4, *, record: bool = True) -> Recall:
-        """Return the ``k`` views that matter for the targets, and what memory shows at each of them.
-
-        The surfels are rendered once from the mean pose of the targets, with the first target's intrinsics widened by
-        ``query_fov_scale``. Every covered pixel votes for the views of its surfel with ``cos / (1 + depth)``. If
-        fewer than ``k`` views have votes, the nearest of the others fill up with weight 0; if none has, the nearest
-        poses are returned and ``fallback`` says so.
-
-        :param record: count the votes for the choice of what is forgotten first.
-        :raises NotSeededError: nothing is stored yet.
-        """
-        if not len(self):
-            raise NotSeededError("the memory is empty: seed the world with a first view")
-        if not targets:
-            raise ValueError("read needs at least one target")
-        query = average_pose(torch.stack([t.T_world_camera for t in targets]))
-        widened = targets[0].camera.widened(self.config.query_fov_scale)
-        scale = min(1.0, _VOTING_SIDE / max(widened.size))
-        small = widened.resized(max(1, round(widened.width * scale)), max(1, round(widened.height * scale)))
-        rendered = self._index.render(Target(small, query), scale=self.config.splat_scale)
-        choice, votes = self._choose(rendered, query, k)
-        fallback = not choice.views
-        if len(choice.views) < min(k, len(self)):
-            choice = fill_up(choice, self._store.poses, query, k)
-        recall = Recall(
-            views=tuple(self._store[i] for i in choice.views),
-            weights=choice.weights,
-            indices=tuple(choice.views),
-            projections=tuple(self.project(t) for t in targets),
-            fallback=fallback,
-            newest=self._store.newest(k),
-        )
-        if record:
-            self._store.count_votes(votes)
-        return recall
 
     def project(self, target: Target) -> Projection:
         """Return what memory alone shows at one pose, with holes. Changes nothing."""
@@ -179,8 +144,17 @@ class SurfelMemory(ViewMemory[SurfelIndex]):
 
     # Insides
 
-    def _choose(self, rendered: Splat, T_world_query: Tensor, k: int) -> tuple[Choice, Tensor]:
-        """Return the chosen views, and the votes of all views [V]."""
+    def _choose(
+        self, targets: Sequence[Target], projections: Sequence[Projection], T_world_query: Tensor, k: int
+    ) -> tuple[Choice, Tensor]:
+        widened = targets[0].camera.widened(self.config.query_fov_scale)
+        scale = min(1.0, _VOTING_SIDE / max(widened.size))
+        small = widened.resized(max(1, round(widened.width * scale)), max(1, round(widened.height * scale)))
+        rendered = self._index.render(Target(small, T_world_query), scale=self.config.splat_scale)
+        return self._voted(rendered, T_world_query, k)
+
+    def _voted(self, rendered: Splat, T_world_query: Tensor, k: int) -> tuple[Choice, Tensor]:
+        """Return the views with most votes of what is rendered, and the votes of all views [V]."""
         votes, weight = self._index.votes(rendered, T_world_query)
         choice = choose_views(
             votes, weight, self._index.observations, self._store.poses, T_world_query,
@@ -192,15 +166,15 @@ class SurfelMemory(ViewMemory[SurfelIndex]):
         """Fetch the pixels of the views that the rendered surfels vote for."""
         # Every fourth pixel of every fourth row is enough to choose a few views.
         sparse = Splat(rendered.ids[::4, ::4], rendered.depth[::4, ::4])
-        chosen = self._choose(sparse, target.T_world_camera, self.config.detail_views)[0].views
+        chosen = self._voted(sparse, target.T_world_camera, self.config.detail_views)[0].views
         views = [self._store[i] for i in chosen]
         visible = self._index.visible(rendered)
         row, surfel = self._index.observations.of_all(torch.tensor(chosen, dtype=torch.int64, device=self.device))
         number = visible.of(surfel)
-        saw = torch.zeros(len(views), len(visible.surfels), dtype=torch.bool, device=self.device)
+        saw = torch.zeros(len(views), len(visible.elements), dtype=torch.bool, device=self.device)
         saw[row[number >= 0], number[number >= 0]] = True
         best = best_views(
-            views, saw, self._index.cloud.position.index_select(0, visible.surfels),
+            views, saw, self._index.cloud.position.index_select(0, visible.elements),
             self._index.local(self._store.poses[chosen]), self._index.local(target.T_world_camera)[:3, 3],
         )  # fmt: skip
         # The last entry answers for pixels without a surfel, whose number is -1.
@@ -219,23 +193,10 @@ class SurfelMemory(ViewMemory[SurfelIndex]):
     def _add(self, view: View, point_map: PointMap) -> None:
         stride = self.config.surfel_stride or max(2.0, max(view.camera.size) / 96)
         observed = view.source == "observed"
-        known = self._known(point_map, observed=observed)
+        known = self._standing(point_map, self._index.cloud.provenance > 0, observed=observed)
         new = sample_surfels(
             point_map, view.image,
             observed=observed, stride=stride, min_confidence=self.config.min_confidence,
             known=None if known is None else known >= 0,
         )  # fmt: skip
         self._index.add(new, view.T_world_camera, seen=None if known is None else known[known >= 0])
-
-    def _known(self, point_map: PointMap, *, observed: bool) -> Tensor | None:
-        """Return which surfel stands for each pixel of a view already, or -1; ``None``: none for any."""
-        shown = point_map.shown
-        if shown is None or not len(self):
-            return None
-        if shown.shape != point_map.confidence.shape or bool((shown >= len(self._index.cloud)).any()):
-            raise InvalidImageError("the point map shows surfels that are not in this memory: read it again")
-        if not observed:
-            return shown
-        # What a camera sees replaces what was imagined there.
-        stands = (shown >= 0) & (self._index.cloud.provenance[shown.clamp(min=0)] > 0)
-        return torch.where(stands, shown, -1)

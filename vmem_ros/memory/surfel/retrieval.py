@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from vmem_ros.geometry import geodesic_distance
-from vmem_ros.memory.surfel.numbering import Numbering
-from vmem_ros.memory.surfel.observations import Observations
+from vmem_ros.memory.choice import Choice
+from vmem_ros.memory.numbering import Numbering
+from vmem_ros.memory.observations import Observations
 from vmem_ros.memory.surfel.splatting import Splat
 
 #: How the K views are chosen among those with votes. ``votes``: most votes first; ``coverage``: most votes that no
@@ -25,13 +26,6 @@ _LEAST_SUPPRESSION = 1e-5
 _MAX_CANDIDATES = 256
 
 
-class Choice(NamedTuple):
-    """Chosen views, best first, and their shares of the votes (sum 1)."""
-
-    views: list[int]
-    weights: Tensor
-
-
 def surfel_votes(splat: Splat, visible: Numbering, cosine: Tensor) -> Tensor:
     """Return the weights [m] int64 of the visible surfels: their pixels' ``cos / (1 + depth)``, in fixed-point units.
 
@@ -40,7 +34,7 @@ def surfel_votes(splat: Splat, visible: Numbering, cosine: Tensor) -> Tensor:
     seen = splat.ids >= 0
     number = visible.of(splat.ids[seen])
     pixel_weight = (cosine[number] / (1 + splat.depth[seen]) * _VOTE_UNIT).round().long()
-    return torch.zeros_like(visible.surfels).index_add_(0, number, pixel_weight)
+    return torch.zeros_like(visible.elements).index_add_(0, number, pixel_weight)
 
 
 def choose_views(
@@ -81,24 +75,6 @@ def choose_views(
     views = candidates[chosen.to(candidates.device)]
     share = votes[views].cpu().double()
     return Choice(views.tolist(), share / share.sum() if len(share) else share)
-
-
-def nearest_views(T_world_views: Tensor, T_world_query: Tensor, k: int) -> Choice:
-    """Return the ``k`` views with the nearest poses, equally weighted: what is left when nothing is visible."""
-    distance = geodesic_distance(T_world_views, T_world_query)
-    views = torch.argsort(distance, stable=True)[:k]
-    return Choice(views.tolist(), torch.full((len(views),), 1 / max(1, len(views)), dtype=torch.float64))
-
-
-def fill_up(choice: Choice, T_world_views: Tensor, T_world_query: Tensor, k: int) -> Choice:
-    """Return ``choice`` with the nearest other poses added up to ``k``: with weight 0, or equally if none has votes."""
-    if not choice.views:
-        return nearest_views(T_world_views, T_world_query, k)
-    others = torch.ones(len(T_world_views), dtype=torch.bool)
-    others[choice.views] = False
-    index = others.nonzero().squeeze(1)
-    near = nearest_views(T_world_views[index], T_world_query, k - len(choice.views)).views
-    return Choice(choice.views + index[near].tolist(), torch.nn.functional.pad(choice.weights, (0, len(near))))
 
 
 def _greedy(score: Callable[[list[int]], Tensor], poses: Tensor, *, k: int, suppression: float) -> Tensor:

@@ -1,8 +1,8 @@
 """Nearest similar surfel in constant time: a hash of voxels whose size follows the surfels.
 
 A surfel lives in a voxel about twice as wide as its own merge distance, so fine and coarse surfels lie on different
-levels and no voxel holds more than a few. The table is open addressing with linear probing; surfels of one voxel form
-a chain, newest first. Everything is vectorised over the points of a view: loops run over levels and chain links.
+levels and no voxel holds more than a few. A table knows the newest surfel of each voxel; the surfels of one voxel form
+a chain from there. Everything is vectorised over the points of a view: loops run over levels and chain links.
 """
 
 from __future__ import annotations
@@ -11,17 +11,15 @@ import torch
 from torch import Tensor
 
 from vmem_ros.memory.growable import GrowableTensor
+from vmem_ros.memory.hash_table import HashTable
 from vmem_ros.memory.surfel.surfels import SurfelCloud
 
-_EMPTY = -1
 _NOTHING = torch.iinfo(torch.int64).max
 # Voxel coordinates are packed with this many bits an axis, around zero: 260,000 voxels each way, far beyond the
 # precision of float32 positions at any level.
 _COORDINATE_BITS = 19
 _COORDINATE_BIAS = 1 << (_COORDINATE_BITS - 1)
 _LOWEST_LEVEL, _HIGHEST_LEVEL = -24, 15
-# Odd multiplier near 2^64 / golden ratio (Fibonacci hashing), as a signed 64-bit number.
-_GOLDEN = -7046029254386353131
 # A new surfel meets old ones that are up to 8 times finer or twice as coarse: what is much coarser than the new
 # surfel must not swallow its detail, and what is much finer is searched by the surfels of its own size.
 _LEVELS_SEARCHED = range(-3, 2)
@@ -44,16 +42,15 @@ class VoxelHash:
         octants = torch.cartesian_prod(corners, corners, corners)
         #: What to add to a key to get the keys of the 2 x 2 x 2 voxels above it.
         self._octant = (octants << (_COORDINATE_BITS * torch.tensor([2, 1, 0], device=device))).sum(dim=-1)
-        self._keys = torch.full((4096,), _EMPTY, dtype=torch.int64, device=self._device)
-        self._heads = torch.full((4096,), _EMPTY, dtype=torch.int32, device=self._device)
+        #: The newest surfel of each voxel.
+        self._heads = HashTable(device)
         self._next = GrowableTensor((), torch.int32, self._device)
-        self._used = 0
         self._levels: set[int] = set()
 
     @property
     def nbytes(self) -> int:
         """Bytes allocated."""
-        return self._keys.nbytes + self._heads.nbytes + self._next.nbytes
+        return self._heads.nbytes + self._next.nbytes
 
     def find(self, new: SurfelCloud, old: SurfelCloud) -> Tensor:
         """Return for each new surfel the index of the nearest matching old one, or -1: [M] int64.
@@ -78,7 +75,7 @@ class VoxelHash:
         self._levels.update(level.unique().tolist())
         key = self._key(torch.floor(surfels.position / torch.exp2(level)[:, None]), level)
         cells, cell_of = torch.unique(key, return_inverse=True)
-        slots = self._claim(cells)
+        slots = self._heads.claim(cells)
 
         order = torch.argsort(cell_of, stable=True)
         cell_sorted = cell_of[order]
@@ -87,13 +84,13 @@ class VoxelHash:
         starts[1:] = cell_sorted[1:] != cell_sorted[:-1]
         link = torch.empty_like(index_sorted)
         link[1:] = index_sorted[:-1]
-        link[starts] = self._heads[slots]
+        link[starts] = self._heads.rows[slots]
         following = torch.empty_like(link)
         following[order] = link
         self._next.append(following)
         ends = torch.ones_like(starts)
         ends[:-1] = starts[1:]
-        self._heads[slots] = index_sorted[ends]
+        self._heads.rows[slots] = index_sorted[ends]
 
     def remove_from(self, length: int, surfels: SurfelCloud) -> None:
         """Forget the surfels numbered ``length`` and up, which are the newest.
@@ -104,11 +101,11 @@ class VoxelHash:
         if inserted > 0:
             position, level = surfels.position[:inserted], self._level(surfels.radius[:inserted])
             key = self._key(torch.floor(position / torch.exp2(level)[:, None]), level)
-            slots = self._lookup(torch.unique(key))
-            heads = self._heads[slots].long()
+            slots = self._heads.find(torch.unique(key))
+            heads = self._heads.rows[slots].long()
             while bool((gone := heads >= length).any()):
                 heads[gone] = self._next.data[heads[gone]].long()
-            self._heads[slots] = heads.int()
+            self._heads.rows[slots] = heads.int()
         self._next.truncate(length)
 
     def _level(self, radius: Tensor) -> Tensor:
@@ -126,10 +123,10 @@ class VoxelHash:
         position = new.position.index_select(0, rows)
         # The ball around a point is not wider than a voxel, so it meets only the eight around the nearest corner.
         corner = self._key(torch.floor(position / torch.exp2(level)[:, None] - 0.5), level)
-        slot = self._lookup((corner[:, None] + self._octant).flatten())
+        slot = self._heads.find((corner[:, None] + self._octant).flatten())
         hit = slot >= 0
         row = rows[:, None].expand(-1, 8).flatten()[hit]
-        index = self._heads[slot[hit]].long()
+        index = self._heads.rows[slot[hit]].long()
         while len(index):
             alive = (index >= 0).nonzero().squeeze(1)
             row, index = row.index_select(0, alive), index.index_select(0, alive)
@@ -145,55 +142,3 @@ class VoxelHash:
             packed = (squared.index_select(0, near).view(torch.int32).long() << 32) | index_near
             best.scatter_reduce_(0, row_near, torch.where(match, packed, _NOTHING), "amin")
             index = self._next.data.index_select(0, index).long()
-
-    def _hash(self, key: Tensor) -> Tensor:
-        mixed = key * _GOLDEN
-        return (mixed ^ (mixed >> 32)) & (len(self._keys) - 1)
-
-    def _lookup(self, key: Tensor) -> Tensor:
-        """Return the slot of each key [M] int64, or -1."""
-        result = torch.full_like(key, _EMPTY)
-        pending, probe = torch.arange(len(key), device=self._device), self._hash(key)
-        while len(pending):
-            found = self._keys.index_select(0, probe)
-            hit = found == key.index_select(0, pending)
-            hits = hit.nonzero().squeeze(1)
-            result[pending.index_select(0, hits)] = probe.index_select(0, hits)
-            on = (~hit & (found != _EMPTY)).nonzero().squeeze(1)
-            pending = pending.index_select(0, on)
-            probe = (probe.index_select(0, on) + 1) & (len(self._keys) - 1)
-        return result
-
-    def _claim(self, key: Tensor) -> Tensor:
-        """Return the slot of each of the distinct keys [M], taking free slots for new ones."""
-        if 2 * (self._used + len(key)) > len(self._keys):
-            self._grow(len(key))
-        slot = self._lookup(key)
-        missing = (slot < 0).nonzero().squeeze(1)
-        self._used += len(missing)
-        probe = self._hash(key[missing])
-        while len(missing):
-            free = self._keys[probe] == _EMPTY
-            # Several keys may write to one free slot; whichever stays there has won it, the others go on. Which one
-            # wins changes only the layout of the table, never what a look-up returns.
-            self._keys[probe[free]] = key[missing[free]]
-            won = free & (self._keys[probe] == key[missing])
-            slot[missing[won]] = probe[won]
-            missing, probe = missing[~won], (probe[~won] + 1) & (len(self._keys) - 1)
-        return slot
-
-    def _grow(self, more: int) -> None:
-        """Move all voxels that hold a surfel into a table with four slots for each of them and of ``more``."""
-        before = self._keys, self._heads, self._used
-        alive = self._heads != _EMPTY
-        keys, heads = self._keys[alive], self._heads[alive]
-        capacity = 1 << (4 * (len(keys) + more) - 1).bit_length()
-        try:
-            self._keys = torch.full((capacity,), _EMPTY, dtype=torch.int64, device=self._device)
-            self._heads = torch.full((capacity,), _EMPTY, dtype=torch.int32, device=self._device)
-            self._used = 0
-            self._heads[self._claim(keys)] = heads
-        except BaseException:
-            # Out of memory on the way: the small table is still right.
-            self._keys, self._heads, self._used = before
-            raise

@@ -13,7 +13,7 @@ from vmem_ros.memory import zbuffer
 NEAR = 0.02
 # Pixels a side of the finest level.
 _TILE = 8
-# Share of a tile that must be covered to hide what is behind. The rest is mostly gaps between surfels of one surface,
+# Share of a tile that must be covered to hide what is behind. The rest is mostly gaps between elements of one surface,
 # through which the next room should not be seen anyway.
 _COVERED = 0.75
 
@@ -24,7 +24,7 @@ class OcclusionPyramid:
     Around means in the square and its eight neighbours, so one look-up answers for everything that reaches no farther
     from its centre than the side of a square.
 
-    :param buffer: [H * W], see :mod:`vmem_ros.memory.zbuffer`. Imagined surfels hide nothing.
+    :param buffer: [H * W], see :mod:`vmem_ros.memory.zbuffer`. Imagined elements hide nothing.
     """
 
     def __init__(self, buffer: Tensor, camera: Camera) -> None:
