@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from vmem_ros.memory.choice import Choice
+from vmem_ros.memory.sky import looked_through
 from vmem_ros.memory.surfel.extraction import sample_surfels
 from vmem_ros.memory.surfel.index import SurfelIndex
 from vmem_ros.memory.surfel.retrieval import Selection, choose_views
@@ -120,7 +121,7 @@ class SurfelMemory(ViewMemory[SurfelIndex]):
         cloud = self._index.cloud
         if not len(cloud):
             return nothing_shown(target, self.device)
-        rendered = self._index.render(target, scale=self.config.splat_scale)
+        rendered = self._without_refuted(self._index.render(target, scale=self.config.splat_scale), target)
         seen, depth = rendered.ids >= 0, rendered.depth
         image = torch.zeros(*seen.shape, 3, dtype=torch.uint8, device=self.device)
         provenance = torch.zeros_like(depth)
@@ -143,6 +144,15 @@ class SurfelMemory(ViewMemory[SurfelIndex]):
         )
 
     # Insides
+
+    def _without_refuted(self, rendered: Splat, target: Target) -> Splat:
+        """Return what is rendered without imagined surfels that a camera looked through to infinity."""
+        views = self._store.sky_near(target)
+        if not views:
+            return rendered
+        imagined = (rendered.ids >= 0) & (self._index.cloud.provenance[rendered.ids.clamp(min=0)] == 0)
+        through = looked_through(views, target, rendered.depth, imagined)
+        return Splat(torch.where(through, -1, rendered.ids), torch.where(through, torch.nan, rendered.depth))
 
     def _choose(
         self, targets: Sequence[Target], projections: Sequence[Projection], T_world_query: Tensor, k: int
