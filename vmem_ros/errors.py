@@ -84,6 +84,10 @@ class ModelError(VmemError):
     code = ErrorCode.MODEL_ERROR
 
 
+class MissingPackageError(VmemError):
+    """A Python package that only this needs is not installed; the message has the command that installs it."""
+
+
 class WorldFileError(VmemError):
     """A world file cannot be written or read: missing, truncated, tampered with, too new, or outside its folder."""
 

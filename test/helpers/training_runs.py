@@ -10,8 +10,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from vmem_ros.training.recipe_file import from_mapping
-from vmem_ros.training.recipes import AutoencoderRecipe, GeneratorRecipe, LoraRecipe
+from vmem_ros.training.recipes import as_recipe
 from vmem_ros.training.start import train
 
 DATA: dict[str, Any] = {
@@ -25,6 +24,7 @@ DATA: dict[str, Any] = {
 }
 REPORTING: dict[str, Any] = {"log_every": 1, "sample_every": 1000, "sample_sets": 1, "checkpoint_every": 2}
 AUTOENCODER: dict[str, Any] = {
+    "trains": "autoencoder",
     "kind": "PatchAutoencoder",
     "config": {"patch": 4, "widths": [16, 16], "blocks": [1, 1], "latent_channels": 4},
     "latent_noise": 0.05,
@@ -33,6 +33,7 @@ AUTOENCODER: dict[str, Any] = {
     "reporting": REPORTING,
 }
 GENERATOR: dict[str, Any] = {
+    "trains": "generator",
     "network": {
         "model_channels": 32,
         "channel_mult": [1],
@@ -49,13 +50,20 @@ GENERATOR: dict[str, Any] = {
     "reporting": REPORTING,
 }
 LORA: dict[str, Any] = {
+    "trains": "lora",
     "adapter": {"rank": 2},
     "optimisation": {"steps": 2, "batch": 1, "lr": 0.01, "warmup_steps": 0, "ema_decay": 0.0},
     "data": DATA,
     "sampling": {"num_inference_steps": 2},
     "reporting": REPORTING,
 }
-_KINDS = {id(AUTOENCODER): AutoencoderRecipe, id(GENERATOR): GeneratorRecipe, id(LORA): LoraRecipe}
+DEPTH: dict[str, Any] = {
+    "trains": "depth",
+    "network": {"widths": [8, 16], "blocks": [1, 1], "attention_blocks": 1, "head_width": 8, "focal_px": 25.0},
+    "optimisation": {"steps": 4, "batch": 4, "lr": 0.003, "warmup_steps": 1, "ema_decay": 0.9},
+    "data": DATA,
+    "reporting": REPORTING,
+}
 
 
 def changed(recipe: dict[str, Any], **fields: Any) -> dict[str, Any]:
@@ -68,7 +76,7 @@ def changed(recipe: dict[str, Any], **fields: Any) -> dict[str, Any]:
 
 def run(recipe: dict[str, Any], out: Path, cache: Path, **fields: Any) -> Path:
     """Train one of the recipes above with other fields, and return the folder of its result."""
-    train(from_mapping(changed(recipe, **fields), _KINDS[id(recipe)]), out, cache=cache, device="cpu", threads=1)
+    train(as_recipe(changed(recipe, **fields)), out, cache=cache, device="cpu", threads=1)
     return out / "model"
 
 

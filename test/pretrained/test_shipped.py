@@ -2,11 +2,12 @@
 
 import dataclasses
 import json
+import re
 import shutil
 
 import pytest
 import torch
-import yaml
+from accelerate import Accelerator
 
 from chunks import chunk
 from rooms import box_view
@@ -14,19 +15,20 @@ from tiny_models import tiny_pipeline
 from training_runs import AUTOENCODER
 from vmem_ros.cli import main
 from vmem_ros.errors import ModelError
-from vmem_ros.generation.registry import load_generator
+from vmem_ros.generation.engines import load_generator
 from vmem_ros.generation.vmem.pipeline_folder import read_pipeline, write_pipeline
 from vmem_ros.generation.vmem.sampling_options import SamplingDefaults, SamplingOptions
 from vmem_ros.geometry import Camera, look_at
 from vmem_ros.memory.surfel import SurfelMemory
 from vmem_ros.pointmaps import MemoryDepth
 from vmem_ros.pretrained import shipped
-from vmem_ros.pretrained.shipped import MODELS, SHIPPED_MODELS
-from vmem_ros.training import shipping
+from vmem_ros.pretrained.shipped import DEPTH_MODEL, MODELS, SHIPPED_MODELS
 from vmem_ros.training.checkpoints import Checkpoints
-from vmem_ros.training.log import Log
-from vmem_ros.training.recipe_file import as_mapping, from_mapping, read_recipe
-from vmem_ros.training.recipes import AutoencoderRecipe
+from vmem_ros.training.log import TrainingLog, read_log
+from vmem_ros.training.log_plot import draw_log
+from vmem_ros.training.recipes import as_recipe, read_recipe
+from vmem_ros.training.shipping import pipeline as pipeline_shipping
+from vmem_ros.training.shipping import writing
 from vmem_ros.types import Target
 from vmem_ros.world import World
 
@@ -40,11 +42,11 @@ def sources(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sources")
     write_pipeline(tiny_pipeline(), folder / "pipeline")
     training = folder / "training"
-    recipe = as_mapping(from_mapping(AUTOENCODER, AutoencoderRecipe))
+    recipe = as_recipe(AUTOENCODER).model_dump(mode="json")
     Checkpoints(training / "checkpoints", keep=1).save(4, {"parameters": []}, {"recipe": recipe})
-    log = Log(training / "log.jsonl", step=0)
+    log = TrainingLog(training / "log.jsonl", step=0, accelerator=Accelerator(cpu=True))
     log.add(4, {"loss": 0.25, "lr": 0.001, "steps_per_s": 2.0})
-    log.draw(training / "loss.png")
+    draw_log(read_log(training / "log.jsonl"), training / "loss.png")
     (training / "samples").mkdir()
     for step in (2, 4):
         shutil.copy(training / "loss.png", training / "samples" / f"step-{step:07d}.png")
@@ -103,7 +105,7 @@ class TestShipping:
         training = small / "training" / "autoencoder"
         names = {path.name for path in training.iterdir()}
         assert names == {"recipe.yaml", "log.jsonl", "loss.png", "step-0000002.jpg", "step-0000004.jpg"}
-        assert read_recipe(training / "recipe.yaml", AutoencoderRecipe) == from_mapping(AUTOENCODER, AutoencoderRecipe)
+        assert read_recipe(training / "recipe.yaml") == as_recipe(AUTOENCODER)
         card = (small / "README.md").read_text()
         assert card.startswith("# Small\n\nDraws boxes.\n")
         assert "| `unet` | `MultiviewUNet` |" in card
@@ -113,7 +115,7 @@ class TestShipping:
         assert "![step-0000004.jpg](training/autoencoder/step-0000004.jpg)" in card
 
     def test_large_parts_become_several_files(self, sources, models, monkeypatch) -> None:
-        monkeypatch.setattr(shipping, "_SHARD_BYTES", 300_000)
+        monkeypatch.setattr(pipeline_shipping, "_SHARD_BYTES", 300_000)
         assert ship(sources) == 0
         assert len(list((models / "small" / "unet").glob("*.safetensors"))) > 1
         again = read_pipeline("small").unet.state_dict()
@@ -131,7 +133,7 @@ class TestShipping:
         self, sources, small, monkeypatch, capsys, limit, message
     ) -> None:
         before = {path: path.read_bytes() for path in small.rglob("*") if path.is_file()}
-        monkeypatch.setattr(shipping, limit, 100_000)
+        monkeypatch.setattr(writing, limit, 100_000)
         assert ship(sources, "--overwrite") == 1
         assert message in capsys.readouterr().err
         assert {path: path.read_bytes() for path in small.parent.rglob("*") if path.is_file()} == before
@@ -146,7 +148,7 @@ class TestShipping:
         pipeline = tiny_pipeline()
         next(pipeline.unet.parameters()).fill_(1e6)
         with pytest.raises(ModelError, match=r"unet\..* is not finite in torch.float16: store the model as float32"):
-            shipping.ship(
+            pipeline_shipping.ship_pipeline(
                 pipeline, "small", trainings={}, sampling={}, max_side=None, introduction="", command="vmem ship"
             )
         assert not list(models.parent.rglob("*.safetensors"))
@@ -262,15 +264,42 @@ class TestOwnSampling:
         assert frames[0].view.image.shape == (64, 96, 3)
 
 
+@pytest.mark.parametrize("name", [*SHIPPED_MODELS, DEPTH_MODEL])
+class TestModelsOfThisPackage:
+    def test_it_is_whole_and_of_a_size_that_packages_may_have(self, name) -> None:
+        folder = MODELS / name
+        shipped.check_manifest(folder)
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        assert {"README.md", "manifest.json"} <= {path.name for path in folder.iterdir()}
+        assert max(path.stat().st_size for path in files) <= writing.MAX_FILE_BYTES
+        assert {path.suffix for path in files} <= {".json", ".safetensors", ".md", ".yaml", ".jsonl", ".png", ".jpg"}
+
+    def test_its_card_tells_of_every_training_and_shows_what_is_there(self, name) -> None:
+        folder = MODELS / name
+        card = (folder / "README.md").read_text()
+        commands = re.findall(r"vmem train (\w+) training/(\S+)/recipe\.yaml", card)
+        assert sorted(label for _, label in commands) == sorted(path.name for path in (folder / "training").iterdir())
+        assert commands, "a model without a training"
+        linked = re.findall(r"\]\((training/[^)]+)\)", card)
+        assert len(linked) >= len(commands)
+        assert [link for link in linked if not (folder / link).is_file()] == []
+
+    def test_its_recipes_are_read_by_the_command_that_the_card_names(self, name) -> None:
+        folder = MODELS / name
+        for trains, label in re.findall(
+            r"vmem train (\w+) training/(\S+)/recipe\.yaml", (folder / "README.md").read_text()
+        ):
+            recipe = read_recipe(folder / "training" / label / "recipe.yaml", trains)
+            steps = [entry["step"] for entry in read_log(folder / "training" / label / "log.jsonl") if "loss" in entry]
+            assert len(steps) > 1
+            assert 0 < steps[-1] <= recipe.optimisation.steps
+
+
+def test_the_models_of_this_package_together_are_of_a_size_that_packages_may_have() -> None:
+    sizes = [path.stat().st_size for path in MODELS.rglob("*") if path.is_file()]
+    assert 1_000_000 < sum(sizes) <= writing.MAX_TOTAL_BYTES
+
+
 @pytest.mark.parametrize("name", SHIPPED_MODELS)
-def test_the_models_of_this_package(name) -> None:
-    folder = MODELS / name
-    shipped.check_manifest(folder)
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    assert {"README.md", "manifest.json", "model_index.json"} <= {path.name for path in folder.iterdir()}
-    assert max(path.stat().st_size for path in files) <= shipping.MAX_FILE_BYTES
-    assert sum(path.stat().st_size for path in MODELS.rglob("*") if path.is_file()) <= shipping.MAX_TOTAL_BYTES
-    assert {path.suffix for path in files} <= {".json", ".safetensors", ".md", ".yaml", ".jsonl", ".png", ".jpg"}
-    assert all(yaml.safe_load(path.read_text()) for path in folder.rglob("recipe.yaml"))
-    pipeline = read_pipeline(name)
-    assert pipeline.sampling_defaults != SamplingDefaults(), "a small model draws in fewer steps than the published one"
+def test_a_small_model_draws_in_fewer_steps_than_the_published_one(name) -> None:
+    assert read_pipeline(name).sampling_defaults.num_inference_steps < SamplingDefaults().num_inference_steps

@@ -1,6 +1,5 @@
 """Walks through houses as memory sees them, on disk, and drawn as sets of views."""
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -13,20 +12,24 @@ from vmem_ros.generation.vmem.autoencoding import encode, pixels
 from vmem_ros.generation.vmem.patch_autoencoder import PatchAutoencoder
 from vmem_ros.geometry.hole_filling import fill_holes
 from vmem_ros.scenes import EVALUATION_SEEDS, TRAINING_SEEDS, House
-from vmem_ros.training.batches import SetSampler
-from vmem_ros.training.cache import Cache, cache_folder
-from vmem_ros.training.house_walks import Walk, WalkMaker
-from vmem_ros.training.latent_walks import EncodedWalk, Encoder
-from vmem_ros.training.recipe_file import from_mapping
-from vmem_ros.training.recipes import Conditions, Data
-from vmem_ros.training.workers import Walks
+from vmem_ros.training.data.cache import Cache, cache_folder
+from vmem_ros.training.data.house_walks import ViewWalk, ViewWalkFactory
+from vmem_ros.training.data.latent_walks import EncodedWalk, Encoder
+from vmem_ros.training.data.view_sets import ViewSetSampler
+from vmem_ros.training.data.walk_stream import WalkStream
+from vmem_ros.training.recipes.data import Data
+from vmem_ros.training.recipes.denoising import Conditions
 
-DATA_RECIPE = from_mapping(DATA, Data)
+DATA_RECIPE = Data(**DATA)
+
+
+def with_data(**fields) -> ViewWalkFactory:
+    return ViewWalkFactory(Data(**DATA | fields))
 
 
 @pytest.fixture(scope="module")
 def maker():
-    return WalkMaker(DATA_RECIPE)
+    return ViewWalkFactory(DATA_RECIPE)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +48,7 @@ def encoded(walk, vae):
     return Encoder(vae).encode(walk)
 
 
-class _OneWalk(Walks):
+class _OneWalk(WalkStream):
     """Walks that are all the same one."""
 
     def __init__(self, walk, tmp_path, data=DATA_RECIPE):
@@ -54,7 +57,7 @@ class _OneWalk(Walks):
 
 def sampler(encoded, tmp_path, **conditions):
     options = {"drop_all": 0.0, "drop_projection": 0.0, "noise": 0.0, "blur": 0.0, "few_references": 0.0}
-    return SetSampler(
+    return ViewSetSampler(
         _OneWalk(encoded, tmp_path),
         Conditions(**{**options, **conditions}),
         chunk=DATA_RECIPE.chunk,
@@ -89,14 +92,14 @@ def test_memory_shows_and_recalls_only_what_was_before(walk):
 
 
 def test_a_forgetful_walk_keeps_only_its_first_view():
-    forgetful = WalkMaker(dataclasses.replace(DATA_RECIPE, remembered=(0.0, 0.0))).make(1)
+    forgetful = with_data(remembered=[0.0, 0.0]).make(1)
     assert forgetful.written.tolist() == [0] + [-1] * 16
     assert forgetful.recalled[:, 1:].eq(-1).all()
 
 
 def test_training_and_evaluation_walk_through_different_houses():
     assert not set(TRAINING_SEEDS) & set(EVALUATION_SEEDS)
-    evaluation = WalkMaker(dataclasses.replace(DATA_RECIPE, walks_per_house=1), houses=EVALUATION_SEEDS).make(0)
+    evaluation = ViewWalkFactory(Data(**DATA | {"walks_per_house": 1}), houses=EVALUATION_SEEDS).make(0)
     truth = House(EVALUATION_SEEDS[0]).render((evaluation.camera, evaluation.poses[0])).image
     assert torch.equal(evaluation.images[0], truth)
 
@@ -104,15 +107,15 @@ def test_training_and_evaluation_walk_through_different_houses():
 def test_walks_by_day_and_in_the_evening_are_kept_apart(tmp_path):
     evening = Data(time_of_day="evening")
     assert cache_folder(tmp_path, "walks", evening) != cache_folder(tmp_path, "walks", Data())
-    day, dark = (WalkMaker(dataclasses.replace(DATA_RECIPE, time_of_day=time)).make(0) for time in ("day", "evening"))
+    day, dark = (ViewWalkFactory(Data(**DATA | {"time_of_day": time})).make(0) for time in ("day", "evening"))
     assert torch.equal(day.poses, dark.poses)
     assert float(dark.images.float().mean()) < 0.9 * float(day.images.float().mean())
 
 
 def test_imperfect_views_are_remembered_worse(walk):
-    perfect, imperfect = (WalkMaker(dataclasses.replace(DATA_RECIPE, imperfect=share)).make(1) for share in (0.0, 1.0))
+    perfect, imperfect = (ViewWalkFactory(Data(**DATA | {"imperfect": share})).make(1) for share in (0.0, 1.0))
 
-    def error(made: Walk) -> float:
+    def error(made: ViewWalk) -> float:
         difference = (made.shown.float() - made.images[1:].float()).abs().mean(dim=-1)
         return float(difference[made.seen].mean())
 
@@ -122,11 +125,11 @@ def test_imperfect_views_are_remembered_worse(walk):
 def test_what_is_cached_is_read_and_not_made_again(walk, tmp_path):
     made = []
 
-    def make(number: int) -> Walk:
+    def make(number: int) -> ViewWalk:
         made.append(number)
         return walk
 
-    cache = Cache(tmp_path, make, Walk)
+    cache = Cache(tmp_path, make, ViewWalk)
     cache.get(3)
     again = cache.get(3)
     assert made == [3]
@@ -144,21 +147,19 @@ def test_a_cache_that_cannot_be_written_says_so(walk, tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("no folder")
     with pytest.raises(TrainingDataError, match="choose another --cache"):
-        Cache(blocked / "walks", lambda number: walk, Walk).get(0)
+        Cache(blocked / "walks", lambda number: walk, ViewWalk).get(0)
 
 
 def test_what_a_walk_is_names_its_folder():
     root = Path("/cache")
     assert cache_folder(root, "walks", DATA_RECIPE) == cache_folder(
-        root, "walks", dataclasses.replace(DATA_RECIPE, workers=3, window=7)
+        root, "walks", Data(**DATA | {"workers": 3, "window": 7})
     )
-    assert cache_folder(root, "walks", DATA_RECIPE) != cache_folder(
-        root, "walks", dataclasses.replace(DATA_RECIPE, imperfect=0.1)
-    )
+    assert cache_folder(root, "walks", DATA_RECIPE) != cache_folder(root, "walks", Data(**DATA | {"imperfect": 0.1}))
 
 
 def test_the_window_moves_on(encoded, tmp_path):
-    data = dataclasses.replace(DATA_RECIPE, first_walks=3, samples_per_walk=10, window=4)
+    data = Data(**DATA | {"first_walks": 3, "samples_per_walk": 10, "window": 4})
     walks = _OneWalk(encoded, tmp_path, data)
     assert [walks.window(n) for n in (0, 9, 10, 35)] == [range(3), range(3), range(4), range(2, 6)]
 

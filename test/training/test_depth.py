@@ -6,31 +6,21 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from training_runs import DATA, REPORTING, log, same, weights
+from training_runs import DATA, DEPTH, changed, log, run, same, weights
 from vmem_ros.cli import main
 from vmem_ros.errors import ModelError, RecipeError
 from vmem_ros.pointmaps import load_estimator
 from vmem_ros.pretrained import shipped
 from vmem_ros.scenes import EVALUATION_SEEDS, House
-from vmem_ros.training.dataset import WalkCaches, evaluation_walks
-from vmem_ros.training.depth_batches import DepthSampler
-from vmem_ros.training.depth_dataset import DepthWalkMaker
-from vmem_ros.training.depth_recipe import DepthRecipe
-from vmem_ros.training.depth_shipping import ship_depth
-from vmem_ros.training.depth_task import DepthTask
-from vmem_ros.training.loop import Training
-from vmem_ros.training.recipe_file import as_mapping, from_mapping
-from vmem_ros.training.recipes import Data
-from vmem_ros.training.start import train
-from vmem_ros.training.workers import Walks
+from vmem_ros.training.data.depth_samples import DepthSampler
+from vmem_ros.training.data.depth_walks import DepthWalkFactory
+from vmem_ros.training.data.walk_caches import OpenWalkCache, evaluation_walks
+from vmem_ros.training.data.walk_stream import WalkStream
+from vmem_ros.training.loop import TrainingLoop
+from vmem_ros.training.recipes import DepthRecipe, as_recipe
+from vmem_ros.training.recipes.data import Data
+from vmem_ros.training.shipping.depth import ship_depth
 from vmem_ros.types import Target
-
-RECIPE = {
-    "network": {"widths": [8, 16], "blocks": [1, 1], "attention_blocks": 1, "head_width": 8, "focal_px": 25.0},
-    "optimisation": {"steps": 4, "batch": 4, "lr": 0.003, "warmup_steps": 1, "ema_decay": 0.9},
-    "data": DATA,
-    "reporting": REPORTING,
-}
 
 
 def _said(call) -> str:
@@ -41,7 +31,7 @@ def _said(call) -> str:
 
 
 def recipe(**fields) -> DepthRecipe:
-    return from_mapping({**RECIPE, **fields}, DepthRecipe)
+    return as_recipe(changed(DEPTH, **fields))
 
 
 @pytest.fixture(scope="session")
@@ -53,14 +43,14 @@ def cache(tmp_path_factory):
 def sampler(cache):
     def make(**fields) -> DepthSampler:
         made = recipe(**fields)
-        return DepthSampler(Walks(WalkCaches(cache, made.data, DepthWalkMaker), made.data), made, multiple=4)
+        return DepthSampler(WalkStream(OpenWalkCache(cache, made.data, DepthWalkFactory), made.data), made, multiple=4)
 
     return make
 
 
 @pytest.fixture(scope="module")
 def walk():
-    return DepthWalkMaker(from_mapping(DATA, Data)).make(1)
+    return DepthWalkFactory(Data(**DATA)).make(1)
 
 
 class TestWalks:
@@ -75,12 +65,12 @@ class TestWalks:
         assert walk.remembered[0].isnan().all()
 
     def test_they_do_not_disturb_the_walks_of_the_generator(self, cache):
-        data = from_mapping(DATA, Data)
-        assert WalkCaches(cache, data, DepthWalkMaker)()[0].folder != WalkCaches(cache, data)()[0].folder
+        data = Data(**DATA)
+        assert OpenWalkCache(cache, data, DepthWalkFactory)()[0].folder != OpenWalkCache(cache, data)()[0].folder
 
     def test_evaluation_walks_are_in_houses_that_are_not_trained_on(self, cache):
-        (walk,) = evaluation_walks(cache, from_mapping(DATA, Data), 1, DepthWalkMaker)
-        views, _ = DepthWalkMaker(from_mapping({**DATA, "walks_per_house": 1}, Data), houses=EVALUATION_SEEDS).views(0)
+        (walk,) = evaluation_walks(cache, Data(**DATA), 1, DepthWalkFactory)
+        views, _ = DepthWalkFactory(Data(**DATA | {"walks_per_house": 1}), houses=EVALUATION_SEEDS).views(0)
         truth = House(EVALUATION_SEEDS[0]).view(Target(walk.camera, views[3].T_world_camera))
         assert torch.equal(walk.images[3], truth.image)
 
@@ -96,7 +86,7 @@ class TestSamples:
         """To the right of a picture lies what is to the right in the world, or in the mirror."""
         batch = sampler(crop=0.0, prompted=0.0, imperfect=0.0).batch(0, 16)
         assert (batch.rays[:, 0].diff(dim=-1) > 0).all()
-        made = DepthWalkMaker(from_mapping(DATA, Data))
+        made = DepthWalkFactory(Data(**DATA))
         views = torch.cat([made.make(number).images for number in range(2)]).permute(0, 3, 1, 2).float() / 127.5 - 1
         upright, mirrored = (
             [bool((views == each).flatten(1).all(dim=1).any()) for each in images]
@@ -135,28 +125,23 @@ class TestSamples:
 
 class TestTraining:
     def test_it_learns(self, cache, tmp_path):
-        made = recipe(
-            optimisation={**RECIPE["optimisation"], "steps": 40, "ema_decay": 0.0}, reporting={"sample_every": 1000}
-        )
+        made = recipe(optimisation={"steps": 40, "ema_decay": 0.0}, reporting={"sample_every": 1000})
         accelerator = Accelerator(cpu=True)
-        task = DepthTask(made, cache=cache, accelerator=accelerator)
+        task = made.build_task(cache=cache, accelerator=accelerator)
 
         def loss():
             with torch.no_grad():
                 return float(task.loss(task.network, 0, 16, torch.Generator())[0])
 
         before = loss()
-        Training(
-            task, made.optimisation, made.reporting, tmp_path, recipe=as_mapping(made), accelerator=accelerator
-        ).run()
+        TrainingLoop(made, task, tmp_path, accelerator=accelerator).run()
         assert loss() < before - 0.3
 
     def test_it_goes_on_and_its_result_estimates_depth(self, cache, tmp_path):
         whole, parts = tmp_path / "whole", tmp_path / "parts"
-        how = {"cache": cache, "device": "cpu", "threads": 1}
-        train(recipe(), whole, **how)
-        train(recipe(optimisation={**RECIPE["optimisation"], "steps": 2}), parts, **how)
-        train(recipe(), parts, **how)
+        run(DEPTH, whole, cache)
+        run(DEPTH, parts, cache, optimisation={"steps": 2})
+        run(DEPTH, parts, cache)
         assert same(weights(whole / "model"), weights(parts / "model"))
         assert (whole / "samples" / "step-0000004.png").read_bytes().startswith(b"\x89PNG")
         figures = [entry for entry in log(whole) if "sample_depth_error" in entry]
@@ -183,9 +168,9 @@ class TestTraining:
             assert "is not at" in _said(lambda: load_estimator("small"))
 
     def test_pictures_must_fit_the_network(self, cache):
-        made = recipe(data={**DATA, "size": [30, 32]})
+        made = recipe(data={"size": [30, 32]})
         with pytest.raises(RecipeError, match=r"data.size must be multiples of 4"):
-            DepthTask(made, cache=cache, accelerator=Accelerator(cpu=True))
+            made.build_task(cache=cache, accelerator=Accelerator(cpu=True))
 
     @pytest.mark.parametrize(("field", "value"), [("prompted", 1.5), ("crop", -0.1), ("edges", -1.0)])
     def test_values_out_of_range(self, field, value):
@@ -194,4 +179,4 @@ class TestTraining:
 
     def test_a_field_of_the_network_that_does_not_exist(self, cache):
         with pytest.raises(RecipeError, match=r"no field network.depth"):
-            DepthTask(recipe(network={"depth": 3}), cache=cache, accelerator=Accelerator(cpu=True))
+            recipe(network={"depth": 3}).build_task(cache=cache, accelerator=Accelerator(cpu=True))

@@ -14,14 +14,13 @@ from vmem_ros.generation.vmem.prediction import clean_latents, wanted_output
 from vmem_ros.generation.vmem.sampling_options import SamplingOptions
 from vmem_ros.generation.vmem.schedules import log_scheduler, noise_levels
 from vmem_ros.memory.surfel import SurfelMemory
-from vmem_ros.training.adversary import Adversary
-from vmem_ros.training.batches import Batch
-from vmem_ros.training.house_walks import WalkMaker
-from vmem_ros.training.loop import Training
-from vmem_ros.training.objective import DenoisingObjective
-from vmem_ros.training.recipe_file import as_mapping, from_mapping
-from vmem_ros.training.recipes import Data, GeneratorRecipe
-from vmem_ros.training.tasks import generator_task
+from vmem_ros.training.data.house_walks import ViewWalkFactory
+from vmem_ros.training.data.view_sets import Batch
+from vmem_ros.training.loop import TrainingLoop
+from vmem_ros.training.recipes import as_recipe
+from vmem_ros.training.recipes.data import Data
+from vmem_ros.training.tasks.adversary import Adversary
+from vmem_ros.training.tasks.denoising_objective import DenoisingObjective
 from vmem_ros.types import PointMap, Target, View
 
 
@@ -44,7 +43,7 @@ def generator_out(autoencoder, cache, tmp_path_factory):
 
 def drawn(pipeline, seed=0):
     """Return two views that a pipeline draws after one, through the generator that worlds use."""
-    walk = WalkMaker(from_mapping(DATA, Data)).make(0)
+    walk = ViewWalkFactory(Data(**DATA)).make(0)
     first = View(walk.images[0], walk.camera, walk.poses[0])
     memory = SurfelMemory()
     depth = torch.full(walk.camera.size, 2.0)
@@ -89,8 +88,8 @@ def test_a_training_may_start_from_the_network_of_another(generator_out, autoenc
 @pytest.mark.parametrize("prediction", ["v_prediction", "sample"])
 def test_a_new_network_of_differences_repeats_what_memory_shows(autoencoder, cache, prediction):
     fields = {"autoencoder": str(autoencoder), "residual": True, "diffusion": {"prediction": prediction}}
-    recipe = from_mapping(changed(GENERATOR, **fields), GeneratorRecipe)
-    task = generator_task(recipe, cache=cache, accelerator=Accelerator(cpu=True))
+    recipe = as_recipe(changed(GENERATOR, **fields))
+    task = recipe.build_task(cache=cache, accelerator=Accelerator(cpu=True))
     conditioning = task.sampler.batch(0, 1).conditioning
     denoiser = Denoiser(task.network, conditioning, torch.ones(8), prediction=prediction)
     noise = torch.randn(conditioning.latents.shape, generator=torch.Generator().manual_seed(0))
@@ -103,7 +102,7 @@ def test_a_new_network_of_differences_repeats_what_memory_shows(autoencoder, cac
 
 def test_differences_need_a_projection():
     with pytest.raises(RecipeError, match="needs projection: true"):
-        from_mapping(changed(GENERATOR, autoencoder="", residual=True, projection=False), GeneratorRecipe)
+        as_recipe(changed(GENERATOR, autoencoder="", residual=True, projection=False))
 
 
 def test_another_network_to_start_from_is_named(generator_out, autoencoder, cache, tmp_path):
@@ -124,17 +123,16 @@ def test_a_few_sets_are_learnt(autoencoder, cache, tmp_path, prediction, error):
         "optimisation": {"steps": 40, "lr": 0.005},
         "reporting": {"checkpoint_every": 1000, "sample_every": 1000},
     }
-    recipe = from_mapping(changed(GENERATOR, **fields), GeneratorRecipe)
+    recipe = as_recipe(changed(GENERATOR, **fields))
     accelerator = Accelerator(cpu=True)
-    task = generator_task(recipe, cache=cache, accelerator=accelerator)
+    task = recipe.build_task(cache=cache, accelerator=accelerator)
 
     def loss():
         with torch.no_grad():
             return float(task.loss(task.network, 0, 8, torch.Generator().manual_seed(0))[0])
 
     before = loss()
-    how, reporting = recipe.optimisation, recipe.reporting
-    Training(task, how, reporting, tmp_path, recipe=as_mapping(recipe), accelerator=accelerator).run()
+    TrainingLoop(recipe, task, tmp_path, accelerator=accelerator).run()
     assert loss() < 0.85 * before
 
 
@@ -182,7 +180,7 @@ def test_doubts_change_the_network_and_learning_changes_the_adversary():
 
 def test_an_adversary_needs_pixels():
     with pytest.raises(RecipeError, match=r"needs projection: true and diffusion\.error: pixels"):
-        from_mapping(changed(GENERATOR, autoencoder="", adversary={"width": 8}), GeneratorRecipe)
+        as_recipe(changed(GENERATOR, autoencoder="", adversary={"width": 8}))
 
 
 @pytest.mark.parametrize(

@@ -15,15 +15,15 @@ from accelerate import Accelerator
 
 from training_runs import AUTOENCODER, DATA, changed, log, run, same, weights
 from vmem_ros.errors import CheckpointError, ModelError, TrainingDataError
-from vmem_ros.training.autoencoder_task import AutoencoderTask
 from vmem_ros.training.checkpoints import Checkpoints
-from vmem_ros.training.dataset import WalkCaches
-from vmem_ros.training.house_walks import WalkMaker
+from vmem_ros.training.data.house_walks import ViewWalkFactory
+from vmem_ros.training.data.walk_caches import OpenWalkCache
+from vmem_ros.training.data.walk_stream import WalkStream
 from vmem_ros.training.log import read_log
-from vmem_ros.training.loop import Training
-from vmem_ros.training.recipe_file import as_mapping, from_mapping
-from vmem_ros.training.recipes import AutoencoderRecipe, Data
-from vmem_ros.training.workers import Walks
+from vmem_ros.training.loop import TrainingLoop
+from vmem_ros.training.recipes import as_recipe
+from vmem_ros.training.recipes.data import Data
+from vmem_ros.training.tasks.autoencoder import AutoencoderTask
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +60,7 @@ def uninterrupted(cache, tmp_path_factory):
 def test_the_loss_of_a_few_images_goes_down(cache, tmp_path, kind, left, config):
     how = {"steps": 60, "batch": 2, "lr": 0.01, "ema_decay": 0.0}
     fields = changed(AUTOENCODER, kind=kind, latent_noise=0.0, optimisation=how, reporting={"sample_every": 1000})
-    recipe = from_mapping({**fields, "config": config}, AutoencoderRecipe)
+    recipe = as_recipe({**fields, "config": config})
     accelerator = Accelerator(cpu=True)
     task = AutoencoderTask(recipe, cache=cache, accelerator=accelerator)
 
@@ -69,8 +69,7 @@ def test_the_loss_of_a_few_images_goes_down(cache, tmp_path, kind, left, config)
             return float(task.loss(task.network, 0, 8, torch.Generator().manual_seed(0))[0])
 
     before = loss()
-    options = {"recipe": as_mapping(recipe), "accelerator": accelerator}
-    Training(task, recipe.optimisation, recipe.reporting, tmp_path, **options).run()
+    TrainingLoop(recipe, task, tmp_path, accelerator=accelerator).run()
     assert loss() < left * before
 
 
@@ -228,8 +227,8 @@ def test_half_precision_on_a_processor_is_named(cache, tmp_path):
 
 
 def test_a_walk_that_was_cut_short_is_made_again(tmp_path):
-    data = from_mapping(DATA, Data)
-    walks = Walks(WalkCaches(tmp_path, data), data)
+    data = Data(**DATA)
+    walks = WalkStream(OpenWalkCache(tmp_path, data), data)
     path = walks.open(0, sample=0)
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
@@ -237,8 +236,8 @@ def test_a_walk_that_was_cut_short_is_made_again(tmp_path):
 
 
 def test_workers_make_no_walks_that_the_training_has_left(tmp_path):
-    data = from_mapping({**DATA, "workers": 1, "window": 2, "samples_per_walk": 1}, Data)
-    walks = Walks(WalkCaches(tmp_path, data), data)
+    data = Data(**DATA | {"workers": 1, "window": 2, "samples_per_walk": 1})
+    walks = WalkStream(OpenWalkCache(tmp_path, data), data)
     try:
         walks.get(0, sample=0)
         # A training that goes on asks for the first samples, and then for those of where it was.
@@ -252,21 +251,21 @@ def test_workers_make_no_walks_that_the_training_has_left(tmp_path):
 
 
 def test_walks_are_made_by_other_processes(tmp_path):
-    data = from_mapping({**DATA, "workers": 1}, Data)
-    walks = Walks(WalkCaches(tmp_path, data), data)
+    data = Data(**DATA | {"workers": 1})
+    walks = WalkStream(OpenWalkCache(tmp_path, data), data)
     try:
         made = walks.get(1, sample=0)
         assert (walks.folder / "0000000.safetensors").exists(), "the worker begins with the first"
     finally:
         walks.close()
-    expected = WalkMaker(data).make(1)
+    expected = ViewWalkFactory(data).make(1)
     assert all(torch.equal(tensor, expected.tensors()[name]) for name, tensor in made.tensors().items())
 
 
 def test_what_ends_a_worker_ends_the_training(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("no folder")
-    data = from_mapping({**DATA, "workers": 1}, Data)
-    walks = Walks(WalkCaches(blocked, data), data)
+    data = Data(**DATA | {"workers": 1})
+    walks = WalkStream(OpenWalkCache(blocked, data), data)
     with pytest.raises(TrainingDataError, match=r"cannot keep training data in .*file"):
         walks.get(0, sample=0)

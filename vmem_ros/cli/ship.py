@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Write the model.
 
-    :raises ModelError: see :func:`vmem_ros.training.shipping.ship`.
+    :raises ModelError: see :func:`vmem_ros.training.shipping.pipeline.ship_pipeline`.
     """
     trainings = {}
     for entry in args.trainings:
@@ -74,15 +74,15 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _ship_depth(args: argparse.Namespace, common: dict[str, Any]) -> int:
-    from vmem_ros.training.depth_shipping import ship_depth
+    from vmem_ros.training.shipping.depth import ship_depth
 
     return ship_depth(args.pipeline, **common)
 
 
 def _ship_pipeline(args: argparse.Namespace, common: dict[str, Any]) -> int:
     from vmem_ros.generation.vmem.pipeline_folder import read_pipeline
-    from vmem_ros.training.shipping import ship
+    from vmem_ros.training.shipping.pipeline import ship_pipeline
 
     names = ("sampler", "num_inference_steps", "guidance_scale", "guidance_min", "guidance_interval")
     sampling = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    return ship(read_pipeline(args.pipeline), args.name, sampling=sampling, max_side=args.max_side, **common)
+    return ship_pipeline(read_pipeline(args.pipeline), args.name, sampling=sampling, max_side=args.max_side, **common)

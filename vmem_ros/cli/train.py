@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 DEFAULT_CACHE = Path("~/.cache/vmem_ros/training")
-WHAT = ("autoencoder", "generator", "lora", "depth")
+# Of what is imported only when something is trained: the names of its recipes and of the trackers of accelerate.
+_TRAINABLE = ("autoencoder", "generator", "lora", "depth")
+_TRACKERS = ("tensorboard", "wandb")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``vmem train``."""
-    parser.add_argument("what", choices=WHAT, help="what to train")
+    parser.add_argument("what", choices=_TRAINABLE, help="what to train")
     parser.add_argument("recipe", type=Path, metavar="RECIPE", help="YAML file")
     parser.add_argument("--out", type=Path, required=True, metavar="OUT", help="folder of this training")
     parser.add_argument(
@@ -35,6 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help=f"where walks through houses are kept, also for other trainings (default {DEFAULT_CACHE})",
     )
+    parser.add_argument(
+        "--tracker", choices=_TRACKERS, help="also send the figures of log.jsonl to this tracker (default: none)"
+    )
     parser.add_argument("--device", help="cpu, cuda, ... (default: what accelerate finds)")
     parser.add_argument("--threads", type=int, help="threads of torch (default: all cores but those that make data)")
 
@@ -42,20 +46,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Train, from the start or from the last checkpoint.
 
-    :raises VmemError: see :meth:`vmem_ros.training.loop.Training.run`.
+    :raises VmemError: see :func:`vmem_ros.training.start.train`.
     """
-    from vmem_ros.training.depth_recipe import DepthRecipe
-    from vmem_ros.training.recipe_file import read_recipe
-    from vmem_ros.training.recipes import AutoencoderRecipe, GeneratorRecipe, LoraRecipe
+    from vmem_ros.training.recipes import read_recipe
 
-    kinds: dict[str, Any] = {
-        "autoencoder": AutoencoderRecipe,
-        "generator": GeneratorRecipe,
-        "lora": LoraRecipe,
-        "depth": DepthRecipe,
-    }
-    recipe = read_recipe(args.recipe, kinds[args.what], settings=args.settings)
+    recipe = read_recipe(args.recipe, args.what, settings=args.settings)
     # Imports diffusers, which takes seconds: not before a mistyped field is found.
     from vmem_ros.training.start import train
 
-    train(recipe, args.out, cache=args.cache.expanduser(), device=args.device, threads=args.threads)
+    options = {"device": args.device, "threads": args.threads, "tracker": args.tracker}
+    train(recipe, args.out, cache=args.cache.expanduser(), **options)

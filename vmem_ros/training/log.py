@@ -1,60 +1,57 @@
-"""The log of a training: one JSON object a line, and a plot of it."""
+"""The log of a training: one JSON object a line."""
 
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
-import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from accelerate import Accelerator
 
 from vmem_ros.files import write_text
 
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
-_INK, _RULE = "#26292E", "#DEDCD6"
 
-
-class Log:
-    """Lines of figures by step.
+class TrainingLog:
+    """Lines of figures by step. Experiment trackers of the accelerator get them as well.
 
     :param path: file to write, ``.jsonl``; lines of steps after ``step``, from before a kill, are dropped.
-    :param writes: false in processes that leave the log to another.
+    :param accelerator: only its main process writes.
     """
 
-    def __init__(self, path: Path, *, step: int, writes: bool = True) -> None:
+    def __init__(self, path: Path, *, step: int, accelerator: Accelerator) -> None:
         self._path = path
+        self._accelerator = accelerator
+        self._figures: dict[str, list[float]] = {}
+        self._since = time.monotonic()
         kept = [entry for entry in read_log(path) if entry["step"] <= step]
-        if writes:
+        if accelerator.is_main_process:
             write_text(path, "".join(json.dumps(entry) + "\n" for entry in kept))
+
+    def start_clock(self) -> None:
+        """Count the time of the next line from now on."""
+        self._since = time.monotonic()
+
+    def collect(self, figures: dict[str, float]) -> None:
+        """Take the figures of one step, of which the next line gets the means."""
+        if not self._accelerator.is_main_process:
+            return
+        for name, value in figures.items():
+            self._figures.setdefault(name, []).append(value)
+
+    def add_means(self, step: int, more: dict[str, float]) -> None:
+        """Write a line with the means of what was collected since the last one, and the speed in steps per second."""
+        now = time.monotonic()
+        speed = max(map(len, self._figures.values())) / (now - self._since)
+        means = {name: sum(values) / len(values) for name, values in self._figures.items()}
+        self.add(step, {**means, **more, "steps_per_s": speed})
+        self._figures, self._since = {}, now
 
     def add(self, step: int, figures: dict[str, float]) -> None:
         """Write a line."""
         rounded = {name: float(f"{value:.6g}") for name, value in figures.items()}
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step} | rounded) + "\n")
-
-    def draw(self, path: Path) -> None:
-        """Draw all losses and all figures of samples against the step, as a picture."""
-        entries = read_log(self._path)
-        names = list(dict.fromkeys(name for entry in entries for name in entry))
-        losses = [name for name in names if name.startswith("loss")]
-        samples = [name for name in names if name.startswith("sample_") and name.endswith("_dB")]
-        panels = [panel for panel in (("loss", losses), ("samples, dB", samples)) if panel[1]]
-        if not panels:
-            return
-        figure = Figure(figsize=(5.2 * len(panels), 3.8), dpi=120, layout="constrained")
-        for axis, (title, chosen) in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels, strict=True):
-            for colour, name in zip(_COLOURS, chosen, strict=False):
-                points = np.array([(entry["step"], entry[name]) for entry in entries if name in entry], np.float64)
-                _draw_curve(axis, points[:, 0], points[:, 1], colour, name)
-            axis.set_title(title, color=_INK, fontsize=10)
-            if title == "loss":
-                axis.set_yscale("log")
-            axis.set_xlabel("step", color=_INK)
-            axis.legend(frameon=False, fontsize=8)
-            axis.grid(visible=True, color=_RULE, linewidth=0.8)
-        figure.savefig(path)
+        self._accelerator.log(rounded, step=step)
 
 
 def read_log(path: Path) -> list[dict[str, float]]:
@@ -66,12 +63,3 @@ def read_log(path: Path) -> list[dict[str, float]]:
         except json.JSONDecodeError:
             break
     return entries
-
-
-def _draw_curve(axis: Axes, steps: np.ndarray, values: np.ndarray, colour: str, name: str) -> None:
-    smooth = max(1, len(values) // 50)
-    if smooth > 1:
-        axis.plot(steps, values, color=colour, alpha=0.2, linewidth=0.6)
-        kernel = np.ones(smooth) / smooth
-        steps, values = steps[smooth - 1 :], np.convolve(values, kernel, mode="valid")
-    axis.plot(steps, values, color=colour, linewidth=1.5, label=name, marker="o" if len(values) < 3 else None)

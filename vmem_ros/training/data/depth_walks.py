@@ -1,4 +1,4 @@
-"""Walks through houses as the depth network is trained on them: pictures, true depth, and what memory showed of it."""
+"""Walks through houses as the depth network is trained on them: images, true depth, and what memory showed of it."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vmem_ros.memory.surfel import SurfelMemory
-from vmem_ros.training.house_walks import Maker, WalkImages, true_depth, true_geometry
-from vmem_ros.training.imperfection import imperfect_view
+from vmem_ros.memory import load_memory
+from vmem_ros.training.data.house_walks import MEMORY, Walk, WalkFactory, true_depth, true_geometry
+from vmem_ros.training.data.imperfection import imperfect_view
 from vmem_ros.types import Target
 
 
 @dataclass(frozen=True, eq=False)
-class DepthWalk(WalkImages):
+class DepthWalk(Walk):
     """N views along a walk.
 
     :param depth: [N, H, W] float16 z-depth in metres; +Inf where nothing is.
-    :param remembered: [N, H, W] float16 depth that memory showed before the view was written; NaN where it showed none.
+    :param remembered: [N, H, W] float16 z-depth in metres that memory showed before the view was written; NaN in holes.
     """
 
     depth: Tensor
     remembered: Tensor
 
 
-class DepthWalkMaker(Maker[DepthWalk]):
-    """Makes the walks that depth networks are trained on."""
+class DepthWalkFactory(WalkFactory[DepthWalk]):
+    """Makes walks with true depth and the depth that memory showed on the way."""
 
     name, kind = "depth-walks", DepthWalk
 
     def make(self, number: int) -> DepthWalk:
         """Return walk ``number``."""
         views, rng = self.views(number)
-        memory = SurfelMemory()
+        memory = load_memory(MEMORY)
         share = float(rng.uniform(*self._data.remembered))
         remembered = []
         for start in range(0, len(views), self._data.chunk):

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from vmem_ros.generation.vmem.conditioning import Conditioning, normalise_poses
 from vmem_ros.geometry import average_pose, geodesic_distance
-from vmem_ros.training.latent_walks import EncodedWalk
-from vmem_ros.training.recipes import Conditions
-from vmem_ros.training.workers import Walks
+from vmem_ros.training.data.latent_walks import EncodedWalk
+from vmem_ros.training.data.walk_stream import WalkStream
+from vmem_ros.training.recipes.denoising import Conditions
 
 # Random references are drawn from so many remembered views, the nearest to the targets.
 _NEARBY = 12
@@ -45,7 +45,7 @@ class Batch:
         return Batch(self.clean.to(device), moved, self.num_frames)
 
 
-class SetSampler:
+class ViewSetSampler:
     """Draws batches; equal numbers give equal batches.
 
     :param chunk: views of a chunk of the walks.
@@ -56,7 +56,7 @@ class SetSampler:
 
     def __init__(
         self,
-        walks: Walks[EncodedWalk],
+        walks: WalkStream[EncodedWalk],
         conditions: Conditions,
         *,
         chunk: int,

@@ -12,18 +12,18 @@ from torch import Tensor, nn
 from vmem_ros.generation.vmem.conditioning import Conditioning
 from vmem_ros.generation.vmem.prediction import Prediction, clean_latents, wanted_output
 from vmem_ros.generation.vmem.schedules import noise_levels
-from vmem_ros.training.adversary import Adversary
-from vmem_ros.training.batches import Batch
+from vmem_ros.training.data.view_sets import Batch
+from vmem_ros.training.tasks.adversary import Adversary
 
 
 class DenoisingObjective:
     """Mean error of the network's prediction at random noise levels, one per set.
 
     :param scheduler: holds the noise levels and what the network predicts.
-    :param log_normal: see :class:`~vmem_ros.training.recipes.Diffusion`, as ``min_snr`` and ``pure_noise``.
+    :param log_normal: see :class:`~vmem_ros.training.recipes.denoising.Loss`, as ``min_snr`` and ``pure_noise``.
     :param decode: turns latents [N, C, h, w] into images; errors are then absolute ones of pixels. Without it they are
         squared ones of what the network predicts.
-    :param unseen: see :class:`~vmem_ros.training.recipes.Diffusion`; with ``decode`` only.
+    :param unseen: see :class:`~vmem_ros.training.recipes.denoising.Loss`; with ``decode`` only.
     :param adversary: judges decoded images, and learns to; ``adversary_weight``: what its doubts count beside the
         errors.
     """
@@ -91,7 +91,7 @@ class DenoisingObjective:
                 true = self._decode(batch.clean[asked])
             error = self._absolute_error(drawn, true, conditioning)
             if self._adversary is not None:
-                extra, figures = self._contest(drawn, true, conditioning)
+                extra, figures = self._adversarial_loss(drawn, true, conditioning)
         level_of = levels.repeat_interleave(frames)[asked.cpu()]
         loss = (error * self._weight(sigma.flatten()[asked])).mean() + extra
         return loss, self._by_level(level_of, error.detach().cpu()) | figures
@@ -105,7 +105,9 @@ class DenoisingObjective:
         weight = 1 + (self._unseen - 1) * (1 - seen)
         return (error * weight).mean(dim=(1, 2, 3)) / weight.mean()
 
-    def _contest(self, drawn: Tensor, true: Tensor, conditioning: Conditioning) -> tuple[Tensor, dict[str, float]]:
+    def _adversarial_loss(
+        self, drawn: Tensor, true: Tensor, conditioning: Conditioning
+    ) -> tuple[Tensor, dict[str, float]]:
         """Return what the adversary adds to the loss, for itself and for the network, and figures of both."""
         assert self._adversary is not None
         assert self._decode is not None

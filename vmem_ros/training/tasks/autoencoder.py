@@ -19,11 +19,11 @@ from vmem_ros.generation.vmem.patch_autoencoder import PatchAutoencoder
 from vmem_ros.generation.vmem.pipeline_folder import write_folder
 from vmem_ros.pretrained.components import quiet_libraries
 from vmem_ros.reporting.image_grid import Block, write_image_grid
-from vmem_ros.training.autoencoders import make_autoencoder
-from vmem_ros.training.dataset import WalkCaches, evaluation_walks
-from vmem_ros.training.house_walks import Walk, WalkMaker
-from vmem_ros.training.recipes import AutoencoderRecipe
-from vmem_ros.training.workers import Walks
+from vmem_ros.training.data.house_walks import ViewWalk, ViewWalkFactory
+from vmem_ros.training.data.walk_caches import OpenWalkCache, evaluation_walks
+from vmem_ros.training.data.walk_stream import WalkStream
+from vmem_ros.training.recipes.autoencoder import AutoencoderRecipe
+from vmem_ros.training.tasks.autoencoder_classes import make_autoencoder
 
 _SCALES = 3
 # Images that latents are measured on for their scale.
@@ -59,7 +59,7 @@ class Reconstruction(nn.Module):
 
 
 class AutoencoderTask:
-    """See :class:`vmem_ros.training.loop.Task`.
+    """See :class:`vmem_ros.training.tasks.task.Task`.
 
     :param cache: folder of walks.
     """
@@ -70,8 +70,8 @@ class AutoencoderTask:
         self._device = accelerator.device
         self._vae = make_autoencoder(recipe.kind, recipe.config)
         self.network = Reconstruction(self._vae, latent_noise=recipe.latent_noise)
-        self._walks: Walks[Walk] = Walks(
-            WalkCaches(cache, recipe.data), recipe.data, produces=accelerator.is_local_main_process
+        self._walks: WalkStream[ViewWalk] = WalkStream(
+            OpenWalkCache(cache, recipe.data), recipe.data, produces=accelerator.is_local_main_process
         )
         self._cache = cache
         if isinstance(self._vae, PatchAutoencoder):
@@ -96,7 +96,7 @@ class AutoencoderTask:
     def sample(self, sheet: Path) -> dict[str, float]:
         """Draw reconstructions of views of evaluation houses."""
         blocks, quality = [], []
-        walks = evaluation_walks(self._cache, self._recipe.data, self._recipe.reporting.sample_sets, WalkMaker)
+        walks = evaluation_walks(self._cache, self._recipe.data, self._recipe.reporting.sample_sets, ViewWalkFactory)
         for walk in walks:
             chosen = np.linspace(0, len(walk.images) - 1, _VIEWS_PER_HOUSE).round().astype(int).tolist()
             truth = [walk.images[i] for i in chosen]

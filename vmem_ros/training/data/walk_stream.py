@@ -16,17 +16,17 @@ from safetensors import SafetensorError, safe_open
 from tqdm import tqdm
 
 from vmem_ros.errors import TrainingDataError, VmemError
-from vmem_ros.training.cache import Cache, T
-from vmem_ros.training.recipes import Data
+from vmem_ros.training.data.cache import Cache, T
+from vmem_ros.training.recipes.data import Data
 
-# Walks that are made before they are needed.
+# WalkStream that are made before they are needed.
 _AHEAD = 64
 _POLL_S = 0.05
 # Seconds after which a process says what it waits for, and after which it no longer relies on another.
 _SILENT_S, _PATIENCE_S = 10.0, 600.0
 
 
-class Walks(Generic[T]):
+class WalkStream(Generic[T]):
     """Walks by number, for a training that goes through ever new ones.
 
     :param open_caches: returns the caches to fill, the last of which is read; called in every process, so it must be

@@ -18,12 +18,12 @@ from vmem_ros.pointmaps.depth_network import DepthNetwork
 from vmem_ros.pretrained.components import quiet_libraries
 from vmem_ros.reporting.colormaps import depth_colors
 from vmem_ros.reporting.image_grid import Block, write_image_grid
-from vmem_ros.training.autoencoders import build
-from vmem_ros.training.dataset import WalkCaches, evaluation_walks
-from vmem_ros.training.depth_batches import DepthSampler
-from vmem_ros.training.depth_dataset import DepthWalk, DepthWalkMaker
-from vmem_ros.training.depth_recipe import DepthRecipe
-from vmem_ros.training.workers import Walks
+from vmem_ros.training.data.depth_samples import DepthSampler
+from vmem_ros.training.data.depth_walks import DepthWalk, DepthWalkFactory
+from vmem_ros.training.data.walk_caches import OpenWalkCache, evaluation_walks
+from vmem_ros.training.data.walk_stream import WalkStream
+from vmem_ros.training.recipes.depth import DepthRecipe
+from vmem_ros.training.tasks.autoencoder_classes import build
 
 _SCALES = 3
 _VIEWS_PER_HOUSE = 6
@@ -31,7 +31,7 @@ _NEAR_M, _FAR_M = 0.6, 10.0
 
 
 class DepthTask:
-    """See :class:`vmem_ros.training.loop.Task`.
+    """See :class:`vmem_ros.training.tasks.task.Task`.
 
     :param cache: folder of walks.
     :raises RecipeError: a field of the network that does not exist or does not fit.
@@ -45,8 +45,8 @@ class DepthTask:
         if any(side % multiple for side in recipe.data.size):
             raise RecipeError(f"data.size must be multiples of {multiple} for this network, got {recipe.data.size}")
         self.network.to(accelerator.device, memory_format=torch.channels_last)
-        self._walks: Walks[DepthWalk] = Walks(
-            WalkCaches(cache, recipe.data, DepthWalkMaker), recipe.data, produces=accelerator.is_local_main_process
+        self._walks: WalkStream[DepthWalk] = WalkStream(
+            OpenWalkCache(cache, recipe.data, DepthWalkFactory), recipe.data, produces=accelerator.is_local_main_process
         )
         self._sampler = DepthSampler(self._walks, recipe, multiple=multiple)
         self._cache = cache
@@ -78,7 +78,7 @@ class DepthTask:
         training = self.network.training
         self.network.eval()
         count = self._recipe.reporting.sample_sets
-        for walk in evaluation_walks(self._cache, self._recipe.data, count, DepthWalkMaker):
+        for walk in evaluation_walks(self._cache, self._recipe.data, count, DepthWalkFactory):
             chosen = np.linspace(1, len(walk.images) - 1, _VIEWS_PER_HOUSE).round().astype(int).tolist()
             truth = walk.depth[chosen].float()
             first, second = self._predict(walk, chosen, prompted=False), self._predict(walk, chosen, prompted=True)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vmem_ros.errors import TrainingDataError
 from vmem_ros.files import atomic_file
-from vmem_ros.training.recipes import Data
+from vmem_ros.training.recipes.data import Data
 
 # Walks of another version are made again.
 _VERSION = 2

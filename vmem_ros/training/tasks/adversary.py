@@ -63,7 +63,7 @@ class Adversary(nn.Module):
         return F.softplus(of_true - of_drawn).mean()
 
 
-class Contest(nn.Module):
+class AdversarialPair(nn.Module):
     """A network and its adversary, trained together; called, it is the network.
 
     :param rate: learning rate of the adversary as a multiple of the network's.

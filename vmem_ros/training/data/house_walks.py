@@ -1,8 +1,8 @@
-"""A walk through a house that is remembered on the way: what a generator is trained on.
+"""Walks through houses that are remembered on the way: what generators and autoencoders are trained on.
 
 A walk begins with one view. Then, chunk by chunk as in :class:`vmem_ros.world.World`, memory is read for the poses of
-the chunk, which gives the references and what memory shows there, and the true views of the chunk are written. So
-everything that the generator is told comes from the memory that it will work with.
+the chunk, which gives the references and the projections, and the true views of the chunk are written. So everything
+that the generator is told comes from the memory that it will work with.
 """
 
 from __future__ import annotations
@@ -17,22 +17,25 @@ import torch
 from torch import Tensor
 
 from vmem_ros.geometry import Camera
-from vmem_ros.memory.surfel import SurfelMemory
+from vmem_ros.memory import load_memory
 from vmem_ros.scenes import TRAINING_SEEDS, House, TimeOfDay
-from vmem_ros.training.cache import T, TensorRecord
-from vmem_ros.training.imperfection import imperfect_view
-from vmem_ros.training.recipes import Data
+from vmem_ros.training.data.cache import T, TensorRecord
+from vmem_ros.training.data.imperfection import imperfect_view
+from vmem_ros.training.recipes.data import Data
 from vmem_ros.types import PointMap, Target, View
 
+#: Kind of the memory that walks are remembered in.
+MEMORY = "surfel"
 #: References that memory is asked for.
 RECALLED = 4
+# Shares of the walks round the rooms, and there and back; the others are random walks.
 _ROUND, _THERE_AND_BACK = 0.15, 0.15
 _HEIGHT_M, _PITCH_RAD = (1.0, 1.6), (-0.15, 0.05)
 
 
 @dataclass(frozen=True, eq=False)
-class WalkImages(TensorRecord):
-    """What one camera saw along a walk.
+class Walk(TensorRecord):
+    """What one camera saw along a way through a house.
 
     :param images: [N, H, W, 3] uint8.
     :param K: [3, 3] float64, of all views.
@@ -49,16 +52,16 @@ class WalkImages(TensorRecord):
 
 
 @dataclass(frozen=True, eq=False)
-class Walk(WalkImages):
+class ViewWalk(Walk):
     """N views, of which view 0 begins and C chunks of M follow: N = 1 + C * M.
 
     :param poses: [N, 4, 4] float64, ``T_world_camera``.
-    :param shown: [C * M, H, W, 3] uint8: what memory showed at views 1, 2, ... before their chunk was written.
-    :param seen: [C * M, H, W] bool: where it showed anything.
-    :param depth: [C * M, H, W] float16 of what it showed, in metres, 0 elsewhere.
-    :param recalled: [C, 4] int64: views that memory recalled for each chunk, best first; -1: it had no more.
-    :param written: [N] int64: views of chunks 0, 1, ... are written once the chunk before is done: view i is
-        remembered for chunk c if 0 <= written[i] <= c; -1: never.
+    :param shown: [C * M, H, W, 3] uint8: projections of memory at views 1, 2, ... before their chunk was written.
+    :param seen: [C * M, H, W] bool: where they show anything.
+    :param depth: [C * M, H, W] float16 z-depth of the projections in metres, 0 in holes.
+    :param recalled: [C, 4] int64: references that memory recalled for each chunk, best first; -1: it had no more.
+    :param written: [N] int64: view i was in memory when chunk c was read if 0 <= written[i] <= c; -1: it was never
+        written.
     """
 
     poses: Tensor
@@ -69,11 +72,11 @@ class Walk(WalkImages):
     written: Tensor
 
 
-class Maker(ABC, Generic[T]):
+class WalkFactory(ABC, Generic[T]):
     """Makes walks by number; equal numbers give equal walks.
 
-    :param houses: seeds of the houses, the walks' numbers from 0 on.
-    :cvar name: what caches call the walks.
+    :param houses: seeds of the houses, which walks take in turn.
+    :cvar name: of the folder of these walks in a cache.
     :cvar kind: their class.
     """
 
@@ -89,7 +92,7 @@ class Maker(ABC, Generic[T]):
         """Return walk ``number``."""
 
     def views(self, number: int) -> tuple[list[View], np.random.Generator]:
-        """Return the true views with depth along walk ``number``, and what the rest of it is drawn with."""
+        """Return the true views with depth along walk ``number``, and the random numbers for what else it needs."""
         data = self._data
         seed = self._houses[number // data.walks_per_house % len(self._houses)]
         house = _house(seed, data.time_of_day)
@@ -104,12 +107,12 @@ class Maker(ABC, Generic[T]):
         return views, rng
 
 
-class WalkMaker(Maker[Walk]):
-    """Makes the walks that generators and autoencoders are trained on."""
+class ViewWalkFactory(WalkFactory[ViewWalk]):
+    """Makes walks with what memory showed and recalled on the way."""
 
-    name, kind = "walks", Walk
+    name, kind = "walks", ViewWalk
 
-    def make(self, number: int) -> Walk:
+    def make(self, number: int) -> ViewWalk:
         """Return walk ``number``."""
         views, rng = self.views(number)
         return remember(views, self._data, rng)
@@ -117,13 +120,13 @@ class WalkMaker(Maker[Walk]):
 
 @functools.lru_cache(maxsize=2)
 def _house(seed: int, time_of_day: TimeOfDay) -> House:
-    """Return a house; the last ones are kept, because their light takes as long as many views."""
+    """Return a house; the last ones are kept, because their light takes as long to compute as many views."""
     return House(seed, time_of_day=time_of_day)
 
 
-def remember(views: list[View], data: Data, rng: np.random.Generator) -> Walk:
+def remember(views: list[View], data: Data, rng: np.random.Generator) -> ViewWalk:
     """Return the walk along views [1 + C * M] with depth, of which memory keeps some."""
-    memory = SurfelMemory()
+    memory = load_memory(MEMORY)
     numbers: list[int] = []
     written = torch.full((len(views),), -1, dtype=torch.int64)
     share = float(rng.uniform(*data.remembered))
@@ -147,7 +150,7 @@ def remember(views: list[View], data: Data, rng: np.random.Generator) -> Walk:
         depth += [torch.where(p.seen, p.depth, 0).half() for p in recall.projections]
         if rng.uniform() < share:
             write(first, data.chunk, chunk + 1)
-    return Walk(
+    return ViewWalk(
         images=torch.stack([view.image for view in views]),
         poses=torch.stack([view.T_world_camera for view in views]),
         K=views[0].camera.K,

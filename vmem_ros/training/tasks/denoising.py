@@ -14,38 +14,38 @@ from vmem_ros.evaluation.metrics import psnr
 from vmem_ros.generation.vmem.pipeline import VMemPipeline, VMemPipelineOutput
 from vmem_ros.geometry import average_pose, geodesic_distance
 from vmem_ros.reporting.image_grid import Block, write_image_grid
-from vmem_ros.training.adversary import Contest
-from vmem_ros.training.batches import SetSampler
-from vmem_ros.training.house_walks import Walk
-from vmem_ros.training.objective import DenoisingObjective
-from vmem_ros.training.recipes import Conditions, Sampling
+from vmem_ros.training.data.house_walks import ViewWalk
+from vmem_ros.training.data.view_sets import ViewSetSampler
+from vmem_ros.training.recipes.denoising import Conditions, SampleSheets
+from vmem_ros.training.tasks.adversary import AdversarialPair
+from vmem_ros.training.tasks.denoising_objective import DenoisingObjective
 from vmem_ros.types import Projection
 
 
 @dataclass(eq=False)
 class DenoisingTask:
-    """See :class:`vmem_ros.training.loop.Task`.
+    """See :class:`vmem_ros.training.tasks.task.Task`.
 
     :param pipeline: whose ``unet`` is trained.
     :param evaluation: walks for sample sheets, one set of each.
     :param write: writes the result into a folder and says what it is.
-    :param contest: the network and its adversary, if it has one.
+    :param pair: the network and its adversary, if it has one.
     """
 
     pipeline: VMemPipeline
-    sampler: SetSampler
+    sampler: ViewSetSampler
     objective: DenoisingObjective
     conditions: Conditions
-    sampling: Sampling
-    evaluation: Callable[[], list[Walk]]
+    sampling: SampleSheets
+    evaluation: Callable[[], list[ViewWalk]]
     write: Callable[[Path], str]
     stop: Callable[[], None]
-    contest: Contest | None = None
+    pair: AdversarialPair | None = None
 
     @property
     def network(self) -> nn.Module:
         """What is trained."""
-        return self.contest or self.pipeline.unet
+        return self.pair or self.pipeline.unet
 
     def loss(
         self, network: nn.Module, first: int, count: int, generator: torch.Generator
@@ -93,7 +93,7 @@ class DenoisingTask:
         """End the processes that make walks."""
         self.stop()
 
-    def _choose(self, walk: Walk, chunk: int) -> tuple[list[int], list[int]]:
+    def _choose(self, walk: ViewWalk, chunk: int) -> tuple[list[int], list[int]]:
         """Return references, nearest first, and targets of a chunk."""
         size = (len(walk.images) - 1) // len(walk.recalled)
         targets = list(range(1 + chunk * size, 1 + (chunk + 1) * size))
@@ -102,7 +102,7 @@ class DenoisingTask:
         distance = geodesic_distance(walk.poses[references], average_pose(walk.poses[targets]))
         return [references[int(i)] for i in torch.argsort(distance, stable=True)], targets
 
-    def _draw(self, walk: Walk, references: list[int], targets: list[int], *, seed: int) -> list[Tensor]:
+    def _draw(self, walk: ViewWalk, references: list[int], targets: list[int], *, seed: int) -> list[Tensor]:
         """Return images [H, W, 3] uint8 of the targets."""
         pipeline = self.pipeline
         slots = [min(i, len(targets) - 1) for i in range(max(len(targets), self.conditions.frames - len(references)))]
@@ -131,7 +131,7 @@ class DenoisingTask:
         return list((images * 255).round().byte().permute(0, 2, 3, 1).cpu())
 
 
-def _chunk_by_visibility(walk: Walk, rank: float) -> int:
+def _chunk_by_visibility(walk: ViewWalk, rank: float) -> int:
     """Return the chunk that memory shows more of than a share ``rank`` of the others; the first ones are left out."""
     chunks = len(walk.recalled)
     share = walk.seen.float().mean(dim=(1, 2)).view(chunks, -1).mean(dim=1)
@@ -140,7 +140,7 @@ def _chunk_by_visibility(walk: Walk, rank: float) -> int:
     return candidates[min(int(rank * len(candidates)), len(candidates) - 1)]
 
 
-def _projection(walk: Walk, index: int) -> Projection:
+def _projection(walk: ViewWalk, index: int) -> Projection:
     """Return what memory showed as a projection of which only picture, mask and depth are used."""
     seen = walk.seen[index]
     depth = torch.where(seen, walk.depth[index].float(), torch.nan)

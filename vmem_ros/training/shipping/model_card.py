@@ -16,8 +16,8 @@ _FIGURES = ("loss", "sample_psnr")
 
 
 @dataclass(frozen=True)
-class Made:
-    """One training, as a card tells of it.
+class TrainingSummary:
+    """What a card says of one training.
 
     :param name: of its folder below ``training/``.
     :param out: what ``vmem train --out`` named.
@@ -48,7 +48,7 @@ class Made:
 
 
 def render_card(
-    pipeline: VMemPipeline, made: Sequence[Made], *, introduction: str, command: str, dtype: torch.dtype
+    pipeline: VMemPipeline, trainings: Sequence[TrainingSummary], *, introduction: str, command: str, dtype: torch.dtype
 ) -> str:
     """Return the card, Markdown.
 
@@ -74,7 +74,7 @@ def render_card(
         "In a folder with these recipes, which name all settings that were used:",
         "",
     ]
-    for training in made:
+    for training in trainings:
         verb = training.name.partition("-")[0]
         figures = ", ".join(f"{name} {value:.4g}" for name, value in training.figures.items())
         lines += [

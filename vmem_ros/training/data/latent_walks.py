@@ -14,8 +14,8 @@ from vmem_ros.generation.vmem.conditioning import projection_channels
 from vmem_ros.generation.vmem.image_embedding import embed
 from vmem_ros.generation.vmem.room_filling import HoleFilling, fill_projection
 from vmem_ros.geometry import Camera
-from vmem_ros.training.cache import TensorRecord
-from vmem_ros.training.house_walks import Walk
+from vmem_ros.training.data.cache import TensorRecord
+from vmem_ros.training.data.house_walks import ViewWalk
 
 _BATCH = 16
 # Encoded walks of another version are encoded again.
@@ -26,7 +26,7 @@ _ENCODING = ("encoder.", "quant_conv.")
 
 @dataclass(frozen=True, eq=False)
 class EncodedWalk(TensorRecord):
-    """A :class:`~vmem_ros.training.house_walks.Walk` without its pixels.
+    """A :class:`~vmem_ros.training.data.house_walks.ViewWalk` without its pixels.
 
     :param latents: [N, C, h, w] float16 of the views.
     :param shown: [C * M, C + 1, h, w] float16: latents of what memory showed, and the share of each cell it showed.
@@ -78,7 +78,7 @@ class Encoder:
         return sha.hexdigest()[:12]
 
     @torch.no_grad()
-    def encode(self, walk: Walk) -> EncodedWalk:
+    def encode(self, walk: ViewWalk) -> EncodedWalk:
         """Return a walk as the network takes it."""
         device = next(self.vae.parameters()).device
         views, embeddings = [], []

@@ -12,7 +12,7 @@ from diffusers import AutoencoderKL, AutoencoderTiny
 from vmem_ros.errors import ModelError, RecipeError
 from vmem_ros.generation.vmem.patch_autoencoder import PatchAutoencoder
 from vmem_ros.pretrained.components import load_component
-from vmem_ros.training.recipes import AutoencoderClass
+from vmem_ros.training.recipes.autoencoder import AutoencoderClass
 
 _CLASSES: dict[str, Any] = {
     "AutoencoderKL": AutoencoderKL,

@@ -10,10 +10,10 @@ from safetensors import safe_open
 from torch import Tensor
 
 from vmem_ros.geometry import Camera, pixel_rays
-from vmem_ros.training.depth_dataset import DepthWalk
-from vmem_ros.training.depth_recipe import DepthRecipe
-from vmem_ros.training.imperfection import imperfect_view
-from vmem_ros.training.workers import Walks
+from vmem_ros.training.data.depth_walks import DepthWalk
+from vmem_ros.training.data.imperfection import imperfect_view
+from vmem_ros.training.data.walk_stream import WalkStream
+from vmem_ros.training.recipes.depth import DepthRecipe
 from vmem_ros.types import View
 
 
@@ -40,7 +40,7 @@ class DepthBatch:
 class DepthSampler:
     """Draws samples by number; equal numbers give equal samples."""
 
-    def __init__(self, walks: Walks[DepthWalk], recipe: DepthRecipe, *, multiple: int) -> None:
+    def __init__(self, walks: WalkStream[DepthWalk], recipe: DepthRecipe, *, multiple: int) -> None:
         self._walks = walks
         self._recipe = recipe
         self._multiple = multiple

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vmem_ros.scenes import EVALUATION_SEEDS
-from vmem_ros.training.cache import Cache, T, cache_folder
-from vmem_ros.training.house_walks import Maker, WalkMaker
-from vmem_ros.training.latent_walks import EncodedWalk, Encoder
-from vmem_ros.training.recipes import Data
+from vmem_ros.training.data.cache import Cache, T, cache_folder
+from vmem_ros.training.data.house_walks import ViewWalkFactory, WalkFactory
+from vmem_ros.training.data.latent_walks import EncodedWalk, Encoder
+from vmem_ros.training.recipes.data import Data
 
 
 @dataclass(frozen=True)
-class WalkCaches:
+class OpenWalkCache:
     """Opens the cache of walks; picklable, for the processes that fill it.
 
     :param root: folder of all caches.
@@ -24,15 +23,15 @@ class WalkCaches:
 
     root: Path
     data: Data
-    maker: type[Maker[Any]] = WalkMaker
+    factory: type[WalkFactory[Any]] = ViewWalkFactory
 
     def __call__(self) -> list[Cache[Any]]:
-        maker = self.maker(self.data)
-        return [Cache(cache_folder(self.root, maker.name, self.data), maker.make, maker.kind)]
+        factory = self.factory(self.data)
+        return [Cache(cache_folder(self.root, factory.name, self.data), factory.make, factory.kind)]
 
 
 @dataclass(frozen=True)
-class EncodedCaches:
+class OpenEncodedCaches:
     """Opens the cache of walks, and that of walks encoded with the parts of a pipeline.
 
     :param load_encoder: picklable.
@@ -43,7 +42,7 @@ class EncodedCaches:
     load_encoder: Callable[[], Encoder]
 
     def __call__(self) -> list[Cache[Any]]:
-        (walks,) = WalkCaches(self.root, self.data)()
+        (walks,) = OpenWalkCache(self.root, self.data)()
         encoder = self.load_encoder()
 
         def make(number: int) -> EncodedWalk:
@@ -52,10 +51,10 @@ class EncodedCaches:
         return [walks, Cache(walks.folder / f"encoded-{encoder.digest}", make, EncodedWalk)]
 
 
-def evaluation_walks(root: Path, data: Data, count: int, maker: type[Maker[T]]) -> list[T]:
-    """Return walks through as many evaluation houses, of perfect views; kept like those for training."""
-    data = dataclasses.replace(data, walks_per_house=1, imperfect=0.0)
-    made = maker(data, houses=EVALUATION_SEEDS)
-    folder = cache_folder(root, made.name, data)
-    cache = Cache(folder.with_name(f"{folder.name}-evaluation"), made.make, made.kind)
+def evaluation_walks(root: Path, data: Data, count: int, factory: type[WalkFactory[T]]) -> list[T]:
+    """Return ``count`` walks, each through another evaluation house, of perfect views; kept like those for training."""
+    data = data.model_copy(update={"walks_per_house": 1, "imperfect": 0.0})
+    walks = factory(data, houses=EVALUATION_SEEDS)
+    folder = cache_folder(root, walks.name, data)
+    cache = Cache(folder.with_name(f"{folder.name}-evaluation"), walks.make, walks.kind)
     return [cache.get(number) for number in range(count)]
