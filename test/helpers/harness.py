@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,22 +16,26 @@ import numpy as np
 import rclpy
 import torch
 from geometry_msgs.msg import PoseStamped
-from rcl_interfaces.srv import GetParameters
+from rcl_interfaces.msg import SetParametersResult
+from rcl_interfaces.srv import GetParameters, SetParameters
 from rclpy.client import Client
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
+from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 from rooms import box_view
 from vmem_ros.geometry import Camera, look_at
+from vmem_ros.messages.transforms import link_from_camera
 from vmem_ros.nodes.client import CameraClient
-from vmem_ros.nodes.interface.conversions import header, link_from_camera, pose_to_message
 from vmem_ros.nodes.interface.names import NODE_NAME
+from vmem_ros.nodes.interface.rclpy_messages import header, pose_to_message
 from vmem_ros.types import View
+from waiting import WAIT_S, wait_until
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-WAIT_S = 30.0
 CAMERA = Camera.from_fov(96, 72, 80)
 SLOW = "slow_engine:create"
 #: Small pictures and no network, so that a test waits for ROS and not for arithmetic.
@@ -71,22 +74,23 @@ def add_truth(client: CameraClient, *poses: torch.Tensor) -> None:
         client.add_view(view.image.numpy(), view.camera, T, depth=view.depth.numpy())
 
 
-def until(condition: Callable[[], Any], what: str, timeout_s: float = WAIT_S) -> Any:
-    """Wait for a true value and return it."""
-    end = time.monotonic() + timeout_s
-    while not (value := condition()):
-        assert time.monotonic() < end, f"waited {timeout_s:g} s for {what}"
-        time.sleep(0.01)
-    return value
-
-
 class CameraProcess:
-    """``python -m vmem_ros.nodes.camera`` with parameters."""
+    """``python -m vmem_ros.nodes.camera`` with parameters.
 
-    def __init__(self, log: Path, parameters: dict[str, Any] | None = None, *, ros_args: Sequence[str] = ()) -> None:
+    :param python_path: folders of packages that only this process finds.
+    """
+
+    def __init__(
+        self,
+        log: Path,
+        parameters: dict[str, Any] | None = None,
+        *,
+        ros_args: Sequence[str] = (),
+        python_path: Sequence[Path] = (),
+    ) -> None:
         values = {**SMALL, **(parameters or {})}
         settings = [part for name, value in values.items() for part in ("-p", f"{name}:={_yaml(value)}")]
-        path = os.pathsep.join(filter(None, [str(ROOT), str(HERE), os.environ.get("PYTHONPATH")]))
+        path = os.pathsep.join(map(str, filter(None, [ROOT, HERE, *python_path, os.environ.get("PYTHONPATH")])))
         self._log = log
         with log.open("w") as out:
             self.process = subprocess.Popen(
@@ -131,6 +135,11 @@ def _yaml(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def _shortened(value: object, limit: int = 500) -> str:
+    text = str(value)
+    return text if len(text) <= limit else f"{text[:limit]} ..."
+
+
 class Inbox:
     """Messages of one topic, in order."""
 
@@ -139,7 +148,11 @@ class Inbox:
 
     def wait(self, condition: Callable[[Any], bool] = lambda _: True, *, what: str = "a message") -> Any:
         """Return the first message that fulfils a condition."""
-        return until(lambda: next((m for m in list(self.messages) if condition(m)), None), what)
+        return wait_until(
+            lambda: next((m for m in list(self.messages) if condition(m)), None),
+            what,
+            seen=lambda: f"{len(self.messages)} messages, the newest: {_shortened(self.messages[-1:])}",
+        )
 
 
 class Probe:
@@ -151,6 +164,7 @@ class Probe:
         self.node = rclpy.create_node(name, namespace=namespace, context=self.context)
         self._executor = SingleThreadedExecutor(context=self.context)
         self._executor.add_node(self.node)
+        self._parameters: Client | None = None
         self._thread = threading.Thread(target=self._spin, daemon=True)
         self._thread.start()
 
@@ -163,13 +177,13 @@ class Probe:
         inbox = Inbox()
         subscription = self.node.create_subscription(message_type, name, inbox.messages.append, qos)
         self._executor.wake()
-        until(lambda: self.node.count_publishers(subscription.topic_name), f"a publisher of {name}")
+        wait_until(lambda: self.node.count_publishers(subscription.topic_name), f"a publisher of {name}")
         return inbox
 
     def publisher(self, name: str, message_type: Any, qos: QoSProfile) -> Any:
         """Return a publisher that has found its subscriber."""
         publisher = self.node.create_publisher(message_type, name, qos)
-        until(publisher.get_subscription_count, f"a subscriber of {name}")
+        wait_until(publisher.get_subscription_count, f"a subscriber of {name}")
         return publisher
 
     def client(self, name: str, service_type: Any) -> Client:
@@ -189,21 +203,49 @@ class Probe:
         latest = self.node.create_client(GetParameters, f"/vmem/{NODE_NAME}/get_parameters")
         self._executor.wake()
         assert latest.wait_for_service(timeout_sec=WAIT_S)
-        answers = []
+        requests = []
 
         def answered() -> bool:
-            answers.append(latest.call_async(GetParameters.Request()))
-            end = time.monotonic() + 1.0
-            while time.monotonic() < end and not any(future.done() for future in answers):
-                time.sleep(0.005)
-            return any(future.done() for future in answers)
+            requests.append(latest.call_async(GetParameters.Request()))
+            with contextlib.suppress(AssertionError):
+                wait_until(lambda: any(future.done() for future in requests), "an answer", timeout_s=1.0)
+            return any(future.done() for future in requests)
 
-        until(answered, "the camera node to know the probe")
+        wait_until(answered, "the camera node to know the probe")
+
+    def set_parameter(self, name: str, value: object) -> None:
+        """Set a parameter of the camera node."""
+        result = self.try_parameter(name, value)
+        assert result.successful, result.reason
+
+    def try_parameter(self, name: str, value: object) -> SetParametersResult:
+        """Ask the camera node to set a parameter, and return what it says."""
+        if self._parameters is None:
+            self._parameters = self.client(f"/vmem/{NODE_NAME}/set_parameters", SetParameters)
+        message = Parameter(name, value=value).to_parameter_msg()
+        return self.call(self._parameters, SetParameters.Request(parameters=[message])).results[0]
+
+    def publisher_info(self, name: str, node_name: str = NODE_NAME) -> TopicEndpointInfo:
+        """Return how a node publishes a topic, once the graph knows it."""
+        return self._endpoint(self.node.get_publishers_info_by_topic, name, node_name)
+
+    def subscription_info(self, name: str, node_name: str = NODE_NAME) -> TopicEndpointInfo:
+        """Return how a node subscribes to a topic, once the graph knows it."""
+        return self._endpoint(self.node.get_subscriptions_info_by_topic, name, node_name)
+
+    def _endpoint(self, find: Callable[[str], list[TopicEndpointInfo]], name: str, node_name: str) -> TopicEndpointInfo:
+        # Nodes become known later than their topics: until then they have another name.
+        (found,) = wait_until(
+            lambda: [info for info in find(name) if info.node_name == node_name],
+            f"{name} of {node_name} in the graph",
+            seen=lambda: [info.node_name for info in find(name)],
+        )
+        return found
 
     def call(self, client: Client, request: Any) -> Any:
         """Return the response to a request."""
         future = client.call_async(request)
-        until(future.done, f"an answer of {client.srv_name}")
+        wait_until(future.done, f"an answer of {client.srv_name}")
         return future.result()
 
     def close(self) -> None:

@@ -7,35 +7,36 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 import torch
+from scipy.spatial import cKDTree
 from torch import Tensor
 
-from vmem_ros.memory.surfel.surfels import SurfelCloud
 from vmem_ros.reporting.drawing import ASKED, PAPER, ROBOT, Colour
+from vmem_ros.types import Elements
 
+# Elements whose distance to their neighbours is measured.
+_MEASURED = 1000
 # Lines are drawn with this many fractional bits, for smooth ones.
 _SHIFT = 4
 
 
 class FloorMap:
-    """A map of the surfels below head height, x to the right and y up, on which poses can be drawn.
+    """A map of what is remembered below head height, x to the right and y up, on which poses can be drawn.
 
-    :param surfels: in a world whose z axis points up.
+    :param elements: of the memory of a world whose z axis points up.
     :param poses: [N, 4, 4] all poses that will be drawn; the map is cut above the highest and shows at least all.
     :param size: (width, height) of the map in pixels.
     """
 
-    def __init__(self, surfels: SurfelCloud, poses: Tensor, *, size: tuple[int, int]) -> None:
+    def __init__(self, elements: Elements, poses: Tensor, *, size: tuple[int, int]) -> None:
         self._width, self._height = size
-        position = surfels.position.cpu().double()
+        position = elements.position.cpu().double()
         below = position[:, 2] < float(poses[:, 2, 3].max()) + 0.25
-        ground, colour = position[below], surfels.color.cpu()[below]
+        ground, colour = position[below], elements.color.cpu()[below]
         low, high = _bounds(ground, poses)
         self._centre = (low + high) / 2
         span = (high - low).clamp(min=0.5) * 1.06
         self._scale = float(min(self._width / span[0], self._height / span[1]))
-        self._base = self._draw_ground(
-            ground, colour, spacing_m=float(surfels.radius.median()) if len(surfels) else 0.0
-        )
+        self._base = self._draw_ground(ground, colour, spacing_m=_spacing_m(elements))
 
     def image(
         self, *, robot: Tensor, path: Tensor | None = None, here: Tensor | None = None, numbers: bool = False
@@ -69,13 +70,13 @@ class FloorMap:
         order = np.argsort(position[:, 2].numpy(), kind="stable")
         inside = np.all((pixel >= 0) & (pixel < (self._width, self._height)), axis=1)
         order = order[inside[order]]
-        # Ascending height: of equal pixels the last one written, the highest surfel, stays.
+        # Ascending height: of equal pixels the last one written, the highest element, stays.
         u, v = pixel[order].T
         canvas[v, u] = colour.numpy()[order] * 0.55 + np.asarray(PAPER) * 0.45
         drawn = np.zeros(canvas.shape[:2], np.uint8)
         drawn[v, u] = 1
-        # Surfels are spaced by twice their radius: close the gaps between them.
-        gap = int(np.clip(np.ceil(2 * spacing_m * self._scale), 1, 4))
+        # Close the gaps between neighbours.
+        gap = int(np.clip(np.ceil(spacing_m * self._scale), 1, 4))
         kernel = np.ones((2 * gap + 1, 2 * gap + 1), np.uint8)
         grown = cv2.dilate(canvas * drawn[..., None], kernel)
         near = cv2.dilate(drawn, kernel)[..., None]
@@ -123,12 +124,23 @@ class FloorMap:
 
 
 def _bounds(ground: Tensor, poses: Sequence[Tensor] | Tensor) -> tuple[Tensor, Tensor]:
-    """Return the corners (low, high) [2] of the map: all poses, and the surfels but for the farthest few."""
+    """Return the corners (low, high) [2] of the map: all poses, and the ground but for the farthest few."""
     seen = torch.stack([T[:2, 3] for T in poses]).double()
     low, high = seen.amin(dim=0), seen.amax(dim=0)
     if len(ground) == 0:
         return low, high
-    # A few far surfels, seen through a window or a hole, must not shrink the map.
+    # A few far elements, seen through a window or a hole, must not shrink the map.
     ordered = ground[:, :2].sort(dim=0).values
     margin = len(ordered) // 500
     return torch.minimum(low, ordered[margin]), torch.maximum(high, ordered[-1 - margin])
+
+
+def _spacing_m(elements: Elements) -> float:
+    """Return how far neighbouring elements are apart, about: twice their radius, where they have one."""
+    if len(elements) < 2:
+        return 0.0
+    if elements.radius is not None:
+        return 2 * float(elements.radius.median())
+    position = elements.position.cpu().numpy()
+    some = position[:: max(1, len(position) // _MEASURED)]
+    return float(np.median(cKDTree(position).query(some, k=2)[0][:, 1]))

@@ -16,6 +16,8 @@ from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, Qo
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
+from vmem_ros.messages.message_types import MessageTypes
+
 _NO_DEADLINE = QosTime(sec=9223372036, nsec=854775807)
 
 
@@ -32,9 +34,11 @@ class Recording:
             if any(f.suffix != ".mcap" and f.name != "metadata.yaml" for f in folder.iterdir()):
                 raise FileExistsError(f"{folder} holds more than a recording: choose another folder, or empty it")
             shutil.rmtree(folder)
-        self.types = get_typestore(Stores.ROS2_JAZZY)
+        self._types = get_typestore(Stores.ROS2_JAZZY)
         for name, text in (definitions or {}).items():
-            self.types.register(get_types_from_msg(text, name))
+            self._types.register(get_types_from_msg(text, name))
+        #: Classes of the messages that :meth:`write_message` takes.
+        self.message_types = MessageTypes.of_rosbags(self._types)
         self._writer = Writer(folder, version=9, storage_plugin=StoragePlugin.MCAP)
         self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
         self._writer.open()
@@ -57,7 +61,7 @@ class Recording:
             avoid_ros_namespace_conventions=False,
         )
         self._connections[topic] = self._writer.add_connection(
-            topic, message_type, typestore=self.types, offered_qos_profiles=[qos]
+            topic, message_type, typestore=self._types, offered_qos_profiles=[qos]
         )
 
     def write(self, topic: str, stamp_ns: int, data: bytes | memoryview) -> None:
@@ -65,8 +69,8 @@ class Recording:
         self._writer.write(self._connections[topic], stamp_ns, data)
 
     def write_message(self, topic: str, stamp_ns: int, message: Any) -> None:
-        """Append one message made from :attr:`types`."""
-        self.write(topic, stamp_ns, self.types.serialize_cdr(message, self._connections[topic].msgtype))
+        """Append one message made of :attr:`message_types`."""
+        self.write(topic, stamp_ns, self._types.serialize_cdr(message, self._connections[topic].msgtype))
 
     def close(self) -> None:
         """Write the index and the metadata."""

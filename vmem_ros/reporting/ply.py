@@ -1,29 +1,35 @@
-"""Surfel clouds as PLY files, which MeshLab, CloudCompare, Blender and Open3D read."""
+"""Clouds as PLY files, which MeshLab, CloudCompare, Blender and Open3D read."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
-from vmem_ros.memory.surfel.surfels import SurfelCloud
-
-_FIELDS = ("x", "y", "z", "nx", "ny", "nz", "radius")
-_VERTEX = np.dtype([(name, "<f4") for name in _FIELDS] + [(name, "u1") for name in ("red", "green", "blue")])
+from vmem_ros.files import atomic_file
+from vmem_ros.types import Elements
 
 
-def write_ply(path: Path, surfels: SurfelCloud) -> None:
-    """Write surfels as binary little-endian PLY: x y z nx ny nz radius (float32), red green blue (uint8)."""
-    vertices = np.empty(len(surfels.position), _VERTEX)
-    columns = np.concatenate(
-        [surfels.position.cpu().numpy(), surfels.normal.cpu().numpy(), surfels.radius.cpu().numpy()[:, None]], axis=1
-    )
-    for i, name in enumerate(_FIELDS):
-        vertices[name] = columns[:, i]
-    for i, name in enumerate(("red", "green", "blue")):
-        vertices[name] = surfels.color[:, i].cpu().numpy()
+def write_ply(path: Path, elements: Elements) -> None:
+    """Write the elements of a memory as binary little-endian PLY.
+
+    Fields are x y z (float32), nx ny nz and radius (float32) where the elements have them, red green blue (uint8).
+    """
+    columns = _columns(elements.position, "x", "y", "z")
+    columns |= {} if elements.normal is None else _columns(elements.normal, "nx", "ny", "nz")
+    columns |= {} if elements.radius is None else _columns(elements.radius[:, None], "radius")
+    columns |= _columns(elements.color, "red", "green", "blue")
+    kinds = {name: ("u1", "uchar") if column.dtype == np.uint8 else ("<f4", "float") for name, column in columns.items()}
+    vertices = np.empty(len(elements), [(name, kind) for name, (kind, _) in kinds.items()])
+    for name, column in columns.items():
+        vertices[name] = column
     header = ["ply", "format binary_little_endian 1.0", "comment metres, z up", f"element vertex {len(vertices)}"]
-    header += [f"property {'uchar' if _VERTEX[n] == np.uint8 else 'float'} {n}" for n in _VERTEX.names or ()]
-    with path.open("wb") as file:
+    header += [f"property {kind} {name}" for name, (_, kind) in kinds.items()]
+    with atomic_file(path) as new, new.open("wb") as file:
         file.write(("\n".join([*header, "end_header"]) + "\n").encode("ascii"))
         file.write(vertices.tobytes())
+
+
+def _columns(values: Tensor, *names: str) -> dict[str, np.ndarray]:
+    return dict(zip(names, values.cpu().numpy().T, strict=True))

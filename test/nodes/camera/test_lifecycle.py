@@ -24,15 +24,17 @@ from sensor_msgs.msg import Image
 from vmem_ros.action import GenerateViews
 from vmem_ros.msg import Status
 
-from harness import CAMERA, SLOW, WAIT_S, CameraProcess, Probe, add_truth, pose_at, seen_from, stamped, until
+from harness import CAMERA, SLOW, CameraProcess, Probe, add_truth, pose_at, seen_from, stamped
 from vmem_ros.errors import CancelledError, MemoryFullError, ModelError, NothingToUndoError, NotReadyError
+from vmem_ros.messages.stamps import stamp_to_ns
 from vmem_ros.nodes.camera.node import CameraNode
 from vmem_ros.nodes.camera.seeding import observe
 from vmem_ros.nodes.client import CameraClient
-from vmem_ros.nodes.interface import conversions as c
 from vmem_ros.nodes.interface.names import NODE_NAME, PUBLISHED, qos_profile
+from vmem_ros.nodes.interface.rclpy_messages import ns_to_stamp
 from vmem_ros.types import View
 from vmem_ros.world import World
+from waiting import WAIT_S, wait_until
 
 NODE = f"/vmem/{NODE_NAME}"
 SEED = pose_at(-1.0)
@@ -101,9 +103,9 @@ def test_deactivate_ends_requests(tmp_path: Path, paused: bool) -> None:
         if paused:
             client.pause()
         go(Transition.TRANSITION_DEACTIVATE, State.PRIMARY_STATE_INACTIVE)
-        answers = [until(goal.result, "acceptance").get_result_async() for goal in goals]
+        answers = [wait_until(goal.result, "acceptance").get_result_async() for goal in goals]
         for answer in answers:
-            until(answer.done, "the end of a goal", timeout_s=5.0)
+            wait_until(answer.done, "the end of a goal", timeout_s=5.0)
             assert answer.result().status == GoalStatus.STATUS_ABORTED
             result = answer.result().result
             assert (result.error_code, result.error_msg) == (CancelledError.code, "the camera node was deactivated")
@@ -156,7 +158,7 @@ def test_cleanup_keeps_no_view_alive(node_here: CameraNode) -> None:
     executor.add_node(node_here)
 
     def spin_until(condition: Callable[[], Any], what: str) -> None:
-        until(lambda: executor.spin_once(timeout_sec=0.01) or condition(), what)
+        wait_until(lambda: executor.spin_once(timeout_sec=0.01) or condition(), what)
 
     worker = node_here.core.worker
     node_here.trigger_configure()
@@ -234,7 +236,7 @@ def test_kill_in_the_middle_of_a_save_keeps_the_old_world(tmp_path: Path, monkey
         mark.touch()
         service = client._services["save_world"]
         service.call_async(service.srv_type.Request(overwrite=True))
-        until(lambda: not mark.exists(), "the middle of the save")
+        wait_until(lambda: not mark.exists(), "the middle of the save")
         assert len(list(root.iterdir())) == 2, "the new file is written beside the old one"
         assert node.stop(signal.SIGKILL) == -signal.SIGKILL
     with CameraProcess(tmp_path / "log2", {**parameters, "world.autoload": True}), CameraClient() as client:
@@ -296,7 +298,7 @@ class SimulatedTime:
     def __init__(self, probe: Probe, client: CameraClient) -> None:
         self._client = client
         self._clock = probe.publisher("/clock", Clock, qos_profile("events"))
-        until(lambda: self._clock.get_subscription_count() >= 2, "both clocks")
+        wait_until(lambda: self._clock.get_subscription_count() >= 2, "both clocks")
         status = PUBLISHED["~/status"]
         self._inbox = probe.listen(f"{NODE}/status", status.type, qos_profile(status.qos))
 
@@ -304,11 +306,11 @@ class SimulatedTime:
         seen = len(self._inbox.messages)
 
         def arrived() -> bool:
-            self._clock.publish(Clock(clock=c.ns_to_stamp(seconds * 10**9)))
+            self._clock.publish(Clock(clock=ns_to_stamp(seconds * 10**9)))
             self._client.pause(False)
             return any(m.stamp.sec == seconds for m in self._inbox.messages[seen:])
 
-        until(arrived, f"time {seconds}")
+        wait_until(arrived, f"time {seconds}")
 
 
 def test_time_that_jumps_back(tmp_path: Path) -> None:
@@ -320,9 +322,9 @@ def test_time_that_jumps_back(tmp_path: Path) -> None:
         time.set(1000)
         add_truth(client, SEED)
         client.move_to(SEED)
-        assert until(lambda: client.capture().stamp_ns // 10**9 == 1000, "a view at time 1000")
+        assert wait_until(lambda: client.capture().stamp_ns // 10**9 == 1000, "a view at time 1000")
         time.set(10)
-        until(lambda: "time has jumped by -990.000 s" in node.log, "a line in the log", WAIT_S)
+        wait_until(lambda: "time has jumped by -990.000 s" in node.log, "a line in the log", WAIT_S)
         view = client.capture()
         assert view.stamp_ns // 10**9 == 10
         np.testing.assert_allclose(view.T_world_camera, SEED, atol=1e-9)
@@ -364,16 +366,16 @@ def test_views_asked_for_before_time_jumped_back(tmp_path: Path, tf2_msgs: Modul
         pose.publish(stamped(pose_at(-0.8), stamp_ns=1001 * 10**9))
         transforms.wait(lambda m: m.transforms[0].transform.translation.x == -0.8, what="the camera at its last place")
         time.set(10)
-        until(lambda: "time has jumped by -990.000 s" in node.log, "a line in the log")
-        answers = [until(goal.result, "acceptance").get_result_async() for goal in goals]
+        wait_until(lambda: "time has jumped by -990.000 s" in node.log, "a line in the log")
+        answers = [wait_until(goal.result, "acceptance").get_result_async() for goal in goals]
         for answer in answers:
-            until(answer.done, "the end of a goal")
+            wait_until(answer.done, "the end of a goal")
             assert answer.result().status == GoalStatus.STATUS_SUCCEEDED
         assert {s.sec for s in answers[1].result().result.stamps} == {10}
         views = 26 + 2  # of goals and of moves
         client.wait_for(lambda s: s.state == Status.STATE_IDLE and s.stored_views == 1 + views)
-        until(lambda: len(images.messages) == views, "all images")
-        stamps = [c.stamp_to_ns(m.header.stamp) for m in images.messages]
+        wait_until(lambda: len(images.messages) == views, "all images")
+        stamps = [stamp_to_ns(m.header.stamp) for m in images.messages]
         new = [stamp for stamp in stamps if stamp // 10**9 == 10]
         assert len(new) == len(set(new)) > 10
         assert_present_from_then_on([stamp // 10**9 for stamp in stamps])
@@ -399,10 +401,10 @@ def test_preview_asked_for_before_time_jumped_back(tmp_path: Path, tf2_msgs: Mod
         goal = action.send_goal_async(GenerateViews.Goal(poses=[stamped(LONG[0])]))
         client.wait_for(lambda s: s.state == Status.STATE_GENERATING)
         ticks = len(transforms.messages)
-        until(lambda: len(transforms.messages) > ticks + 3, "the next preview to be asked for")
+        wait_until(lambda: len(transforms.messages) > ticks + 3, "the next preview to be asked for")
         time.set(10)
         previews.wait(lambda m: m.header.stamp.sec == 10)
-        until(goal.result().get_result_async().done, "the end of the goal")
+        wait_until(goal.result().get_result_async().done, "the end of the goal")
         assert_present_from_then_on([t.header.stamp.sec for m in transforms.messages for t in m.transforms])
         action.destroy()
         probe.close()

@@ -15,11 +15,12 @@ from nav_msgs.msg import Path as PathMessage
 from std_msgs.msg import Header
 from vmem_ros.msg import Status
 
-from harness import SLOW, CameraProcess, Inbox, Probe, add_truth, pose_at, stamped, until
+from harness import SLOW, CameraProcess, Inbox, Probe, add_truth, pose_at, stamped
 from slow_engine import STEP_S, STEPS
 from vmem_ros.nodes.client import CameraClient
-from vmem_ros.nodes.interface import conversions as c
 from vmem_ros.nodes.interface.names import PUBLISHED, SUBSCRIBED, qos_profile
+from vmem_ros.nodes.interface.rclpy_messages import header, transform_to_message
+from waiting import wait_until
 
 CHUNK_S = STEPS * STEP_S
 
@@ -45,7 +46,7 @@ class Setup:
         self.client.wait_for(lambda s: s.state == Status.STATE_IDLE and s.queued == 0)
 
     def refused(self, what: str) -> None:
-        until(lambda: what in self.node.log, f"{what} in the log")
+        wait_until(lambda: what in self.node.log, f"{what} in the log")
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def test_a_planner_that_is_faster_than_a_chunk_starves_nobody(setup: Setup) -> N
         setup.send(y, y + 0.45)
         time.sleep(CHUNK_S / 2)
     assert len(setup.views()) >= 6
-    until(lambda: setup.views()[-1:] == [round(starts[-1] + 0.45, 6)], "the end of the newest path")
+    wait_until(lambda: setup.views()[-1:] == [round(starts[-1] + 0.45, 6)], "the end of the newest path")
     setup.at_rest()
     assert "path: CANCELLED" not in setup.node.log
     assert setup.client.status.error_code == 0
@@ -76,7 +77,7 @@ def test_a_planner_that_is_faster_than_a_chunk_starves_nobody(setup: Setup) -> N
 
 def test_bad_paths_leave_the_running_one_alone(setup: Setup) -> None:
     setup.send(-0.5, 0.5)
-    until(setup.views, "the first view")
+    wait_until(setup.views, "the first view")
     setup.send()
     setup.refused("path: INVALID_POSE: the path has no poses")
     time.sleep(1.0)  # equal complaints are logged once a second
@@ -95,12 +96,12 @@ def test_the_newest_path_wins_though_an_older_one_waited_for_its_frame(setup: Se
     setup.client.pause()
     setup.send(0.0, 0.5)
     setup.client.wait_for(lambda s: s.queued == 1)
-    late = c.transform_to_message(
-        torch.eye(4, dtype=torch.float64), c.header("map", setup.probe.node.get_clock().now().nanoseconds), "late"
+    late = transform_to_message(
+        torch.eye(4, dtype=torch.float64), header("map", setup.probe.node.get_clock().now().nanoseconds), "late"
     )
     tf.publish(tf2_msgs.TFMessage(transforms=[late]))
     time.sleep(0.5)  # for the older path, which then has its frame and is dropped without a sign
     setup.client.pause(False)
-    until(lambda: setup.views()[-1:] == [0.5], "the end of the newest path")
+    wait_until(lambda: setup.views()[-1:] == [0.5], "the end of the newest path")
     setup.at_rest()
     np.testing.assert_allclose(setup.views(), np.linspace(0.0, 0.5, 6), atol=1e-6)

@@ -10,15 +10,24 @@ import numpy as np
 import pytest
 import torch
 from geometry_msgs.msg import Twist
-from rcl_interfaces.srv import SetParameters
-from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, Image
 
-from harness import CAMERA, CameraProcess, Inbox, Probe, pose_at, psnr, seen_from, stamped, until
+from harness import CAMERA, CameraProcess, Inbox, Probe, pose_at, psnr, seen_from, stamped
 from vmem_ros.geometry import Camera
+from vmem_ros.messages.images import image_from_message, map_from_message
+from vmem_ros.messages.stamps import stamp_to_ns
+from vmem_ros.messages.transforms import camera_from_link, link_from_camera, pose_from_message
 from vmem_ros.nodes.client import CameraClient
-from vmem_ros.nodes.interface import conversions as c
 from vmem_ros.nodes.interface.names import NODE_NAME, PUBLISHED, qos_profile
+from vmem_ros.nodes.interface.rclpy_messages import (
+    RCLPY,
+    camera_to_message,
+    header,
+    image_to_message,
+    map_to_message,
+    transform_to_message,
+)
+from waiting import wait_until
 
 tf2_msgs = pytest.importorskip("tf2_msgs.msg", reason="tf2_msgs is not installed (make setup builds a test overlay)")
 NODE = f"/vmem/{NODE_NAME}"
@@ -43,11 +52,9 @@ class Robot:
         """Say where the camera is: map -> robot_base -> its optical frame."""
         base = torch.eye(4, dtype=torch.float64)
         base[0, 3] = 0.25
-        head = c.header("map", stamp_ns)
-        mount = c.transform_to_message(
-            torch.linalg.inv(base) @ T_world_camera, c.header("robot_base", stamp_ns), OPTICAL
-        )
-        self._tf.publish(tf2_msgs.TFMessage(transforms=[c.transform_to_message(base, head, "robot_base"), mount]))
+        head = header("map", stamp_ns)
+        mount = transform_to_message(torch.linalg.inv(base) @ T_world_camera, header("robot_base", stamp_ns), OPTICAL)
+        self._tf.publish(tf2_msgs.TFMessage(transforms=[transform_to_message(base, head, "robot_base"), mount]))
 
     def look(
         self,
@@ -59,9 +66,9 @@ class Robot:
     ) -> int:
         """Publish what is to be seen from a pose; returns the stamp."""
         view, stamp_ns = seen_from(T_world_camera, camera), self.now_ns()
-        head = c.header(OPTICAL, stamp_ns)
-        image, info = c.image_to_message(view.image, head), c.camera_to_message(camera, head)
-        depth = c.map_to_message(view.depth, head)
+        head = header(OPTICAL, stamp_ns)
+        image, info = image_to_message(view.image, head), camera_to_message(camera, head)
+        depth = map_to_message(view.depth, head)
         change(image, info, depth)
         if transform_first:
             self.transform(T_world_camera, stamp_ns)
@@ -84,14 +91,8 @@ class Setup:
     def seeding(self) -> dict[str, str]:
         """Return the newest figures of /diagnostics."""
         seen = len(self.diagnostics.messages)
-        until(lambda: len(self.diagnostics.messages) > seen, "new diagnostics")
+        wait_until(lambda: len(self.diagnostics.messages) > seen, "new diagnostics")
         return {v.key: v.value for v in self.diagnostics.messages[-1].status[3].values}
-
-    def set(self, name: str, value: object) -> None:
-        service = self.probe.client(f"{NODE}/set_parameters", SetParameters)
-        message = Parameter(name, value=value).to_parameter_msg()
-        (result,) = self.probe.call(service, SetParameters.Request(parameters=[message])).results
-        assert result.successful, result.reason
 
 
 @pytest.fixture(scope="module")
@@ -111,9 +112,9 @@ def setup(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setup]:
         diagnostics = probe.listen("/diagnostics", topic.type, qos_profile(topic.qos))
         setup = Setup(node, probe, client, Robot(probe), diagnostics)
         # The node listens to /tf from the first image on, which comes too early for itself.
-        setup.set("tf_timeout_s", 0.0)
-        until(lambda: setup.robot.look(pose_at(-1.0)) and client.status.stored_views, "the first seed")
-        setup.set("tf_timeout_s", 5.0)
+        setup.probe.set_parameter("tf_timeout_s", 0.0)
+        wait_until(lambda: setup.robot.look(pose_at(-1.0)) and client.status.stored_views, "the first seed")
+        setup.probe.set_parameter("tf_timeout_s", 5.0)
         yield setup
         probe.close()
 
@@ -140,7 +141,7 @@ def test_first_image_seeds_the_world(empty: Setup) -> None:
     assert psnr(view.image, seen_from(T).image) > 30
     path = PUBLISHED["memory/path"]
     stored = empty.probe.listen("memory/path", path.type, qos_profile(path.qos))
-    stored.wait(lambda m: m.poses and c.stamp_to_ns(m.poses[0].header.stamp) == stamp_ns, what="the stamp of the seed")
+    stored.wait(lambda m: m.poses and stamp_to_ns(m.poses[0].header.stamp) == stamp_ns, what="the stamp of the seed")
 
 
 def test_late_transforms_are_waited_for(empty: Setup) -> None:
@@ -150,7 +151,7 @@ def test_late_transforms_are_waited_for(empty: Setup) -> None:
 
 def test_a_single_set_of_unequal_stamps_is_taken_when_nothing_nearer_comes(empty: Setup) -> None:
     def later(_: Image, __: CameraInfo, depth: Image) -> None:
-        depth.header = c.header(OPTICAL, c.stamp_to_ns(depth.header.stamp) + 10_000_000)
+        depth.header = header(OPTICAL, stamp_to_ns(depth.header.stamp) + 10_000_000)
 
     empty.robot.look(pose_at(-1.0), change=later)
     empty.client.wait_for(lambda s: s.stored_views == 1)
@@ -160,7 +161,7 @@ def test_only_a_camera_that_moved_is_taken(seeded: Setup) -> None:
     for _ in range(3):
         skipped = int(seeded.seeding()["skipped"])
         seeded.robot.look(pose_at(-1.05))
-        until(lambda before=skipped: int(seeded.seeding()["skipped"]) > before, "a skipped image")
+        wait_until(lambda before=skipped: int(seeded.seeding()["skipped"]) > before, "a skipped image")
     assert seeded.client.status.stored_views == 1
     seeded.robot.look(pose_at(-0.7))
     seeded.client.wait_for(lambda s: s.stored_views == 2)
@@ -171,12 +172,12 @@ def test_only_a_camera_that_moved_is_taken(seeded: Setup) -> None:
 @pytest.mark.parametrize("encoding", ["bgr8", "mono8"])
 def test_other_encodings(empty: Setup, encoding: str) -> None:
     def change(image: Image, info: CameraInfo, depth: Image) -> None:
-        pixels = c.image_from_message(image)
+        pixels = image_from_message(image)
         pixels = pixels[..., ::-1] if encoding == "bgr8" else pixels[..., :1]
         image.encoding, image.step = encoding, pixels.shape[2] * image.width
-        image.data = c.byte_array(pixels)
-        millimetres = (c.map_from_message(depth) * 1000).round().astype(np.uint16)
-        depth.encoding, depth.step, depth.data = "16UC1", 2 * depth.width, c.byte_array(millimetres)
+        image.data = RCLPY.bytes_of(pixels)
+        millimetres = (map_from_message(depth) * 1000).round().astype(np.uint16)
+        depth.encoding, depth.step, depth.data = "16UC1", 2 * depth.width, RCLPY.bytes_of(millimetres)
 
     T = pose_at(-1.0)
     empty.robot.look(T, change=change)
@@ -224,7 +225,7 @@ def test_bad_images_are_counted_and_named(
 ) -> None:
     rejected = int(seeded.seeding()["rejected"])
     seeded.robot.look(pose_at(-0.5), change=change)
-    figures = until(lambda: (f := seeded.seeding()) and int(f["rejected"]) > rejected and f, "a rejected image")
+    figures = wait_until(lambda: (f := seeded.seeding()) and int(f["rejected"]) > rejected and f, "a rejected image")
     assert figures["last_rejection"].startswith(code)
     assert text in figures["last_rejection"]
     assert seeded.client.status.stored_views == 1
@@ -234,34 +235,34 @@ def test_bad_images_are_counted_and_named(
 
 def test_missing_topic_is_named(seeded: Setup) -> None:
     publisher = seeded.probe.publisher("seed/image", Image, STREAM)
-    image = c.image_to_message(seen_from(pose_at(0.0)).image, c.header(OPTICAL, seeded.robot.now_ns()))
+    image = image_to_message(seen_from(pose_at(0.0)).image, header(OPTICAL, seeded.robot.now_ns()))
     publisher.publish(image)
 
     def complaint() -> bool:
         return "seed/depth" in seeded.diagnostics.messages[-1].status[3].message
 
-    until(complaint, "the missing topic in /diagnostics")
+    wait_until(complaint, "the missing topic in /diagnostics")
 
 
 def test_camera_follows_a_frame(seeded: Setup) -> None:
-    seeded.set("follow_frame", "robot_head")
+    seeded.probe.set_parameter("follow_frame", "robot_head")
     retrieval = PUBLISHED["memory/retrieval"]
     views = seeded.probe.listen("memory/retrieval", retrieval.type, qos_profile(retrieval.qos))
     T = pose_at(-0.9, 0.1)
     tf = seeded.probe.node.create_publisher(tf2_msgs.TFMessage, "/tf", STREAM)
     try:
-        until(
+        wait_until(
             lambda: "robot_head" in seeded.diagnostics.messages[-1].status[5].message,
             "the unknown frame in /diagnostics",
         )
-        until(tf.get_subscription_count, "a subscriber of /tf")
-        head = c.header("map", seeded.robot.now_ns())
-        message = c.transform_to_message(c.link_from_camera(T), head, "robot_head")
+        wait_until(tf.get_subscription_count, "a subscriber of /tf")
+        head = header("map", seeded.robot.now_ns())
+        message = transform_to_message(link_from_camera(T), head, "robot_head")
         tf.publish(tf2_msgs.TFMessage(transforms=[message]))
         found = views.wait(what="a view from the followed frame")
-        torch.testing.assert_close(c.camera_from_link(c.pose_from_message(found.pose)), T, rtol=0, atol=1e-9)
+        torch.testing.assert_close(camera_from_link(pose_from_message(found.pose)), T, rtol=0, atol=1e-9)
     finally:
-        seeded.set("follow_frame", "")
+        seeded.probe.set_parameter("follow_frame", "")
 
 
 def test_pose_in_another_frame(seeded: Setup) -> None:
@@ -278,12 +279,12 @@ def test_streaming_generates_after_moves_and_keeps_the_newest(seeded: Setup) -> 
     topic = PUBLISHED["camera/image_raw"]
     images = seeded.probe.listen("camera/image_raw", topic.type, STREAM)
     stamps = [seeded.client.move_to(pose_at(-1.0, 0.02 * i)) for i in range(1, 20)]
-    images.wait(lambda m: c.stamp_to_ns(m.header.stamp) == stamps[-1], what="the view of the last pose")
-    got = [c.stamp_to_ns(m.header.stamp) for m in images.messages]
+    images.wait(lambda m: stamp_to_ns(m.header.stamp) == stamps[-1], what="the view of the last pose")
+    got = [stamp_to_ns(m.header.stamp) for m in images.messages]
     assert got == sorted(got)
     assert set(got) <= set(stamps)
     late = seeded.probe.listen("camera/image_raw", topic.type, qos_profile(topic.qos))
-    late.wait(lambda m: c.stamp_to_ns(m.header.stamp) == stamps[-1], what="the newest view, kept for late subscribers")
+    late.wait(lambda m: stamp_to_ns(m.header.stamp) == stamps[-1], what="the newest view, kept for late subscribers")
 
 
 def test_plain_twist_turns(seeded: Setup) -> None:
@@ -291,13 +292,13 @@ def test_plain_twist_turns(seeded: Setup) -> None:
     retrieval = PUBLISHED["memory/retrieval"]
     views = seeded.probe.listen("memory/retrieval", retrieval.type, qos_profile(retrieval.qos))
     stamp_ns = seeded.client.move_to(pose_at(-1.0))
-    views.wait(lambda m: c.stamp_to_ns(m.header.stamp) == stamp_ns)
+    views.wait(lambda m: stamp_to_ns(m.header.stamp) == stamp_ns)
     twist = Twist()
     twist.angular.z = 1.0
     publisher.publish(twist)
 
     def turned(message: Any) -> bool:
         q = message.pose.orientation
-        return c.stamp_to_ns(message.header.stamp) > stamp_ns and q.z > 0.01 and abs(q.x) + abs(q.y) < 1e-9
+        return stamp_to_ns(message.header.stamp) > stamp_ns and q.z > 0.01 and abs(q.x) + abs(q.y) < 1e-9
 
     views.wait(turned, what="a view to the left")

@@ -7,8 +7,9 @@ import itertools
 import pytest
 from sensor_msgs.msg import Image
 
+from vmem_ros.messages.stamps import stamp_to_ns
 from vmem_ros.nodes.camera.synchroniser import Synchroniser
-from vmem_ros.nodes.interface.conversions import header, stamp_to_ns
+from vmem_ros.nodes.interface.rclpy_messages import header
 
 PATIENCE_S = 0.5
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -15,17 +15,36 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Header
 from vmem_ros.msg import Status
 
-from harness import CAMERA, SLOW, CameraProcess, Inbox, Probe, add_truth, pose_at, psnr, seen_from, stamped, until
+from harness import CAMERA, SLOW, CameraProcess, Inbox, Probe, add_truth, pose_at, psnr, seen_from, stamped
 from rooms import HALF
 from vmem_ros.geometry import geodesic_distance, invert, transform
+from vmem_ros.messages.camera_info import camera_from_message
+from vmem_ros.messages.clouds import cloud_from_message
+from vmem_ros.messages.images import image_from_message, map_from_message
+from vmem_ros.messages.stamps import stamp_to_ns
+from vmem_ros.messages.transforms import (
+    T_LINK_OPTICAL,
+    camera_from_link,
+    link_from_camera,
+    pose_from_message,
+    transform_from_message,
+)
 from vmem_ros.nodes.client import CameraClient
-from vmem_ros.nodes.interface import conversions as c
 from vmem_ros.nodes.interface.names import NODE_NAME, PUBLISHED, SUBSCRIBED, message_type_name, qos_profile
+from vmem_ros.nodes.interface.parameters import PARAMETERS
+from vmem_ros.nodes.interface.rclpy_messages import camera_to_message, header, image_to_message, map_to_message
+from waiting import wait_until
 
 GENERATED, PREVIEW = "vmem_generated_optical_frame", "vmem_preview_optical_frame"
 # Two seeds that overlap in most of the wall that the others look at.
 SEEDS = (pose_at(-1.0), pose_at(-0.5, 0.6))
 NEW = pose_at(-0.8, 0.3)
+
+
+def absolute(name: str) -> str:
+    """Return the full name of a topic of the node."""
+    name = name.replace("~", NODE_NAME)
+    return name if name.startswith("/") else f"/vmem/{name}"
 
 
 @dataclass
@@ -38,7 +57,7 @@ class Setup:
     def at(self, topic: str, stamp_ns: int) -> object:
         """Return the message of a topic with a stamp."""
         return self.inboxes[topic].wait(
-            lambda m: c.stamp_to_ns(m.header.stamp) == stamp_ns, what=f"{topic} at {stamp_ns}"
+            lambda m: stamp_to_ns(m.header.stamp) == stamp_ns, what=f"{topic} at {stamp_ns}"
         )
 
 
@@ -51,8 +70,7 @@ def setup(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setup]:
         probe = Probe()
         inboxes = {}
         for name, topic in PUBLISHED.items():
-            full = name.replace("~", f"/vmem/{NODE_NAME}")
-            inboxes[name] = probe.listen(full, topic.type, qos_profile(topic.qos))
+            inboxes[name] = probe.listen(absolute(name), topic.type, qos_profile(topic.qos))
         add_truth(client, *SEEDS)
         yield Setup(node, probe, client, inboxes)
         probe.close()
@@ -61,9 +79,7 @@ def setup(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setup]:
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_as_the_table_says(setup: Setup, name: str) -> None:
     topic = PUBLISHED[name]
-    full = name.replace("~", f"/vmem/{NODE_NAME}")
-    full = full if full.startswith("/") else f"/vmem/{full}"
-    (info,) = [i for i in setup.probe.node.get_publishers_info_by_topic(full) if i.node_name == NODE_NAME]
+    info = setup.probe.publisher_info(absolute(name))
     expected = qos_profile(topic.qos)
     assert info.topic_type == message_type_name(topic.type)
     assert info.qos_profile.reliability == ReliabilityPolicy.RELIABLE == expected.reliability
@@ -72,8 +88,7 @@ def test_published_as_the_table_says(setup: Setup, name: str) -> None:
 
 @pytest.mark.parametrize("name", SUBSCRIBED)
 def test_subscribed_as_the_table_says(setup: Setup, name: str) -> None:
-    infos = setup.probe.node.get_subscriptions_info_by_topic(f"/vmem/{name}")
-    (info,) = [i for i in infos if i.node_name == NODE_NAME]
+    info = setup.probe.subscription_info(absolute(name))
     assert info.topic_type == message_type_name(SUBSCRIBED[name].type)
     assert info.qos_profile.durability == DurabilityPolicy.VOLATILE
 
@@ -97,7 +112,7 @@ def test_messages_of_one_view_share_stamp_and_frame(setup: Setup) -> None:
     confidence = setup.at("camera/confidence", stamp_ns)
     assert (image.encoding, depth.encoding, confidence.encoding) == ("rgb8", "32FC1", "32FC1")
     for name in ("camera/camera_info", "camera/depth/camera_info"):
-        assert c.camera_from_message(setup.at(name, stamp_ns)) == CAMERA
+        assert camera_from_message(setup.at(name, stamp_ns)) == CAMERA
     assert view.stamp_ns == stamp_ns
     torch.testing.assert_close(view.T_world_camera, NEW, rtol=0, atol=1e-9)
 
@@ -125,7 +140,7 @@ def test_retrieval_names_the_views(setup: Setup) -> None:
     assert set(message.view_ids) >= {0, 1}
     assert sum(message.weights) == pytest.approx(1.0, abs=1e-5)
     assert min(message.weights) >= 0
-    first = c.camera_from_link(c.pose_from_message(message.poses[list(message.view_ids).index(0)]))
+    first = camera_from_link(pose_from_message(message.poses[list(message.view_ids).index(0)]))
     torch.testing.assert_close(first, SEEDS[0], rtol=0, atol=1e-9)
     assert not message.fallback
     assert message.remembered > 0.8
@@ -139,13 +154,13 @@ def test_all_views_of_a_path_come_in_order(setup: Setup) -> None:
     for name in ("camera/image_raw", "camera/depth/image_rect", "camera/confidence"):
         for stamp in stamps:
             setup.at(name, stamp)
-        got = [c.stamp_to_ns(m.header.stamp) for m in setup.inboxes[name].messages[before:]]
+        got = [stamp_to_ns(m.header.stamp) for m in setup.inboxes[name].messages[before:]]
         assert [s for s in got if s in stamps] == stamps, name
 
 
 def test_points_lie_on_the_walls_in_the_optical_frame(setup: Setup) -> None:
     view = setup.client.capture(SEEDS[1])
-    cloud = c.cloud_from_message(setup.at("camera/points", view.stamp_ns))
+    cloud = cloud_from_message(setup.at("camera/points", view.stamp_ns))
     points = torch.from_numpy(np.stack([cloud[axis] for axis in "xyz"], axis=1))
     assert len(points) == CAMERA.width * CAMERA.height
     np.testing.assert_allclose(points[:, 2].reshape(CAMERA.size), view.depth)
@@ -158,7 +173,7 @@ def test_points_lie_on_the_walls_in_the_optical_frame(setup: Setup) -> None:
 def test_unsure_points_are_left_out_on_request(setup: Setup, set_parameter) -> None:
     set_parameter("points.min_confidence", 0.75)
     view = setup.client.capture(pose_at(-0.9, 0.1, look=(3.0, 2.5, 0.0)))
-    cloud = c.cloud_from_message(setup.at("camera/points", view.stamp_ns))
+    cloud = cloud_from_message(setup.at("camera/points", view.stamp_ns))
     sure = (view.confidence >= 0.75) & np.isfinite(view.depth)
     assert 0 < sure.sum() < sure.size
     assert len(cloud["x"]) == sure.sum()
@@ -171,18 +186,18 @@ def test_preview_shows_what_is_remembered_where_the_camera_is(setup: Setup) -> N
 
     def newer(name: str) -> object:
         return setup.inboxes[name].wait(
-            lambda m: c.stamp_to_ns(m.header.stamp) > stamp_ns + 500_000_000, what=f"a new {name}"
+            lambda m: stamp_to_ns(m.header.stamp) > stamp_ns + 500_000_000, what=f"a new {name}"
         )
 
     image = newer("preview/image_raw")
     assert image.header.frame_id == PREVIEW
-    stamp = c.stamp_to_ns(image.header.stamp)
+    stamp = stamp_to_ns(image.header.stamp)
     depth, info = setup.at("preview/depth/image_rect", stamp), setup.at("preview/camera_info", stamp)
     assert setup.at("preview/depth/camera_info", stamp).k.tolist() == info.k.tolist()
     assert {depth.header.frame_id, info.header.frame_id} == {PREVIEW}
-    assert c.camera_from_message(info) == small
+    assert camera_from_message(info) == small
     truth = seen_from(SEEDS[0], small)
-    shown, seen = c.image_from_message(image), np.isfinite(c.map_from_message(depth))
+    shown, seen = image_from_message(image), np.isfinite(map_from_message(depth))
     assert seen.mean() > 0.8
     assert psnr(shown[seen], truth.image.numpy()[seen]) > 20
     np.testing.assert_array_equal(shown[~seen], 0)
@@ -196,7 +211,7 @@ def test_surfels_lie_on_the_walls_and_come_late(setup: Setup) -> None:
     late = setup.probe.listen("memory/surfels", topic.type, qos_profile(topic.qos)).wait()
     assert late.header.frame_id == "map"
     assert late.point_step == 32
-    cloud = c.cloud_from_message(late)
+    cloud = cloud_from_message(late)
     world = np.stack([cloud[axis] for axis in "xyz"], axis=1)
     assert len(world) > 200
     # The first ones come from the seeds; imagined views may put theirs elsewhere.
@@ -217,11 +232,11 @@ def test_stored_views_are_listed(setup: Setup) -> None:
     path = setup.inboxes["memory/path"].wait(lambda m: len(m.poses) == stored, what=f"{stored} views")
     assert views.header.frame_id == path.header.frame_id == "map"
     for index, T in enumerate(SEEDS):
-        found = c.camera_from_link(c.pose_from_message(views.poses[index]))
+        found = camera_from_link(pose_from_message(views.poses[index]))
         torch.testing.assert_close(found, T, rtol=0, atol=1e-9)
         assert path.poses[index].pose == views.poses[index]
         assert path.poses[index].header.frame_id == "map"
-        assert c.stamp_to_ns(path.poses[index].header.stamp) > 0
+        assert stamp_to_ns(path.poses[index].header.stamp) > 0
 
 
 def test_status_reaches_late_subscribers(setup: Setup) -> None:
@@ -264,22 +279,22 @@ class TestTransforms:
     def find(self, inbox: Inbox, child: str, stamp_ns: int | None = None) -> object:
         def matches(message: object) -> bool:
             t = message.transforms[0]
-            return t.child_frame_id == child and stamp_ns in (None, c.stamp_to_ns(t.header.stamp))
+            return t.child_frame_id == child and stamp_ns in (None, stamp_to_ns(t.header.stamp))
 
         return inbox.wait(matches, what=f"a transform to {child}").transforms[0]
 
     def test_optical_frame_is_fixed_in_the_link(self, tf: tuple[Inbox, Inbox]) -> None:
         found = self.find(tf[1], "vmem_optical_frame")
         assert found.header.frame_id == "vmem_link"
-        torch.testing.assert_close(c.transform_from_message(found.transform), c.T_LINK_OPTICAL)
+        torch.testing.assert_close(transform_from_message(found.transform), T_LINK_OPTICAL)
 
     def test_link_is_where_the_camera_is(self, setup: Setup, tf: tuple[Inbox, Inbox]) -> None:
         setup.client.move_to(NEW)
 
         def there(message: object) -> bool:
             t = message.transforms[0]
-            T = c.transform_from_message(t.transform)
-            return t.child_frame_id == "vmem_link" and torch.allclose(T, c.link_from_camera(NEW))
+            T = transform_from_message(t.transform)
+            return t.child_frame_id == "vmem_link" and torch.allclose(T, link_from_camera(NEW))
 
         assert tf[0].wait(there, what="the link at its new place").transforms[0].header.frame_id == "map"
 
@@ -287,12 +302,12 @@ class TestTransforms:
         view = setup.client.capture(NEW)
         found = self.find(tf[0], GENERATED, view.stamp_ns)
         assert found.header.frame_id == "map"
-        torch.testing.assert_close(c.transform_from_message(found.transform), NEW, rtol=0, atol=1e-9)
+        torch.testing.assert_close(transform_from_message(found.transform), NEW, rtol=0, atol=1e-9)
 
     def test_previews_have_their_place(self, setup: Setup, tf: tuple[Inbox, Inbox]) -> None:
         seen = len(setup.inboxes["preview/image_raw"].messages)
-        until(lambda: len(setup.inboxes["preview/image_raw"].messages) > seen, "a new preview")
-        stamp_ns = c.stamp_to_ns(setup.inboxes["preview/image_raw"].messages[seen].header.stamp)
+        wait_until(lambda: len(setup.inboxes["preview/image_raw"].messages) > seen, "a new preview")
+        stamp_ns = stamp_to_ns(setup.inboxes["preview/image_raw"].messages[seen].header.stamp)
         self.find(tf[0], PREVIEW, stamp_ns)
 
 
@@ -302,11 +317,11 @@ def test_robot_without_tf_sends_its_pose_beside_its_images(setup: Setup) -> None
     }
     T = pose_at(-0.3, -0.4)
     view, stamp_ns = seen_from(T), setup.probe.node.get_clock().now().nanoseconds
-    head = c.header("robot_camera", stamp_ns)
+    head = header("robot_camera", stamp_ns)
     stored = setup.client.wait_for(lambda s: s.stored_views > 0).stored_views
-    publishers["seed/image"].publish(c.image_to_message(view.image, head))
-    publishers["seed/camera_info"].publish(c.camera_to_message(CAMERA, head))
-    publishers["seed/depth"].publish(c.map_to_message(view.depth, head))
+    publishers["seed/image"].publish(image_to_message(view.image, head))
+    publishers["seed/camera_info"].publish(camera_to_message(CAMERA, head))
+    publishers["seed/depth"].publish(map_to_message(view.depth, head))
     publishers["seed/pose"].publish(stamped(T, stamp_ns=stamp_ns))
     setup.client.wait_for(lambda s: s.stored_views == stored + 1)
     again = setup.client.capture(T)
@@ -317,7 +332,7 @@ def test_robot_without_tf_sends_its_pose_beside_its_images(setup: Setup) -> None
 class TestCommands:
     def test_pose_moves_the_camera(self, setup: Setup) -> None:
         setup.client.move_to(NEW)
-        until(lambda: torch.allclose(setup.client.capture().T_world_camera, NEW), "a view from the new pose")
+        wait_until(lambda: torch.allclose(setup.client.capture().T_world_camera, NEW), "a view from the new pose")
 
     def test_path_is_sampled(self, setup: Setup, set_parameter) -> None:
         set_parameter("path.sample_distance_m", 0.3)
@@ -326,7 +341,7 @@ class TestCommands:
         before = len(setup.inboxes["memory/retrieval"].messages)
         poses = [stamped(T, frame="") for T in ends]
         publisher.publish(PathMessage(header=Header(frame_id="map"), poses=poses))
-        until(lambda: len(setup.inboxes["memory/retrieval"].messages) >= before + 4, "four views")
+        wait_until(lambda: len(setup.inboxes["memory/retrieval"].messages) >= before + 4, "four views")
         setup.client.wait_for(lambda s: s.state == Status.STATE_IDLE)
         shown = setup.inboxes["memory/retrieval"].messages[before:]
         y = [m.pose.position.y for m in shown]
@@ -336,7 +351,7 @@ class TestCommands:
         set_parameter("teleop.timeout_s", 0.2)
         start = pose_at(-1.0)
         setup.client.move_to(start)
-        until(lambda: torch.allclose(setup.client.capture().T_world_camera, start), "the start")
+        wait_until(lambda: torch.allclose(setup.client.capture().T_world_camera, start), "the start")
         publisher = setup.probe.publisher("cmd_vel", TwistStamped, qos_profile("command"))
         twist = TwistStamped()
         twist.twist.linear.x = 0.5
@@ -345,8 +360,8 @@ class TestCommands:
         def here() -> torch.Tensor:
             return setup.client.capture().T_world_camera
 
-        until(lambda: not torch.allclose(here(), start), "a move")
-        until(lambda: torch.equal(here(), here()), "a stop")
+        wait_until(lambda: not torch.allclose(here(), start), "a move")
+        wait_until(lambda: torch.equal(here(), here()), "a stop")
         motion = invert(start) @ here()
         forward = float(motion[2, 3])
         assert 0.02 < forward < 0.5
@@ -356,7 +371,7 @@ class TestCommands:
     @pytest.mark.parametrize("bad", ["position", "quaternion", "frame"])
     def test_bad_poses_change_nothing(self, setup: Setup, bad: str) -> None:
         setup.client.move_to(NEW)
-        until(lambda: torch.allclose(setup.client.capture().T_world_camera, NEW), "the pose before")
+        wait_until(lambda: torch.allclose(setup.client.capture().T_world_camera, NEW), "the pose before")
         message = stamped(pose_at(0.5), stamp_ns=1)
         if bad == "position":
             message.pose.position.x = float("nan")
@@ -372,30 +387,19 @@ class TestCommands:
             publisher.publish(message)  # again, because equal complaints are logged once a second
             return setup.node.log.count(refusal) > logged
 
-        until(refused, "a line in the log")
+        wait_until(refused, "a line in the log")
         torch.testing.assert_close(setup.client.capture().T_world_camera, NEW)
 
 
 @pytest.fixture
-def set_parameter(setup: Setup):
+def set_parameter(setup: Setup) -> Iterator[Callable[[str, object], None]]:
     """Set a parameter of the node, and put it back after the test."""
-    from rcl_interfaces.srv import SetParameters
-    from rclpy.parameter import Parameter
-
-    from vmem_ros.nodes.interface.parameters import PARAMETERS
-
-    client = setup.probe.client(f"/vmem/{NODE_NAME}/set_parameters", SetParameters)
     changed = []
-
-    def put(name: str, value: object) -> None:
-        message = Parameter(name, value=value).to_parameter_msg()
-        (result,) = setup.probe.call(client, SetParameters.Request(parameters=[message])).results
-        assert result.successful, result.reason
 
     def change(name: str, value: object) -> None:
         changed.append(name)
-        put(name, value)
+        setup.probe.set_parameter(name, value)
 
     yield change
     for name in changed:
-        put(name, PARAMETERS[name].default)
+        setup.probe.set_parameter(name, PARAMETERS[name].default)

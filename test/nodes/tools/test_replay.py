@@ -12,9 +12,10 @@ from geometry_msgs.msg import PoseStamped
 from sensor_msgs.msg import CameraInfo, Image
 
 from harness import CAMERA, ROOT, CameraProcess, Probe, pose_at, psnr, seen_from
+from vmem_ros.messages.transforms import link_from_camera
 from vmem_ros.nodes.client import CameraClient
-from vmem_ros.nodes.interface import conversions as c
 from vmem_ros.nodes.interface.names import qos_profile
+from vmem_ros.nodes.interface.rclpy_messages import camera_to_message, header, image_to_message, pose_to_message
 from vmem_ros.nodes.tools.processes import Processes, ProcessFailedError
 from vmem_ros.pointmaps.depth_network import DepthNetwork
 from vmem_ros.showcase.scenario import house_scenario
@@ -102,10 +103,10 @@ def test_images_alone_seed_a_world_with_a_depth_network(tmp_path: Path) -> None:
         kinds = {"image": Image, "camera_info": CameraInfo, "pose": PoseStamped}
         publish = {name: probe.publisher(f"seed/{name}", kind, stream).publish for name, kind in kinds.items()}
         stamp_ns = int(probe.node.get_clock().now().nanoseconds)
-        head = c.header("camera", stamp_ns)
-        publish["pose"](PoseStamped(header=c.header("map", stamp_ns), pose=c.pose_to_message(c.link_from_camera(T))))
-        publish["camera_info"](c.camera_to_message(CAMERA, head))
-        publish["image"](c.image_to_message(view.image, head))
+        head = header("camera", stamp_ns)
+        publish["pose"](PoseStamped(header=header("map", stamp_ns), pose=pose_to_message(link_from_camera(T))))
+        publish["camera_info"](camera_to_message(CAMERA, head))
+        publish["image"](image_to_message(view.image, head))
         client.wait_for(lambda status: status.stored_views == 1)
         seen = client.capture(T)
         probe.close()

@@ -21,10 +21,11 @@ from vmem_ros.benchmarking.result import BenchmarkResult, Figures, Row, Settings
 from vmem_ros.benchmarking.timing import Timing, measure
 from vmem_ros.errors import VmemError
 from vmem_ros.geometry import Camera
+from vmem_ros.messages.images import image_from_message
+from vmem_ros.messages.stamps import stamp_to_ns
 from vmem_ros.nodes.client import CameraClient
 from vmem_ros.nodes.client.topic_reader import TopicReader
 from vmem_ros.nodes.demo.run import environment
-from vmem_ros.nodes.interface.conversions import image_from_message, stamp_to_ns
 from vmem_ros.nodes.interface.names import NAMESPACE
 from vmem_ros.nodes.tools.processes import Processes, ProcessFailedError
 

@@ -22,7 +22,8 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 
 from vmem_ros.errors import NotReadyError
-from vmem_ros.nodes.interface.conversions import header, image_to_message, stamp_to_ns
+from vmem_ros.messages.stamps import stamp_to_ns
+from vmem_ros.nodes.interface.rclpy_messages import header, image_to_message
 
 _TOPIC = "bench/image"
 _DEPTH = 5

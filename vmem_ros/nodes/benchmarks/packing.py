@@ -20,9 +20,9 @@ from vmem_ros.geometry import Camera
 from vmem_ros.nodes.camera.camera_stream import CameraStream
 from vmem_ros.nodes.camera.node import CameraNode
 from vmem_ros.nodes.demo.run import environment
-from vmem_ros.nodes.interface.conversions import header, image_to_message, map_to_message, surfels_to_message
 from vmem_ros.nodes.interface.names import PUBLISHED, qos_profile
-from vmem_ros.types import Target
+from vmem_ros.nodes.interface.rclpy_messages import elements_to_message, header, image_to_message, map_to_message
+from vmem_ros.types import Elements, Target
 from vmem_ros.world import Frame, default_world
 
 _SIDE, _FOV_DEG = 576, 75
@@ -46,7 +46,7 @@ def run(settings: Settings) -> BenchmarkResult:
     packing = Figures(
         "Message packing",
         _packing(repeats),
-        f"Median / 90th percentile in ms of {repeats} messages. array.array: vmem_ros.nodes.interface.conversions, "
+        f"Median / 90th percentile in ms of {repeats} messages. array.array: vmem_ros.messages, "
         "from tensors to a message. NumPy: the same message with the same bytes assigned as a NumPy array.",
     )
     publishing = Figures(
@@ -67,15 +67,19 @@ def run(settings: Settings) -> BenchmarkResult:
 def _packing(repeats: int) -> list[Row]:
     image = torch.randint(0, 256, (_SIDE, _SIDE, 3), dtype=torch.uint8)
     depth = torch.rand(_SIDE, _SIDE)
-    cloud = torch.randn(_POINTS, 3), torch.randint(0, 256, (_POINTS, 3), dtype=torch.uint8), torch.randn(_POINTS, 3)
-    radius = torch.rand(_POINTS)
+    cloud = Elements(
+        position=torch.randn(_POINTS, 3),
+        color=torch.randint(0, 256, (_POINTS, 3), dtype=torch.uint8),
+        normal=torch.randn(_POINTS, 3),
+        radius=torch.rand(_POINTS),
+    )
     head = header("map", 0)
     return [
         _compared(f"Image {_SIDE} x {_SIDE} rgb8", lambda _: image_to_message(image, head), Image, image, repeats),
         _compared(f"Image {_SIDE} x {_SIDE} 32FC1", lambda _: map_to_message(depth, head), Image, depth, repeats),
         _compared(
             f"PointCloud2 of {_POINTS:,} surfels",
-            lambda _: surfels_to_message(*cloud, radius, head),
+            lambda _: elements_to_message(cloud, head),
             PointCloud2,
             torch.rand(_POINTS, 8),
             repeats,

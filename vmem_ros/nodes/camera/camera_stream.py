@@ -11,12 +11,12 @@ from std_msgs.msg import Header
 from vmem_ros.msg import Retrieval
 
 from vmem_ros.geometry import Camera, pixel_rays
+from vmem_ros.messages.transforms import link_from_camera
 from vmem_ros.nodes.camera.core import Core
-from vmem_ros.nodes.interface.conversions import (
+from vmem_ros.nodes.interface.rclpy_messages import (
     camera_to_message,
     header,
     image_to_message,
-    link_from_camera,
     map_to_message,
     points_to_message,
     pose_to_message,
@@ -65,7 +65,11 @@ class CameraStream:
         parameters, stride = self._core.parameters, self._core.parameters["points.stride"]
         grid = (slice(None, None, stride), slice(None, None, stride))
         depth, confidence = depth[grid].cpu(), frame.confidence[grid].cpu()
-        keep = torch.isfinite(depth) & (confidence >= parameters["points.min_confidence"])
+        least = parameters["points.min_confidence"]
+        keep = torch.isfinite(depth)
+        if least > 0:
+            # More than: what was imagined and is remembered has 0.5 exactly, and is no obstacle unless asked for.
+            keep &= confidence > least
         points = _rays(frame.view.camera, stride)[keep] * depth[keep][:, None]
         cloud = points_to_message(points, frame.view.image[grid].cpu()[keep], confidence[keep], head)
         self._core.publishers["camera/points"].publish(cloud)

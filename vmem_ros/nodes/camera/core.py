@@ -20,10 +20,11 @@ from rclpy.timer import Timer
 from torch import Tensor
 
 from vmem_ros.errors import ErrorCode, NotReadyError, VmemError
+from vmem_ros.messages.stamps import stamp_to_ns
+from vmem_ros.messages.transforms import camera_from_link, pose_from_message
 from vmem_ros.nodes.camera.rig import Rig
 from vmem_ros.nodes.camera.tf import FrameBroadcaster, FrameListener
 from vmem_ros.nodes.camera.worker import Worker
-from vmem_ros.nodes.interface.conversions import camera_from_link, pose_from_message, stamp_to_ns
 from vmem_ros.nodes.interface.error_codes import as_text, as_vmem_error
 from vmem_ros.nodes.interface.frame_names import FrameNames
 from vmem_ros.nodes.interface.names import PUBLISHED, create_publisher

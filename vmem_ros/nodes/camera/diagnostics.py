@@ -16,7 +16,7 @@ from vmem_ros.nodes.camera.seeding import Seeding
 from vmem_ros.nodes.camera.status import StatusTopic
 from vmem_ros.nodes.camera.teleop import Follow
 from vmem_ros.nodes.camera.tf import TF_INSTALLED
-from vmem_ros.nodes.interface.conversions import header
+from vmem_ros.nodes.interface.rclpy_messages import header
 
 OK, WARN, ERROR, STALE = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR, DiagnosticStatus.STALE
 

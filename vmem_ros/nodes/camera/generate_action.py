@@ -8,11 +8,12 @@ from rclpy.task import Future
 from vmem_ros.action import GenerateViews
 
 from vmem_ros.errors import VmemError
+from vmem_ros.messages.camera_info import camera_from_message
 from vmem_ros.nodes.camera.core import Core
 from vmem_ros.nodes.camera.requests import Generation, Request
-from vmem_ros.nodes.interface.conversions import camera_from_message, ns_to_stamp
 from vmem_ros.nodes.interface.error_codes import refuse
 from vmem_ros.nodes.interface.names import ACTIONS
+from vmem_ros.nodes.interface.rclpy_messages import ns_to_stamp
 from vmem_ros.types import Target
 from vmem_ros.world import Progress
 

@@ -9,8 +9,9 @@ from geometry_msgs.msg import PoseArray, PoseStamped
 from nav_msgs.msg import Path
 from rclpy.task import Future
 
+from vmem_ros.messages.transforms import link_from_camera
 from vmem_ros.nodes.camera.core import Core
-from vmem_ros.nodes.interface.conversions import header, link_from_camera, pose_to_message, surfels_to_message
+from vmem_ros.nodes.interface.rclpy_messages import elements_to_message, header, pose_to_message
 from vmem_ros.types import View
 from vmem_ros.world import World
 
@@ -58,9 +59,7 @@ class MemoryTopics:
         if len(cloud) > limit:
             even = torch.linspace(0, len(cloud) - 1, limit, dtype=torch.float64).long()
             cloud = cloud.select(even.to(cloud.position.device))
-        publishers["memory/surfels"].publish(
-            surfels_to_message(cloud.position, cloud.color, cloud.normal, cloud.radius, head)
-        )
+        publishers["memory/surfels"].publish(elements_to_message(cloud, head))
         self._update_poses(memory.views)
         publishers["memory/views"].publish(PoseArray(header=head, poses=[p.pose for p in self._poses]))
         publishers["memory/path"].publish(Path(header=head, poses=self._poses))

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from vmem_ros.errors import CancelledError, InvalidPoseError
 from vmem_ros.geometry import geodesic_distance, interpolate_poses
+from vmem_ros.messages.transforms import camera_from_link
 from vmem_ros.nodes.camera.core import Core
 from vmem_ros.nodes.camera.requests import Generation, Request
-from vmem_ros.nodes.interface.conversions import camera_from_link
 from vmem_ros.nodes.interface.names import create_subscription
 from vmem_ros.types import Target
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rclpy.task import Future
 
 from vmem_ros.nodes.camera.core import Core
-from vmem_ros.nodes.interface.conversions import (
+from vmem_ros.nodes.interface.rclpy_messages import (
     camera_to_message,
     header,
     image_to_message,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from vmem_ros.geometry import Camera
-from vmem_ros.nodes.interface.conversions import camera_from_link, link_from_camera
+from vmem_ros.messages.transforms import camera_from_link, link_from_camera
 from vmem_ros.nodes.interface.parameters import Parameters
 from vmem_ros.types import Target
 

@@ -9,18 +9,12 @@ import torch
 from torch import Tensor
 
 from vmem_ros.geometry import geodesic_distance
+from vmem_ros.messages.observed_view import observed_view_from_messages
+from vmem_ros.messages.stamps import stamp_to_ns
 from vmem_ros.nodes.camera.core import Core
-from vmem_ros.nodes.camera.rectification import rectifier_for
 from vmem_ros.nodes.camera.synchroniser import Synchroniser
-from vmem_ros.nodes.interface.conversions import (
-    camera_from_message,
-    depth_from_message,
-    image_from_message,
-    stamp_to_ns,
-)
 from vmem_ros.nodes.interface.error_codes import as_text
 from vmem_ros.nodes.interface.names import create_subscription
-from vmem_ros.types import View
 from vmem_ros.world import World
 
 # How many messages of each topic wait for the others: images are large, and poses may come at hundreds a second.
@@ -120,8 +114,15 @@ class Seeding:
                 return
 
             def observe(world: World) -> None:
-                view, outside = self._view(messages, T_world_camera, stamp_ns)
-                world.observe(view, mask=outside)
+                seen = observed_view_from_messages(
+                    image,
+                    messages["seed/camera_info"],
+                    T_world_camera,
+                    depth=messages.get("seed/depth"),
+                    rectified=core.parameters["seed.rectified"],
+                    stamp_ns=stamp_ns,
+                )
+                world.observe(seen.view, mask=seen.mask)
 
             await core.run(observe)
         except Exception as error:
@@ -139,23 +140,3 @@ class Seeding:
         metres = float(torch.linalg.vector_norm(T_world_camera[:3, 3] - self._T_last[:3, 3]))
         angle = float(geodesic_distance(T_world_camera, self._T_last, translation_weight=0.0))
         return metres >= p["seed.min_translation_m"] or angle >= math.radians(p["seed.min_rotation_deg"])
-
-    def _view(self, messages: dict[str, Any], T_world_camera: Tensor, stamp_ns: int) -> tuple[View, Tensor | None]:
-        """Return the view of a set, and which of its pixels the lens did not see; in the worker's thread."""
-        info, rectified = messages["seed/camera_info"], self._core.parameters["seed.rectified"]
-        rectifier = None if rectified else rectifier_for(info)
-        camera = camera_from_message(info, rectified=rectified or rectifier is not None)
-        image = image_from_message(messages["seed/image"])
-        depth = depth_from_message(messages["seed/depth"]) if "seed/depth" in messages else None
-        outside = None
-        if rectifier is not None:
-            image, outside = rectifier.image(image), torch.from_numpy(rectifier.outside)
-            depth = None if depth is None else rectifier.depth(depth)
-        view = View(
-            image=torch.from_numpy(image),
-            camera=camera,
-            T_world_camera=T_world_camera,
-            depth=None if depth is None else torch.from_numpy(depth),
-            stamp_ns=stamp_ns,
-        )
-        return view, outside

@@ -12,21 +12,15 @@ from vmem_ros.srv import AddView, LoadWorld, RenderView, SaveWorld
 
 from vmem_ros.errors import NotSeededError
 from vmem_ros.geometry import Camera
+from vmem_ros.messages.camera_info import camera_from_message
+from vmem_ros.messages.observed_view import observed_view_from_messages
 from vmem_ros.nodes.camera.core import Core
 from vmem_ros.nodes.camera.requests import Generation, Request
 from vmem_ros.nodes.camera.world_paths import world_path
-from vmem_ros.nodes.interface.conversions import (
-    camera_from_message,
-    camera_to_message,
-    depth_from_message,
-    header,
-    image_from_message,
-    image_to_message,
-    map_to_message,
-)
 from vmem_ros.nodes.interface.error_codes import as_text, refuse
 from vmem_ros.nodes.interface.names import SERVICES
-from vmem_ros.types import Projection, Target, View
+from vmem_ros.nodes.interface.rclpy_messages import camera_to_message, header, image_to_message, map_to_message
+from vmem_ros.types import Projection, Target
 from vmem_ros.world import World
 
 
@@ -150,15 +144,15 @@ class Services:
         stamp_ns = stamp_ns or self._core.now_ns()
 
         def add(world: World) -> int:
-            measured = torch.from_numpy(depth_from_message(request.depth)) if request.depth.width else None
-            view = View(
-                image=torch.from_numpy(image_from_message(request.image)),
-                camera=camera_from_message(request.camera_info),
-                T_world_camera=T_world_camera,
-                depth=measured,
+            seen = observed_view_from_messages(
+                request.image,
+                request.camera_info,
+                T_world_camera,
+                depth=request.depth if request.depth.width else None,
+                rectified=request.rectified,
                 stamp_ns=stamp_ns,
             )
-            world.observe(view)
+            world.observe(seen.view, mask=seen.mask)
             return len(world)
 
         response.stored_views = await self._core.run(add)

@@ -11,7 +11,7 @@ from vmem_ros.msg import Status
 
 from vmem_ros.nodes.camera.core import Core
 from vmem_ros.nodes.camera.requests import Generation
-from vmem_ros.nodes.interface.conversions import ns_to_stamp
+from vmem_ros.nodes.interface.rclpy_messages import ns_to_stamp
 from vmem_ros.world import World
 
 # Progress is published so often at most; changes of the state at once.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vmem_ros.nodes.interface.conversions import stamp_to_ns
+from vmem_ros.messages.stamps import stamp_to_ns
 
 
 @dataclass(frozen=True, eq=False)

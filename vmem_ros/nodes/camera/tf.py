@@ -21,15 +21,11 @@ from rclpy.time import Time
 from torch import Tensor
 
 from vmem_ros.errors import FrameError, InvalidPoseError
+from vmem_ros.messages.stamps import stamp_to_ns
+from vmem_ros.messages.transforms import T_LINK_OPTICAL, transform_from_message
 from vmem_ros.nodes.camera.tf_buffer import TransformTree
-from vmem_ros.nodes.interface.conversions import (
-    T_LINK_OPTICAL,
-    header,
-    stamp_to_ns,
-    transform_from_message,
-    transform_to_message,
-)
 from vmem_ros.nodes.interface.frame_names import FrameNames
+from vmem_ros.nodes.interface.rclpy_messages import header, transform_to_message
 
 try:
     from tf2_msgs.msg import TFMessage

@@ -37,23 +37,22 @@ from vmem_ros.msg import Status
 
 from vmem_ros.errors import ErrorCode, ModelError, NotReadyError
 from vmem_ros.geometry import Camera, as_pose
+from vmem_ros.messages.camera_info import camera_from_message
+from vmem_ros.messages.images import image_from_message, map_from_message
+from vmem_ros.messages.stamps import stamp_to_ns
+from vmem_ros.messages.transforms import link_from_camera
 from vmem_ros.nodes.client.action_call import ActionCall
 from vmem_ros.nodes.client.view_assembly import CapturedView, ViewAssembly
-from vmem_ros.nodes.interface.conversions import (
-    camera_from_message,
+from vmem_ros.nodes.interface.error_codes import error_from_text, error_of
+from vmem_ros.nodes.interface.names import ACTIONS, NAMESPACE, NODE_NAME, PUBLISHED, SERVICES, SUBSCRIBED, qos_profile
+from vmem_ros.nodes.interface.rclpy_messages import (
     camera_to_message,
     header,
-    image_from_message,
     image_to_message,
-    link_from_camera,
-    map_from_message,
     map_to_message,
     ns_to_stamp,
     pose_to_message,
-    stamp_to_ns,
 )
-from vmem_ros.nodes.interface.error_codes import error_from_text, error_of
-from vmem_ros.nodes.interface.names import ACTIONS, NAMESPACE, NODE_NAME, PUBLISHED, SERVICES, SUBSCRIBED, qos_profile
 
 #: A pose: [4, 4] ``T_world_camera`` (optical axes), or a ``PoseStamped`` of the camera link in any frame TF knows.
 PoseLike: TypeAlias = Tensor | NDArray | PoseStamped

@@ -15,14 +15,10 @@ from torch import Tensor
 
 from vmem_ros.errors import NotReadyError
 from vmem_ros.geometry import Camera
-from vmem_ros.nodes.interface.conversions import (
-    camera_from_link,
-    camera_from_message,
-    image_from_message,
-    map_from_message,
-    pose_from_message,
-    stamp_to_ns,
-)
+from vmem_ros.messages.camera_info import camera_from_message
+from vmem_ros.messages.images import image_from_message, map_from_message
+from vmem_ros.messages.stamps import stamp_to_ns
+from vmem_ros.messages.transforms import camera_from_link, pose_from_message
 
 # Views of which parts are still missing; older ones are given up.
 _MAX_PARTIAL = 32

@@ -50,13 +50,13 @@ def run(planner: Planner, questions: RequestedPoses, truths: Truths) -> tuple[Ex
     loop = planner.one_by_one(questions.loop[:few])
     loop += planner.path(questions.loop[few:], label="the loop as one path")
     returns = planner.path(questions.there_and_back, label="there and back")
-    surfels = planner.surfels()
+    elements = planner.elements()
     n = len(questions.loop)
     exploration = Exploration(
         loop=[_shot(v, p, t) for v, p, t in zip(loop, previews[:n], truths.of_loop(), strict=True)],
         there_and_back=[_shot(v, p, None) for v, p in zip(returns, previews[n:], strict=True)],
         observed=truths.of_robot(),
-        surfels=surfels,
+        elements=elements,
         engine=planner.engine,
     )
     return exploration, [scores, planner.watch.table("Latency", _LATENCY_NOTE)]

@@ -7,26 +7,23 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from vmem_ros.memory.surfel import SurfelCloud
+from vmem_ros.messages.clouds import elements_from_message
+from vmem_ros.messages.stamps import stamp_to_ns
 from vmem_ros.nodes.client import CameraClient, Feedback
 from vmem_ros.nodes.client.topic_reader import TopicReader
 from vmem_ros.nodes.client.view_assembly import CapturedView
-from vmem_ros.nodes.interface.conversions import cloud_from_message, stamp_to_ns
-from vmem_ros.nodes.interface.parameters import PARAMETERS
 from vmem_ros.reporting.report import Table, Value
 from vmem_ros.reporting.stopwatch import Stopwatch
 from vmem_ros.scenes.headings import turn_about_vertical
-from vmem_ros.types import Target, View
+from vmem_ros.types import Elements, Target, View
 
 _RING = 24
 # A pose is no candidate where the memory knows of something nearer than this.
 _CLEARANCE_M = 0.5
-_MAX_POINTS = PARAMETERS["memory.max_points"].default
 _WAIT_S = 20.0
 
 
@@ -118,24 +115,14 @@ class Planner:
             bar.update(len(targets) - bar.n)
         return views
 
-    def surfels(self) -> SurfelCloud:
-        """Return the surfel cloud as it is published once the memory is complete."""
-        stored = self._camera.wait_for(lambda status: status.queued == 0).stored_surfels
-        with TopicReader("memory/surfels", namespace=self._namespace) as topics:
-            # A larger memory than memory.max_points is published thinned, at just that many points.
-            message = topics.wait_for("memory/surfels", lambda m: m.width in (stored, _MAX_POINTS), timeout_s=_WAIT_S)
-        cloud = cloud_from_message(message)
-        position, normal = (
-            torch.from_numpy(np.stack([cloud[name] for name in names], axis=-1))
-            for names in (("x", "y", "z"), ("normal_x", "normal_y", "normal_z"))
-        )
-        return SurfelCloud(
-            position=position,
-            normal=normal,
-            radius=torch.from_numpy(cloud["radius"]),
-            color=torch.from_numpy(cloud["rgb"]),
-            provenance=torch.full_like(position[:, 0], torch.nan),  # is not published
-        )
+    def elements(self) -> Elements:
+        """Return the cloud of the memory as it is published once that is complete."""
+        stored = self._camera.wait_for(lambda status: status.queued == 0).stored_views
+        with TopicReader("memory/surfels", "memory/views", namespace=self._namespace) as topics:
+            # Published one after the other, with one stamp.
+            views = topics.wait_for("memory/views", lambda m: len(m.poses) == stored, timeout_s=_WAIT_S)
+            message = topics.wait_for("memory/surfels", _from(stamp_to_ns(views.header.stamp)), timeout_s=_WAIT_S)
+        return elements_from_message(message)
 
 
 def _from(stamp_ns: int) -> Callable[[Any], bool]:

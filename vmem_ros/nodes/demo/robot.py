@@ -18,17 +18,17 @@ from rclpy.utilities import remove_ros_args
 from tqdm import tqdm
 
 from vmem_ros.errors import NotReadyError
+from vmem_ros.messages.transforms import link_from_camera
 from vmem_ros.nodes.client import CameraClient
-from vmem_ros.nodes.interface.conversions import (
+from vmem_ros.nodes.interface.delivery import wait_for_subscribers, wait_until_received
+from vmem_ros.nodes.interface.names import NAMESPACE, SUBSCRIBED, qos_profile
+from vmem_ros.nodes.interface.rclpy_messages import (
     camera_to_message,
     header,
     image_to_message,
-    link_from_camera,
     map_to_message,
     pose_to_message,
 )
-from vmem_ros.nodes.interface.delivery import wait_for_subscribers, wait_until_received
-from vmem_ros.nodes.interface.names import NAMESPACE, SUBSCRIBED, qos_profile
 from vmem_ros.nodes.interface.script import exit_status
 from vmem_ros.showcase.scenario_options import add_scenario_options, scenario_from_options
 from vmem_ros.types import View

@@ -102,7 +102,7 @@ PUBLISHED = {
             "camera/points",
             PointCloud2,
             "stream",
-            "x y z rgb intensity (= confidence), from points.min_confidence on; only while subscribed",
+            "x y z rgb intensity (= confidence), above points.min_confidence; only while subscribed",
             "generated",
         ),
         Topic(
@@ -127,8 +127,8 @@ PUBLISHED = {
             "memory/surfels",
             PointCloud2,
             "latched",
-            "x y z rgb normal_x normal_y normal_z radius (32 bytes); on change, at most memory.publish_rate_hz, "
-            "thinned to memory.max_points",
+            "x y z rgb, and normal_x normal_y normal_z radius where the elements of the memory have them (surfels: 32 "
+            "bytes each); on change, at most memory.publish_rate_hz, thinned to memory.max_points",
             "world",
         ),
         Topic("memory/views", PoseArray, "latched", "stored cameras (link axes, x forward), oldest first", "world"),
@@ -201,7 +201,11 @@ SERVICES = {
         Service("pause", SetBool, "true: hold generation between two steps; previews go on. false: continue"),
         Service("save_world", SaveWorld, "save, atomically, below world.root"),
         Service("load_world", LoadWorld, "replace the world by a saved one, or on any error keep it"),
-        Service("add_view", AddView, "put one image with camera, pose and, if there is any, depth into the memory"),
+        Service(
+            "add_view",
+            AddView,
+            "put one image with camera, pose and, if there is any, depth into the memory; a lens's are rectified",
+        ),
         Service("set_camera_info", SetCameraInfo, "intrinsics of the generated camera, until camera.* is set again"),
     )
 }

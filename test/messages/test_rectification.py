@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
-
-pytest.importorskip("sensor_msgs.msg", reason="ROS 2 is not here")
-from sensor_msgs.msg import CameraInfo
+from rosbags.typesys import Stores, get_typestore
 
 from vmem_ros.errors import InvalidCameraError, InvalidImageError
 from vmem_ros.geometry import Camera
-from vmem_ros.nodes.camera.rectification import rectifier_for
-from vmem_ros.nodes.interface import conversions as c
+from vmem_ros.messages.camera_info import camera_from_message, camera_to_message
+from vmem_ros.messages.message_types import MessageTypes
+from vmem_ros.messages.rectification import rectifier_for
+from vmem_ros.messages.stamps import header
 
+TYPES = MessageTypes.of_rosbags(get_typestore(Stores.ROS2_JAZZY))
 PINHOLE = Camera.from_fov(96, 72, 70)
 LENSES = {
     "plumb_bob": [-0.25, 0.06, 0.002, -0.001, 0.01],
@@ -21,15 +24,15 @@ LENSES = {
 }
 
 
-def info_of(model: str, *, with_p: bool = True) -> CameraInfo:
-    message = c.camera_to_message(PINHOLE, c.header("camera", 0))
-    message.distortion_model, message.d = model, LENSES[model]
+def info_of(model: str, *, with_p: bool = True) -> Any:
+    message = camera_to_message(TYPES, PINHOLE, header(TYPES, "camera", 0))
+    message.distortion_model, message.d = model, np.array(LENSES[model])
     if not with_p:
         message.p = np.zeros(12)
     return message
 
 
-def lens_pixels(message: CameraInfo) -> tuple[np.ndarray, np.ndarray]:
+def lens_pixels(message: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return column and row in the lens's image of every pixel of the pinhole camera."""
     K = np.asarray(message.k).reshape(3, 3)
     v, u = np.mgrid[0 : message.height, 0 : message.width].astype(float)
@@ -93,11 +96,11 @@ def test_images_of_another_size_than_the_intrinsics_are_refused() -> None:
 
 def test_the_camera_is_that_of_p_or_of_k() -> None:
     for with_p in (True, False):
-        assert c.camera_from_message(info_of("plumb_bob", with_p=with_p), rectified=True) == PINHOLE
+        assert camera_from_message(info_of("plumb_bob", with_p=with_p), rectified=True) == PINHOLE
 
 
 def test_a_pinhole_camera_needs_no_rectification() -> None:
-    assert rectifier_for(c.camera_to_message(PINHOLE, c.header("camera", 0))) is None
+    assert rectifier_for(camera_to_message(TYPES, PINHOLE, header(TYPES, "camera", 0))) is None
 
 
 @pytest.mark.parametrize(

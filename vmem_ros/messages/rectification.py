@@ -8,10 +8,9 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from sensor_msgs.msg import CameraInfo
 
 from vmem_ros.errors import InvalidCameraError, InvalidImageError
-from vmem_ros.nodes.interface.conversions import intrinsics_of_rectified
+from vmem_ros.messages.camera_info import intrinsics_of_rectified
 
 #: Distortion models of sensor_msgs/distortion_models.hpp, and how many coefficients they have.
 MODELS = {"plumb_bob": (4, 5), "rational_polynomial": (8,), "equidistant": (4,)}
@@ -62,8 +61,8 @@ class Rectifier:
             )
 
 
-def rectifier_for(message: CameraInfo) -> Rectifier | None:
-    """Return how images of this camera are rectified, or ``None`` if they need not be.
+def rectifier_for(message: Any) -> Rectifier | None:
+    """Return how images of a ``sensor_msgs/msg/CameraInfo`` are rectified, or ``None`` if they need not be.
 
     The pinhole camera is that of ``P``, or of ``K`` where ``P`` is empty.
 
@@ -75,7 +74,8 @@ def rectifier_for(message: CameraInfo) -> Rectifier | None:
     if allowed is None:
         raise InvalidCameraError(
             f"distortion model {message.distortion_model!r} is not supported: use {', '.join(MODELS)}, or rectify the "
-            "image (image_proc), use its image_rect topic and say that it is rectified (seed.rectified)"
+            "image (image_proc), use its image_rect topic and say so (parameter seed.rectified, or field rectified of "
+            "~/add_view)"
         )
     if len(message.d) not in allowed or not np.isfinite(message.d).all():
         raise InvalidCameraError(
