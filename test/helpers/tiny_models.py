@@ -59,3 +59,12 @@ def tiny_image_encoder(seed: int = 0, *, projection_dim: int = 48) -> CLIPVision
 def tiny_pipeline(seed: int = 0) -> VMemPipeline:
     """Return a pipeline of the models above; images have sides that are multiples of 16."""
     return VMemPipeline(tiny_unet(seed), tiny_vae(seed), tiny_image_encoder(seed), published_scheduler())
+
+
+def tiny_projecting_pipeline(hole_filling: str = "smooth") -> VMemPipeline:
+    """Return a tiny pipeline that listens to projections and draws in one step."""
+    unet = tiny_unet(projection_channels=5)
+    torch.manual_seed(1)
+    torch.nn.init.normal_(unet.projection_in.weight, std=0.3)
+    sampling = {"sampler": "fast", "num_inference_steps": 1, "guidance_scale": 1.0}
+    return VMemPipeline(unet, tiny_vae(), None, published_scheduler(), sampling=sampling, hole_filling=hole_filling)

@@ -56,7 +56,7 @@ def test_an_exhibit_holds_everything(exploration, tmp_path):
     report = json.loads((tmp_path / "report.json").read_text())
     methods = {row["method"]: row for row in report["tables"]["Against the truth"]}
     assert methods["reprojection"]["PSNR dB"] > methods["copy the nearest view"]["PSNR dB"] + 3
-    assert report["tables"]["Agreement with itself"][2]["loop PSNR_C dB"] == "identical"
+    assert report["tables"]["Consistency with itself"][2]["loop PSNR dB"] == "identical"
     assert report["tables"]["Time"] == [{"s": 1.5}]
     text = (tmp_path / "report.md").read_text()
     assert "contact_sheet.png" in text

@@ -1,4 +1,4 @@
-"""What a study of houses leaves behind, whole after every house: tables, figures for programs, plots and sheets."""
+"""What the ablation leaves behind, whole after every house: tables, figures for programs, plots and sheets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ import torch
 from torch import Tensor
 
 from vmem_ros.evaluation.ablation_run import HouseResult
-from vmem_ros.evaluation.ablation_tables import CONSISTENCY, FIDELITY, difference, tables
+from vmem_ros.evaluation.ablation_tables import WAY_BACK, headline_figures, short_table, tables
+from vmem_ros.evaluation.benchmark_paths import EvaluationPath
+from vmem_ros.evaluation.registry import PSNR
 from vmem_ros.evaluation.scores import Scores
 from vmem_ros.files import write_text
 from vmem_ros.reporting.image_grid import Block, write_image_grid
@@ -22,9 +24,11 @@ from vmem_ros.reporting.plots import Panel, draw_intervals, draw_lines
 from vmem_ros.reporting.report import Report, Value, as_json
 from vmem_ros.reporting.sections import replace_section
 
-#: A page that holds these two lines keeps everything around them when results are written to it.
+#: A page that holds these two lines keeps everything around them when the report is written to it.
 MARKS = ("<!-- vmem evaluate: begin -->", "<!-- vmem evaluate: end -->")
-FIGURES, WAY_BACK, DISTANCE = "figures.json", "way_back.png", "distance.png"
+#: The same for the short table alone.
+SHORT_MARKS = ("<!-- vmem evaluate, in short: begin -->", "<!-- vmem evaluate, in short: end -->")
+FIGURES, WAY_BACK_PLOT, DISTANCE_PLOT = "figures.json", "way_back.png", "distance.png"
 
 _HOUSES_PER_SHEET = 4
 # Poses of the way out on a sheet; their twins follow.
@@ -47,27 +51,30 @@ class AblationReport:
     walked_m: dict[int, Tensor] = field(default_factory=dict)
     sheets: list[tuple[str, str]] = field(default_factory=list)
 
-    def add(self, study: HouseResult) -> None:
+    def add(self, result: HouseResult) -> None:
         """Add a house, and draw a sheet of it if it is the first of a few."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        walk = next(course for course in study.courses if course.name == "out and back")
         if len(self.scores) % _HOUSES_PER_SHEET == 0:
-            name = f"house_{study.seed}.jpg"
-            write_image_grid(self.folder / name, [_sheet(study)])
-            caption = f"House {study.seed}, from the given view on the way out and back, some of the poses"
+            name = f"house_{result.seed}.jpg"
+            write_image_grid(self.folder / name, [_sheet(result)])
+            caption = f"House {result.seed}, from the given view on the way out and back, some of the poses"
             self.sheets.append((name, caption))
-        self.scores[study.seed] = study.scores
-        self.walked_m[study.seed] = walk.walked_m
+        self.scores[result.seed] = result.scores
+        self.walked_m[result.seed] = _out_and_back(result).walked_m
 
     @property
     def report(self) -> Report:
         """The tables and pictures of all houses so far."""
         pictures = [
-            (WAY_BACK, "Views of the way back against those of the way out; dots are means over houses"),
-            (DISTANCE, "Means over houses at each pose"),
+            (WAY_BACK_PLOT, "Views of the way back against those of the way out; dots are means over houses"),
+            (DISTANCE_PLOT, "Means over houses at each pose"),
             *self.sheets,
         ]
-        return Report("Evaluation", self._summary(), tables(list(self.scores.values())), pictures, self.settings)
+        return Report("Evaluation", self._summary(), tables(self._houses), pictures, self.settings)
+
+    @property
+    def _houses(self) -> list[Mapping[str, Scores]]:
+        return list(self.scores.values())
 
     def write(self) -> None:
         """Write ``report.md``, ``report.json``, ``figures.json`` (every figure of every house) and the plots."""
@@ -83,38 +90,38 @@ class AblationReport:
         self.report.write(self.folder)
 
     def write_page(self, path: Path) -> None:
-        """Put the report between :data:`MARKS` of a page.
+        """Put the report between :data:`MARKS` of a page, and the short table between :data:`SHORT_MARKS`.
 
-        :raises ValueError: the page exists and lacks the marks.
+        :raises ValueError: the page exists and has neither.
         """
         page = path.read_text(encoding="utf-8") if path.exists() else f"# Evaluation\n\n{MARKS[0]}\n{MARKS[1]}\n"
         pictures = Path(os.path.relpath(self.folder, path.parent)).as_posix()
-        write_text(path, replace_section(page, MARKS, self.report.body(pictures_in=pictures), path))
+        sections = {MARKS: self.report.body(pictures_in=pictures), SHORT_MARKS: short_table(self._houses).body()}
+        for marks in marks_of(page, path):
+            page = replace_section(page, marks, sections[marks], path)
+        write_text(path, page)
 
     def _summary(self) -> str:
-        houses = list(self.scores.values())
-        first = next(iter(houses[0]))
-        parts = []
-        for title, (figure, digits) in {n: f for n, f in CONSISTENCY.items() if n.startswith("way back")}.items():
-            gap = difference(houses, first, self.rival, figure)
-            parts.append(f"{gap.text(digits, signed=True)} in {title.removeprefix('way back ')}")
-        figure, digits = FIDELITY["PSNR dB"]
-        truth = difference(houses, first, self.rival, figure).text(digits, signed=True)
-        count = f"{len(houses)} house{'s' if len(houses) > 1 else ''}"
+        first = next(iter(self._houses[0]))
+        count = f"{len(self._houses)} house{'s' if len(self._houses) > 1 else ''}"
+        gaps = [(figure, figure.difference(first, self.rival, self._houses)) for figure in headline_figures()]
+        # What is not known for either method is left out.
+        known = ", ".join(f"{f.heading} {gap.text(f.digits, signed=True)}" for f, gap in gaps if gap.count)
         return (
             f"{count} that no model was trained on. From one given view a world is asked for a loop round a room and "
-            "for a walk out and back, and each method draws them from the same noise. On the way back "
-            f"`{first}` is above `{self.rival}` by {', '.join(parts)}; against the truth by {truth} dB."
+            "for a walk out and back, and each method draws them from the same noise. "
+            f"`{first}` minus `{self.rival}`: {known}."
         )
 
     def _draw(self) -> None:
-        houses = list(self.scores.values())
-        back = {name: mean_interval([house[name].back.psnr_db for house in houses]) for name in houses[0]}
+        houses = self._houses
+        figure = WAY_BACK.figure(PSNR)
+        back = {name: figure.mean(name, houses) for name in houses[0]}
         draw_intervals(
-            self.folder / WAY_BACK,
+            self.folder / WAY_BACK_PLOT,
             {name: interval for name, interval in back.items() if math.isfinite(interval.mean)},
             title="Way back against way out",
-            x_label=f"PSNR in dB, 95 % intervals over {len(houses)} houses",
+            x_label=f"{PSNR.heading}, 95 % intervals over {len(houses)} houses",
         )
         walked_m = torch.stack(list(self.walked_m.values())).mean(dim=0).tolist()
         half = len(walked_m) // 2
@@ -122,14 +129,14 @@ class AblationReport:
         truth = {name: _along([house[name].truth_db for house in houses]) for name in houses[0]}
         twins = {name: _along([house[name].back_db for house in houses]) for name in houses[0]}
         draw_lines(
-            self.folder / DISTANCE,
+            self.folder / DISTANCE_PLOT,
             [
                 Panel(
                     "against the truth", "metres walked from the given view", walked_m, truth, {"back": walked_m[half]}
                 ),
                 Panel("against the way out", "metres walked since the same pose", since_m, twins, {}),
             ],
-            y_label="PSNR in dB",
+            y_label=PSNR.heading,
         )
 
 
@@ -138,15 +145,31 @@ def _along(houses: Sequence[Sequence[float]]) -> list[float]:
     return [mean_interval(values).mean for values in zip(*houses, strict=True)]
 
 
-def _sheet(study: HouseResult) -> Block:
-    walk = next(course for course in study.courses if course.name == "out and back")
+def marks_of(page: str, path: Path) -> list[tuple[str, str]]:
+    """Return which of the two pairs of marks a page has.
+
+    :param path: of the page, for the message.
+    :raises ValueError: it has neither.
+    """
+    found = [marks for marks in (MARKS, SHORT_MARKS) if marks[0] in page]
+    for marks in found or [MARKS]:
+        replace_section(page, marks, "", path)
+    return found
+
+
+def _out_and_back(result: HouseResult) -> EvaluationPath:
+    return next(path for path in result.paths if path.name == "out and back")
+
+
+def _sheet(result: HouseResult) -> Block:
+    walk = _out_and_back(result)
     half = len(walk.truths) // 2
     out = np.unique(np.linspace(0, half - 1, min(_COLUMNS, half)).round().astype(int)).tolist()
     chosen = [*out, *(2 * half - 1 - i for i in reversed(out))]
     rows = {"truth": [truth.image for truth in walk.truths]}
-    rows |= {name: list(answers["out and back"]) for name, answers in study.answers.items()}
+    rows |= {name: [a.view.image for a in answers[walk.name]] for name, answers in result.answers.items()}
     return Block(
-        f"House {study.seed}",
+        f"House {result.seed}",
         {name: [walk.start.image, *(pictures[i] for i in chosen)] for name, pictures in rows.items()},
         ["given", *(f"out {i + 1}" for i in out), *(f"back {i + 1}" for i in reversed(out))],
     )

@@ -1,4 +1,4 @@
-"""Every method in one house: the same given views, poses, noise and truth."""
+"""Every method of the ablation in one house: the same given views, poses, noise and truth."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from vmem_ros.evaluation.ablation_methods import Method, build_world
 from vmem_ros.evaluation.benchmark_paths import EvaluationPath, PathName, benchmark_paths
-from vmem_ros.evaluation.consistency import nearest_view
-from vmem_ros.evaluation.scores import Scores, score
-from vmem_ros.protocols import Generator, PointMapEstimator
+from vmem_ros.evaluation.nearest_view import nearest_view
+from vmem_ros.evaluation.scores import Answer, Scores, score
+from vmem_ros.protocols import Generator, Memory, PointMapEstimator
 from vmem_ros.scenes import House
 from vmem_ros.types import PointMap, Recall, View
-from vmem_ros.world import World
+from vmem_ros.world import Frame, World
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +25,6 @@ class AblationConfig:
     poses: int
     loop: int
     size: int
-    device: str = "cpu"
 
     @property
     def views(self) -> int:
@@ -38,12 +36,12 @@ class AblationConfig:
 class HouseResult:
     """What came out in one house.
 
-    :param answers: pictures by method and course, in the order of the poses.
+    :param answers: by method and path, in the order of the poses.
     """
 
     seed: int
-    courses: Sequence[EvaluationPath]
-    answers: Mapping[str, Mapping[PathName, Sequence[Tensor]]]
+    paths: Sequence[EvaluationPath]
+    answers: Mapping[str, Mapping[PathName, Sequence[Answer]]]
     scores: Mapping[str, Scores]
 
 
@@ -52,6 +50,7 @@ class ExactDepth:
 
     name = "exact"
     uses_image = True
+    metric = True
 
     def __init__(self, house: House) -> None:
         self._house = house
@@ -70,42 +69,58 @@ def evaluate_house(
     methods: Sequence[Method],
     generator: Generator,
     estimator: PointMapEstimator | None,
-    plan: AblationConfig,
+    memory: Memory,
+    config: AblationConfig,
     *,
     on_view: Callable[[], None] = lambda: None,
 ) -> HouseResult:
     """Return what each method answered in a house, and its figures.
 
+    :param generator: the engine that is judged.
     :param estimator: of the depth of new views; ``None``: that of the house itself.
+    :param memory: of the kind that is judged; each world gets an empty copy.
     :param on_view: called after each view that a method answered.
     """
     house = House(seed)
-    courses = benchmark_paths(house, poses=plan.poses, loop=plan.loop, size=plan.size)
+    paths = benchmark_paths(house, poses=config.poses, loop=config.loop, size=config.size)
     estimator = estimator or ExactDepth(house)
     answers, scores = {}, {}
     for method in methods:
-        found: dict[PathName, list[Tensor]] = {}
+        found: dict[PathName, list[Answer]] = {}
         started = time.perf_counter()
-        for course in courses:
+        for path in paths:
             copies = method.engine == "copy"
-            world = None if copies else build_world(method, generator, estimator, device=plan.device)
-            found[course.name] = list(_answer(world, course, seed, on_view))
+            world = None if copies else build_world(method, generator, estimator, memory.empty_copy())
+            found[path.name] = list(_answer(world, path, seed, on_view))
         seconds = time.perf_counter() - started
         answers[method.name] = found
-        scores[method.name] = score(courses, found, seconds_per_view=seconds / plan.views)
-    return HouseResult(seed, courses, answers, scores)
+        scores[method.name] = score(paths, found, seconds_per_view=seconds / config.views)
+    return HouseResult(seed, paths, answers, scores)
 
 
-def _answer(world: World | None, course: EvaluationPath, seed: int, on_view: Callable[[], None]) -> Iterator[Tensor]:
-    """Yield the pictures at the poses of a course: of an empty world, or copied from the given view without one.
+def _answer(world: World | None, path: EvaluationPath, seed: int, on_view: Callable[[], None]) -> Iterator[Answer]:
+    """Yield the answers at the poses of a path: of an empty world, or copied from the given view without one.
 
     :param seed: of the noise; that of the house, so that methods differ in nothing else.
     """
     if world is None:
-        pictures = (nearest_view(target, [course.start]).image for target in course.targets)
+        answers = (Answer(nearest_view(target, [path.start]), None) for target in path.targets)
     else:
-        world.seed(course.start)
-        pictures = (frame.view.image.cpu() for frame in world.explore(course.targets, seed=seed))
-    for picture in pictures:
-        yield picture
+        world.seed(path.start)
+        answers = (_answer_of(frame) for frame in world.explore(path.targets, seed=seed))
+    for answer in answers:
+        yield answer
         on_view()
+
+
+def _answer_of(frame: Frame) -> Answer:
+    """Return what is judged of a frame, on the CPU."""
+    view, depth = frame.view, frame.view.depth
+    kept = View(
+        image=view.image.cpu(),
+        camera=view.camera,
+        T_world_camera=view.T_world_camera,
+        depth=None if depth is None else depth.cpu(),
+        source=view.source,
+    )
+    return Answer(kept, frame.confidence.cpu())

@@ -9,9 +9,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from vmem_ros.evaluation.visibility import unseen_pixels
 from vmem_ros.geometry import Camera
-from vmem_ros.memory.surfel import SurfelMemory
-from vmem_ros.pointmaps import SensorDepth
 from vmem_ros.scenes.house import HOUSE_FOV_DEG, House
 from vmem_ros.types import Target, View
 
@@ -29,13 +28,13 @@ class EvaluationPath:
 
     :param start: the given view, with depth.
     :param truths: what a camera would see at each pose, with depth; of ``out and back`` pose i equals pose n - 1 - i.
-    :param shown: per pose [H, W] bool: what a memory of ``start`` alone shows there. The rest has to be invented, once.
+    :param unseen: per pose [H, W] bool: what ``start`` does not see of the house and has to be invented, once.
     """
 
     name: PathName
     start: View
     truths: tuple[View, ...]
-    shown: tuple[Tensor, ...]
+    unseen: tuple[Tensor, ...]
 
     @property
     def targets(self) -> tuple[Target, ...]:
@@ -66,8 +65,8 @@ def benchmark_paths(house: House, *, poses: int, loop: int, size: int) -> tuple[
     out = house.random_walk(poses + 1, 0, step=_STEP_M, height=_HEIGHT_M, pitch=_PITCH_RAD)
     there, turn = _look(house, camera, rounds[:-1]), _look(house, camera, out)
     return (
-        _course("loop", there[0], [*there[1:], there[0]]),
-        _course("out and back", turn[0], [*turn[1:], *turn[:0:-1]]),
+        _path("loop", there[0], [*there[1:], there[0]]),
+        _path("out and back", turn[0], [*turn[1:], *turn[:0:-1]]),
     )
 
 
@@ -75,7 +74,5 @@ def _look(house: House, camera: Camera, poses: Tensor) -> list[View]:
     return [house.view(Target(camera, T), supersample=_SUPERSAMPLE) for T in poses]
 
 
-def _course(name: PathName, start: View, truths: Sequence[View]) -> EvaluationPath:
-    memory = SurfelMemory()
-    memory.write([start], SensorDepth().estimate([start]))
-    return EvaluationPath(name, start, tuple(truths), tuple(memory.project(view.target).seen for view in truths))
+def _path(name: PathName, start: View, truths: Sequence[View]) -> EvaluationPath:
+    return EvaluationPath(name, start, tuple(truths), tuple(unseen_pixels(view, [start]) for view in truths))

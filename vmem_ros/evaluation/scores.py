@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from torch import Tensor
 
 from vmem_ros.evaluation.benchmark_paths import EvaluationPath, PathName
-from vmem_ros.evaluation.consistency import Consistency, consistency, mean
-from vmem_ros.evaluation.metrics import psnr
-from vmem_ros.reporting.intervals import mean_interval
+from vmem_ros.evaluation.consistency import Consistency, along_the_way_back, consistency
+from vmem_ros.evaluation.fidelity import Fidelity, against_truth
+from vmem_ros.evaluation.registry import PSNR
+from vmem_ros.types import View
 
-#: A view is largely unseen if a memory of the given view alone shows less of it.
+#: A view is largely unseen if the given view does not see more than this share of its pixels.
 LARGELY_UNSEEN = 0.5
-# Fewer pixels than this share of a picture say little.
-_FEW = 0.02
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What a method answered at a pose.
+
+    :param confidence: [H, W] float32: 0 invented ... 1 remembered. ``None``: the method remembers nothing.
+    """
+
+    view: View
+    confidence: Tensor | None
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What one method answered in one house, in figures; means over views, NaN where there are none.
+    """What one method answered in one house, in figures; means over views.
 
-    :param loop: last picture of the loop against the given view, at whose pose it was drawn.
-    :param back: every picture of the way back against its twin of the way out.
-    :param truth: every picture of both courses against the truth.
+    :param loop: last view of the loop against the given view, at whose pose it was drawn.
+    :param back: every view of the way back against its twin of the way out.
+    :param truth: every view of both paths against the truth.
     :param unseen: the same, of the views that are largely unseen (:data:`LARGELY_UNSEEN`).
-    :param invented_db: PSNR against the truth where the given view shows nothing.
     :param seconds_per_view: reading, drawing, finding geometry and writing.
     :param truth_db: PSNR against the truth along the way out and back, one per pose.
     :param back_db: PSNR against the twin along the way back, one per pose; its first pose is the last of the way out.
@@ -35,9 +43,8 @@ class Scores:
 
     loop: Consistency
     back: Consistency
-    truth: Consistency
-    unseen: Consistency
-    invented_db: float
+    truth: Fidelity
+    unseen: Fidelity
     seconds_per_view: float
     truth_db: tuple[float, ...]
     back_db: tuple[float, ...]
@@ -48,35 +55,32 @@ class Scores:
 
 
 def score(
-    courses: Sequence[EvaluationPath], answers: Mapping[PathName, Sequence[Tensor]], *, seconds_per_view: float
+    paths: Sequence[EvaluationPath], answers: Mapping[PathName, Sequence[Answer]], *, seconds_per_view: float
 ) -> Scores:
     """Return the figures of what was answered.
 
-    :param answers: per course, pictures [H, W, 3] uint8 in the order of its poses.
+    :param answers: per path, in the order of its poses.
     """
-    against_truth: dict[PathName, list[Consistency]] = {}
-    unseen: list[Consistency] = []
-    invented_db: list[float] = []
-    for course in courses:
-        found = against_truth[course.name] = []
-        for image, truth, shown in zip(answers[course.name], course.truths, course.shown, strict=True):
-            found.append(consistency(image, truth.image))
-            hidden = 1 - float(shown.float().mean())
-            if hidden > 1 - LARGELY_UNSEEN:
-                unseen.append(found[-1])
-            if hidden > _FEW:
-                invented_db.append(psnr(image, truth.image, mask=~shown))
-    [loop] = [course for course in courses if course.name == "loop"]
-    walk = answers["out and back"]
-    twins = [consistency(walk[len(walk) - 1 - i], walk[i]) for i in reversed(range(len(walk) // 2))]
-    everything = [found for per_course in against_truth.values() for found in per_course]
+    truth: dict[PathName, list[Fidelity]] = {}
+    unseen: list[Fidelity] = []
+    for path in paths:
+        truth[path.name] = [
+            against_truth(answer.view, true, confidence=answer.confidence, unseen=hidden)
+            for answer, true, hidden in zip(answers[path.name], path.truths, path.unseen, strict=True)
+        ]
+        unseen += [
+            found
+            for found, hidden in zip(truth[path.name], path.unseen, strict=True)
+            if float(hidden.float().mean()) > LARGELY_UNSEEN
+        ]
+    [loop] = [path for path in paths if path.name == "loop"]
+    twins = along_the_way_back([answer.view for answer in answers["out and back"]])
     return Scores(
-        loop=consistency(answers["loop"][-1], loop.start.image),
-        back=mean(twins),
-        truth=mean(everything),
-        unseen=mean(unseen) if unseen else Consistency(math.nan, math.nan, math.nan),
-        invented_db=mean_interval(invented_db).mean,
+        loop=consistency(answers["loop"][-1].view, loop.start),
+        back=Consistency.mean(twins),
+        truth=Fidelity.mean([found for of_path in truth.values() for found in of_path]),
+        unseen=Fidelity.mean(unseen),
         seconds_per_view=seconds_per_view,
-        truth_db=tuple(found.psnr_db for found in against_truth["out and back"]),
-        back_db=tuple(twin.psnr_db for twin in twins),
+        truth_db=tuple(found[PSNR.name] for found in truth["out and back"]),
+        back_db=tuple(twin[PSNR.name] for twin in twins),
     )

@@ -28,10 +28,15 @@ class Interval:
 
     def text(self, digits: int, *, signed: bool = False) -> str:
         """Return it as ``21.3 ± 0.8``."""
-        if not math.isfinite(self.mean):
-            return "-" if math.isnan(self.mean) else "identical"
-        mean = f"{self.mean:{'+' if signed else ''}.{digits}f}"
+        mean = number_text(self.mean, digits, signed=signed)
         return mean if math.isnan(self.half_width) else f"{mean} ± {self.half_width:.{digits}f}"
+
+
+def number_text(value: float, digits: int, *, signed: bool = False) -> str:
+    """Return a figure with its decimals; ``-`` if it is not known, ``identical`` if pictures were."""
+    if not math.isfinite(value):
+        return "-" if math.isnan(value) else "identical"
+    return f"{value:{'+' if signed else ''}.{digits}f}"
 
 
 def mean_interval(values: Sequence[float]) -> Interval:

@@ -11,12 +11,30 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Literal
 
 import torch
 
-from vmem_ros.reporting.files import write_whole
+from vmem_ros.files import write_text
+from vmem_ros.reporting.intervals import number_text
 
 Value = str | int | float
+#: Which way a figure is better.
+Better = Literal["higher", "lower"]
+#: How the head of a column says it.
+ARROWS: Mapping[Better, str] = {"higher": "↑", "lower": "↓"}
+
+
+@dataclass(frozen=True)
+class Column:
+    """How the figures of a column are written.
+
+    :param digits: decimals; ``None``: three significant digits.
+    :param better: which way is better, if either is.
+    """
+
+    digits: int | None = None
+    better: Better | None = None
 
 
 @dataclass(frozen=True)
@@ -25,17 +43,25 @@ class Table:
 
     :param rows: one mapping from column name to value per row, all with the same columns.
     :param note: a sentence under the table: what was measured how.
+    :param columns: how columns are written, by name; the others are plain.
     """
 
     title: str
     rows: Sequence[Mapping[str, Value]]
     note: str = ""
+    columns: Mapping[str, Column] = field(default_factory=dict)
 
     def markdown(self) -> str:
-        """Return the table as Markdown: figures to three significant digits."""
-        columns = list(self.rows[0]) if self.rows else []
-        lines = [f"## {self.title}", "", _line(columns), _line(["---"] * len(columns))]
-        lines += [_line([_text(row[c]) for c in columns]) for row in self.rows]
+        """Return the table as Markdown under its title."""
+        return f"## {self.title}\n\n{self.body()}"
+
+    def body(self) -> str:
+        """Return the table and its note as Markdown; an arrow in the head of a column says which way is better."""
+        names = list(self.rows[0]) if self.rows else []
+        columns = {name: self.columns.get(name, Column()) for name in names}
+        heads = [name if c.better is None else f"{name} {ARROWS[c.better]}" for name, c in columns.items()]
+        lines = [_line(heads), _line(["---"] * len(names))]
+        lines += [_line([_text(row[name], c.digits) for name, c in columns.items()]) for row in self.rows]
         return "\n".join([*lines, "", *([self.note, ""] if self.note else [])])
 
 
@@ -68,7 +94,7 @@ class Report:
 
     def write(self, folder: Path) -> None:
         """Write ``report.md`` and ``report.json`` into a folder."""
-        write_whole(folder / "report.md", f"# {self.title}\n\n{self.body()}")
+        write_text(folder / "report.md", f"# {self.title}\n\n{self.body()}")
         record = {
             "title": self.title,
             "date": _now(),
@@ -76,7 +102,7 @@ class Report:
             "settings": self.settings,
             "tables": {table.title: table.rows for table in self.tables},
         }
-        write_whole(folder / "report.json", as_json(record))
+        write_text(folder / "report.json", as_json(record))
 
 
 def describe_machine() -> dict[str, str]:
@@ -110,14 +136,12 @@ def _line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _text(value: Value) -> str:
-    if isinstance(value, float):
-        if math.isnan(value):
-            return "-"
-        if math.isinf(value):
-            return "identical"
-        return f"{value:.0f}" if abs(value) >= 100 else f"{value:.1g}" if 0 < abs(value) < 1e-3 else f"{value:.3g}"
-    return str(value)
+def _text(value: Value, digits: int | None = None) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    if digits is not None or not math.isfinite(value):
+        return number_text(value, digits or 0)
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.1g}" if 0 < abs(value) < 1e-3 else f"{value:.3g}"
 
 
 def as_json(record: object) -> str:

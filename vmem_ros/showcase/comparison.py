@@ -1,88 +1,101 @@
-"""The tables of a report: what the world answered, beside what simpler methods would have."""
+"""What a world answered, beside what simpler methods would have: figures and their tables."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from vmem_ros.evaluation.consistency import against_truth, back_and_forth, closed_loop, mean, nearest_view
+from torch import Tensor
+
+from vmem_ros.evaluation.consistency import Consistency, back_and_forth, closed_loop
+from vmem_ros.evaluation.fidelity import Fidelity, against_truth
+from vmem_ros.evaluation.nearest_view import nearest_view
+from vmem_ros.evaluation.visibility import unseen_pixels
 from vmem_ros.reporting.report import Table, Value
 from vmem_ros.reporting.sample import Sample
 from vmem_ros.types import View
 
 _NEAREST = "copy the nearest view"
 _MEMORY = "memory alone (holes black)"
+_TRUTH_NOTE = (
+    "Means over the poses of the loop, which no camera visited, against exact pictures of the house. Remembered PSNR: "
+    "of the pixels that memory showed. Unseen PSNR: of those whose surface no view of the robot sees in the house. "
+    "Rotation and translation: between the pose asked for and the pose that the picture shows, by SIFT and "
+    "perspective-n-point where that succeeds."
+)
+_CONSISTENCY_NOTE = (
+    "Loop: the last view against the first, at the same pose (PSNR_C and SSIM_C of Spatia). Way back: every view "
+    "against its twin of the way out. Copying a stored view agrees with itself by definition: read it beside the table "
+    "against the truth."
+)
 
 
-def fidelity_table(shots: Sequence[Sample], observed: Sequence[View], *, engine: str) -> Table:
-    """Return the mean figures against the truth, of the world, of memory alone and of copying the nearest view.
+@dataclass(frozen=True)
+class Comparison:
+    """Figures by method: of the engine first, of memory alone, and of copying the nearest view.
 
-    :param shots: with truth; those without are left out.
-    :param observed: the views that a real camera took.
-    :param engine: name of the generator.
+    :param fidelity: means over the poses of the loop whose truth is known; empty if none is.
+    :param loop: last view of the loop against the first.
+    :param back: means over the views of the way back; empty if there is none.
     """
-    known = [(shot, shot.truth) for shot in shots if shot.truth is not None]
-    rows: list[dict[str, Value]] = []
-    for name, answers in _answers([shot for shot, _ in known], observed, engine=engine).items():
-        figures = mean(
-            [
-                against_truth(view, truth, shot.confidence if name == engine else None)
-                for view, (shot, truth) in zip(answers, known, strict=True)
-            ]
-        )
-        rows.append(
-            {
-                "method": name,
-                "PSNR dB": figures.psnr_db,
-                "PSNR dB where remembered": figures.psnr_remembered_db,
-                "SSIM": figures.ssim,
-                "match accuracy": figures.match,
-                "depth AbsRel": figures.depth_abs_rel,
-                "depth median m": figures.depth_median_m,
-                "rotation deg": figures.rotation_deg,
-                "translation m": figures.translation_m,
-            }
-        )
-    note = (
-        f"Means over {len(known)} poses that no camera visited, against exact pictures of the house. Rotation and "
-        "translation: between the pose asked for and the pose that the picture shows, by SIFT and perspective-n-point "
-        "where that succeeds."
-    )
-    return Table("Against the truth", rows, note)
+
+    fidelity: Mapping[str, Fidelity]
+    loop: Mapping[str, Consistency]
+    back: Mapping[str, Consistency]
+
+    def tables(self) -> list[Table]:
+        """Return the tables for a report: against the truth, where that is known, and consistency with itself."""
+        truth: list[Mapping[str, Value]] = [{"method": name} | v.cells() for name, v in self.fidelity.items()]
+        own: list[Mapping[str, Value]] = [
+            {"method": name} | values.cells("loop") | (self.back[name].cells("way back") if self.back else {})
+            for name, values in self.loop.items()
+        ]
+        columns = Consistency.columns("loop") | Consistency.columns("way back")
+        return [
+            *([Table("Against the truth", truth, _TRUTH_NOTE, Fidelity.columns())] if truth else []),
+            Table("Consistency with itself", own, _CONSISTENCY_NOTE, columns),
+        ]
 
 
-def consistency_table(
+def compare(
     loop: Sequence[Sample], there_and_back: Sequence[Sample], observed: Sequence[View], *, engine: str
-) -> Table:
-    """Return how well the answers agree with themselves: closed loop, and back and forth.
+) -> Comparison:
+    """Return the figures of what was answered.
 
     :param loop: along a path whose last pose is its first.
     :param there_and_back: along a path whose pose i equals pose n - 1 - i; may be empty.
+    :param observed: the views that a real camera took; what they do not see is known if all have depth.
+    :param engine: name of the generator.
     """
-    rows: list[dict[str, Value]] = []
-    returns = _answers(there_and_back, observed, engine=engine)
-    for name, answers in _answers(loop, observed, engine=engine).items():
-        closed = closed_loop([view.image for view in answers])
-        row: dict[str, Value] = {
-            "method": name,
-            "loop PSNR_C dB": closed.psnr_db,
-            "loop SSIM_C": closed.ssim,
-            "loop match": closed.match,
-        }
-        if there_and_back:
-            twins = back_and_forth([view.image for view in returns[name]])
-            row |= {"return PSNR dB": twins.psnr_db, "return SSIM": twins.ssim, "return match": twins.match}
-        rows.append(row)
-    note = f"Loop: last view of {len(loop)} against the first, at the same pose. "
-    if there_and_back:
-        note += f"Return: each of {len(there_and_back) // 2} views of the way back against its outward twin. "
-    note += "Copying a stored view agrees with itself by definition: read it beside the table against the truth."
-    return Table("Consistency with itself", rows, note)
+    known = [(sample, sample.truth) for sample in loop if sample.truth is not None]
+    unseen = [_unseen(truth, observed) for _, truth in known]
+    fidelity = {
+        name: Fidelity.mean(
+            [
+                against_truth(view, truth, confidence=sample.confidence if name == engine else None, unseen=hidden)
+                for view, (sample, truth), hidden in zip(views, known, unseen, strict=True)
+            ]
+        )
+        for name, views in _answers([sample for sample, _ in known], observed, engine=engine).items()
+    }
+    returns = _answers(there_and_back, observed, engine=engine) if there_and_back else {}
+    return Comparison(
+        fidelity=fidelity if known else {},
+        loop={name: closed_loop(views) for name, views in _answers(loop, observed, engine=engine).items()},
+        back={name: back_and_forth(views) for name, views in returns.items()},
+    )
 
 
-def _answers(shots: Sequence[Sample], observed: Sequence[View], *, engine: str) -> dict[str, list[View]]:
-    """Return what each method answers at each shot's pose."""
+def _unseen(truth: View, observed: Sequence[View]) -> Tensor | None:
+    if any(view.depth is None for view in (truth, *observed)):
+        return None
+    return unseen_pixels(truth, observed)
+
+
+def _answers(samples: Sequence[Sample], observed: Sequence[View], *, engine: str) -> dict[str, list[View]]:
+    """Return what each method answers at the pose of each sample."""
     return {
-        engine: [shot.view for shot in shots],
-        _MEMORY: [shot.preview for shot in shots],
-        _NEAREST: [nearest_view(shot.view.target, observed) for shot in shots],
+        engine: [sample.view for sample in samples],
+        _MEMORY: [sample.preview for sample in samples],
+        _NEAREST: [nearest_view(sample.view.target, observed) for sample in samples],
     }

@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from vmem_ros.evaluation.metrics import psnr
+from vmem_ros.evaluation.registry import PSNR
 from vmem_ros.memory.surfel.surfels import SurfelCloud
 from vmem_ros.reporting.colormaps import CONFIDENCE_RAMP, confidence_overlay, depth_colors
 from vmem_ros.reporting.drawing import ASKED, INK, MUTED, PAPER, ROBOT, RULE, font, picture, placeholder, ramp
@@ -98,7 +99,7 @@ def _panels(shot: Sample, cell: tuple[int, int], with_truth: bool) -> list[Image
 def _caption(shot: Sample, index: int, n: int) -> str:
     parts = [f"view {index + 1} of {n}", f"{shot.remembered:.0%} remembered"]
     if shot.truth is not None:
-        parts.append(f"{psnr(shot.view.image, shot.truth.image):.1f} dB against the truth")
+        parts.append(f"{PSNR.text(psnr(shot.view.image, shot.truth.image))} against the truth")
     return "  ·  ".join(parts)
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import torch
 
+from vmem_ros.evaluation.registry import PSNR
 from vmem_ros.memory.surfel.surfels import SurfelCloud
 from vmem_ros.reporting.ply import write_ply
 from vmem_ros.reporting.report import Report, Table, Value
 from vmem_ros.reporting.sample import Sample
-from vmem_ros.showcase.comparison import consistency_table, fidelity_table
+from vmem_ros.showcase.comparison import Comparison, compare
 from vmem_ros.showcase.contact_sheet import write_animation, write_contact_sheet
 from vmem_ros.types import View
 
@@ -44,12 +45,10 @@ def write_results(folder: Path, exploration: Exploration, *, title: str, more: S
     :param more: tables that follow those of section "against the truth" and "consistency with itself".
     """
     e = exploration
-    tables = [consistency_table(e.loop, e.there_and_back, e.observed, engine=e.engine), *more]
-    if any(shot.truth is not None for shot in e.loop):
-        tables.insert(0, fidelity_table(e.loop, e.observed, engine=e.engine))
+    comparison = compare(e.loop, e.there_and_back, e.observed, engine=e.engine)
     robot = torch.stack([view.T_world_camera for view in e.observed])
     write_contact_sheet(
-        folder / CONTACT_SHEET, e.loop, surfels=e.surfels, robot=robot, title=title, facts=_facts(e, tables)
+        folder / CONTACT_SHEET, e.loop, surfels=e.surfels, robot=robot, title=title, facts=_facts(e, comparison)
     )
     write_animation(folder / ANIMATION, e.loop, surfels=e.surfels, robot=robot)
     write_ply(folder / CLOUD, e.surfels)
@@ -59,10 +58,10 @@ def write_results(folder: Path, exploration: Exploration, *, title: str, more: S
         f"drawn by the engine `{e.engine}` from what the world remembers: {len(e.surfels):,} surfels in the end."
     )
     pictures = [(CONTACT_SHEET, "Some of the poses asked for, and the answers"), (ANIMATION, "The whole loop")]
-    Report(title, summary, tables, pictures, e.settings).write(folder)
+    Report(title, summary, [*comparison.tables(), *more], pictures, e.settings).write(folder)
 
 
-def _facts(e: Exploration, tables: Sequence[Table]) -> list[tuple[str, str]]:
+def _facts(e: Exploration, comparison: Comparison) -> list[tuple[str, str]]:
     """Return the figures for the head of the contact sheet, (value, meaning)."""
     remembered, seen = (
         sum(share) / len(e.loop) for share in zip(*((s.remembered, s.observed) for s in e.loop), strict=True)
@@ -71,11 +70,10 @@ def _facts(e: Exploration, tables: Sequence[Table]) -> list[tuple[str, str]]:
         (str(len(e.loop)), "poses asked for in a closed loop"),
         (f"{remembered:.0%}", f"of their pixels were remembered, {seen:.0%} from the real camera"),
     ]
-    figures: dict[str, Mapping[str, Value]] = {table.title: table.rows[0] for table in tables}
-    if (truth := figures.get("Against the truth")) is not None:
-        facts.append((f"{truth['PSNR dB']:.1f} dB", "against the truth on average"))
-    own = figures["Consistency with itself"]
-    facts.append((f"{own['loop PSNR_C dB']:.1f} dB", "between the last view and the first, at one pose"))
-    if "return PSNR dB" in own:
-        facts.append((f"{own['return PSNR dB']:.1f} dB", "between the way back and the way out"))
+    measured = {
+        "against the truth on average": comparison.fidelity,
+        "between the last view and the first, at one pose": comparison.loop,
+        "between the way back and the way out": comparison.back,
+    }
+    facts += [(PSNR.text(of[e.engine][PSNR.name]), meaning) for meaning, of in measured.items() if of]
     return [*facts, (f"{len(e.surfels):,}", "surfels in the memory")]

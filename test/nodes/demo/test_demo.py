@@ -140,7 +140,7 @@ def test_the_demo_shows_a_photo(tmp_path: Path) -> None:
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert "Against the truth" not in report["tables"]
     # The loop starts and ends where the photo was taken, and there the world looks like the photo.
-    assert report["tables"]["Agreement with itself"][0]["loop PSNR_C dB"] == "identical"
+    assert report["tables"]["Consistency with itself"][0]["loop PSNR dB"] == "identical"
     with Picture.open(tmp_path / "out" / "loop.gif") as animation:
         assert animation.n_frames == 6
 
