@@ -1,6 +1,8 @@
-"""Our own buffer of transforms: chains, times between two samples, and what is refused."""
+"""Transforms between frames: chains, times between two of them, gaps, and what is refused."""
 
 from __future__ import annotations
+
+import math
 
 import pytest
 import torch
@@ -8,7 +10,7 @@ import torch
 from link_poses import pose
 from vmem_ros.errors import FrameError
 from vmem_ros.geometry import invert
-from vmem_ros.nodes.camera.tf_buffer import TransformTree
+from vmem_ros.geometry.transform_tree import TransformTree
 
 SECOND = 1_000_000_000
 
@@ -55,6 +57,27 @@ def test_time_zero_is_the_newest_all_share(tree: TransformTree) -> None:
 def test_refused(tree: TransformTree, target: str, source: str, stamp: int, text: str) -> None:
     with pytest.raises(FrameError, match=text):
         tree.lookup(target, source, stamp)
+
+
+def test_nothing_is_known_in_a_gap_but_close_to_its_ends() -> None:
+    tree = TransformTree(max_gap_s=0.5, slack_s=0.02)
+    for second in (1, 1.4, 3):
+        tree.add("map", "base", pose(second), int(second * SECOND))
+    torch.testing.assert_close(tree.lookup("map", "base", int(1.2 * SECOND)), pose(1.2))
+    torch.testing.assert_close(tree.lookup("map", "base", int(1.41 * SECOND)), pose(1.4))
+    torch.testing.assert_close(tree.lookup("map", "base", int(2.99 * SECOND)), pose(3))
+    torch.testing.assert_close(tree.lookup("map", "base", int(3.01 * SECOND)), pose(3))
+    with pytest.raises(FrameError, match=r"map -> base is not known from 1.400 s to 3.000 s"):
+        tree.lookup("map", "base", 2 * SECOND)
+    with pytest.raises(FrameError, match=r"asked for 0.030 s after the newest one"):
+        tree.lookup("map", "base", int(3.03 * SECOND))
+
+
+def test_how_much_is_kept_is_asked_for() -> None:
+    tree = TransformTree(keep_s=math.inf)
+    tree.add("map", "base", pose(1), SECOND)
+    tree.add("map", "base", pose(2), 1000 * SECOND)
+    torch.testing.assert_close(tree.lookup("map", "base", SECOND), pose(1))
 
 
 def test_not_connected(tree: TransformTree) -> None:

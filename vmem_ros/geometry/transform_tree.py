@@ -1,7 +1,8 @@
-"""A small transform buffer: what ``tf2_ros.Buffer`` does for a camera, for installations without it."""
+"""Coordinate frames that move against each other: a small ``tf2_ros.Buffer``, for recordings and where ROS has none."""
 
 from __future__ import annotations
 
+import math
 from bisect import bisect, insort
 from dataclasses import dataclass, field
 
@@ -9,9 +10,8 @@ import torch
 from torch import Tensor
 
 from vmem_ros.errors import FrameError
-from vmem_ros.geometry import interpolate_poses, invert
+from vmem_ros.geometry.poses import interpolate_poses, invert
 
-_KEEP_NS = 10_000_000_000
 # Longer chains of frames are a loop.
 _MAX_DEPTH = 100
 
@@ -25,29 +25,36 @@ class _Edge:
     stamps_ns: list[int] = field(default_factory=list)
     T_parent_child: dict[int, Tensor] = field(default_factory=dict)
 
-    def at(self, stamp_ns: int, child: str) -> Tensor:
+    def at(self, stamp_ns: int, child: str, *, max_gap_ns: float, slack_ns: float) -> Tensor:
         if self.static:
             return self.T_parent_child[self.stamps_ns[-1]]
-        first, last = self.stamps_ns[0], self.stamps_ns[-1]
-        if not first <= stamp_ns <= last:
-            late = stamp_ns > last
-            seconds = (stamp_ns - last if late else first - stamp_ns) / 1e9
-            raise FrameError(
-                f"the transform {self.parent} -> {child} is asked for {seconds:.3f} s "
-                f"{'after the newest' if late else 'before the oldest'} one: wait for it, or raise tf_timeout_s"
-            )
         if stamp_ns in self.T_parent_child:
             return self.T_parent_child[stamp_ns]
         i = bisect(self.stamps_ns, stamp_ns)
-        before, after = self.stamps_ns[i - 1], self.stamps_ns[i]
+        before, after = self.stamps_ns[max(i - 1, 0)], self.stamps_ns[min(i, len(self.stamps_ns) - 1)]
+        near = min(before, after, key=lambda known: abs(known - stamp_ns))
+        if abs(near - stamp_ns) <= slack_ns and (before == after or after - before > max_gap_ns):
+            return self.T_parent_child[near]
+        name = f"the transform {self.parent} -> {child}"
+        if before == after:
+            where = "after the newest" if stamp_ns > before else "before the oldest"
+            raise FrameError(f"{name} is asked for {abs(stamp_ns - before) / 1e9:.3f} s {where} one")
+        if after - before > max_gap_ns:
+            raise FrameError(f"{name} is not known from {before / 1e9:.3f} s to {after / 1e9:.3f} s")
         keys = [self.T_parent_child[before], self.T_parent_child[after]]
         return interpolate_poses(keys, [0.0, (after - before) / 1e9], [(stamp_ns - before) / 1e9])[0]
 
 
 class TransformTree:
-    """Transforms between frames over the last ten seconds."""
+    """Transforms between frames, interpolated in time.
 
-    def __init__(self) -> None:
+    :param keep_s: older transforms than so many seconds before the newest of their frame are forgotten.
+    :param max_gap_s: between two transforms that are farther apart, nothing is known.
+    :param slack_s: where nothing is known, a transform that is at most so far away stands in.
+    """
+
+    def __init__(self, *, keep_s: float = 10.0, max_gap_s: float = math.inf, slack_s: float = 0.0) -> None:
+        self._keep_ns, self._max_gap_ns, self._slack_ns = keep_s * 1e9, max_gap_s * 1e9, slack_s * 1e9
         self._edges: dict[str, _Edge] = {}
 
     def clear(self) -> None:
@@ -62,7 +69,7 @@ class TransformTree:
         if stamp_ns not in edge.T_parent_child:
             insort(edge.stamps_ns, stamp_ns)
         edge.T_parent_child[stamp_ns] = T_parent_child
-        while edge.stamps_ns[0] < edge.stamps_ns[-1] - _KEEP_NS or (static and len(edge.stamps_ns) > 1):
+        while edge.stamps_ns[0] < edge.stamps_ns[-1] - self._keep_ns or (static and len(edge.stamps_ns) > 1):
             del edge.T_parent_child[edge.stamps_ns.pop(0)]
 
     def lookup(self, target: str, source: str, stamp_ns: int) -> Tensor:
@@ -95,7 +102,7 @@ class TransformTree:
         """Return ``T_root_first`` along frames that each are the child of the next."""
         T = torch.eye(4, dtype=torch.float64)
         for frame in frames:
-            T = self._edges[frame].at(stamp_ns, frame) @ T
+            T = self._edges[frame].at(stamp_ns, frame, max_gap_ns=self._max_gap_ns, slack_ns=self._slack_ns) @ T
         return T
 
     def _known(self) -> str:
