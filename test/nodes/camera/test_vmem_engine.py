@@ -7,15 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rcl_interfaces.srv import SetParameters
-from rclpy.parameter import Parameter
 from vmem_ros.msg import Status
 
 from harness import CAMERA, CameraProcess, Probe, add_truth, pose_at
 from tiny_models import tiny_pipeline
 from vmem_ros.errors import CancelledError, ModelError
 from vmem_ros.nodes.client import CameraClient, Feedback
-from vmem_ros.nodes.interface.names import NODE_NAME
 from vmem_ros.pretrained.shipped import write_manifest
 
 STEPS = 6
@@ -87,16 +84,10 @@ def test_cancel_in_the_middle_of_sampling_keeps_the_world(seeded: CameraClient) 
 
 def test_sampling_changes_while_the_node_runs(seeded: CameraClient) -> None:
     probe = Probe()
-    change = probe.client(f"/vmem/{NODE_NAME}/set_parameters", SetParameters)
-
-    def set_steps(steps: int) -> None:
-        request = SetParameters.Request(parameters=[Parameter("sampling.steps", value=steps).to_parameter_msg()])
-        assert probe.call(change, request).results[0].successful
-
-    set_steps(2)
+    probe.set_parameter("sampling.steps", 2)
     feedback: list[Feedback] = []
     seeded.generate(PATH, on_feedback=feedback.append)
-    set_steps(STEPS)
+    probe.set_parameter("sampling.steps", STEPS)
     probe.close()
     assert [f.step for f in feedback] == [1, 2]
     assert {f.steps for f in feedback} == {2}
