@@ -105,7 +105,10 @@ def test_an_engine_and_a_memory_of_ones_own_with_their_options(tmp_path, monkeyp
     assert figures["retrieved views + projection"]["back"]["psnr_db"] == "identical"
     assert figures["retrieved views + projection"]["truth"]["psnr_db"] < 20
     assert "nearest poses" not in figures
-    assert "- memory: own_parts:OwnMemory" in (tmp_path / "out" / "report.md").read_text()
+    report = (tmp_path / "out" / "report.md").read_text()
+    assert "- engine: own_parts:OwnEngine (level = 200)" in report
+    assert "- memory: own_parts:OwnMemory (stride = 3)" in report
+    assert "- depth of new views: memory (prior = room)" in report
 
 
 def test_exact_depth_is_better_than_that_of_memory(tmp_path):

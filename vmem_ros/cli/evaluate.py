@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,9 @@ from vmem_ros.evaluation.ablation_run import AblationConfig, evaluate_house
 from vmem_ros.evaluation.registry import load_metric
 from vmem_ros.generation.engines import load_generator
 from vmem_ros.generation.vmem.sampling_options import SamplingOptions
-from vmem_ros.pointmaps import ESTIMATORS
+from vmem_ros.pointmaps import ESTIMATORS, GeometryPrior
+from vmem_ros.pretrained.option_values import options_from_pairs
+from vmem_ros.pretrained.shipped import DEFAULT_MODEL
 from vmem_ros.protocols import Generator
 from vmem_ros.reporting.report import Value
 from vmem_ros.scenes import EVALUATION_SEEDS
@@ -31,10 +33,13 @@ from vmem_ros.showcase.engine_options import (
     engine_options,
     estimator_from_options,
     estimator_name,
+    estimator_options,
     memory_from_options,
 )
 
 _EXACT = "exact"
+# Houses have level floors and upright walls.
+_PRIOR: GeometryPrior = "room"
 # The engine with a sampler of its own options.
 _VMEM = "vmem"
 #: What ``--quick`` replaces: to see in a minute that it works.
@@ -91,7 +96,7 @@ def run(args: argparse.Namespace) -> None:
         load_metric(name)
     generator = load_generator(args.engine, device=args.device, **_options_of_engine(args))
     memory = memory_from_options(args)
-    estimator = None if args.estimator == _EXACT else estimator_from_options(args, has_depth=True, prior="room")
+    estimator = None if args.estimator == _EXACT else estimator_from_options(args, has_depth=True, prior=_PRIOR)
     config = AblationConfig(poses=args.poses, loop=args.loop, size=args.size)
     methods = methods_for(generator)
     report = AblationReport(args.out, _settings(args, generator), rival=_rival(methods))
@@ -135,18 +140,30 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _settings(args: argparse.Namespace, generator: Generator) -> dict[str, Value]:
+    own = {"model": DEFAULT_MODEL} if args.engine == _VMEM else {}
     return {
         "command": f"vmem evaluate {' '.join(sys.argv[2:])}".rstrip(),
-        "engine": args.engine,
-        "model": args.model or "the engine's own",
-        "memory": args.memory,
+        "engine": _with_options(args.engine, own | _options_of_engine(args)),
+        "memory": _with_options(args.memory, options_from_pairs(args.memory_option)),
         "houses": f"{EVALUATION_SEEDS[0]} to {EVALUATION_SEEDS[args.houses - 1]}",
         "poses": f"{args.poses} out and {args.poses} back, steps of half a metre; {args.loop} round a room",
         "pictures": f"{args.size} x {args.size}",
         **_sampler(args, generator),
-        "depth of new views": estimator_name(args, has_depth=True),
+        "depth of new views": _estimator_text(args),
         "threads of torch": args.threads,
     }
+
+
+def _estimator_text(args: argparse.Namespace) -> str:
+    if args.estimator == _EXACT:
+        return "exact, that of the house"
+    name = estimator_name(args, has_depth=True)
+    return _with_options(name, estimator_options(args, has_depth=True, prior=_PRIOR))
+
+
+def _with_options(name: str, options: Mapping[str, Any]) -> str:
+    given = ", ".join(f"{option} = {value}" for option, value in options.items())
+    return f"{name} ({given})" if given else name
 
 
 def _sampler(args: argparse.Namespace, generator: Any) -> dict[str, Value]:

@@ -1,1 +1,1 @@
-"""Measuring and showing what a world answers: metrics, protocols, pictures, clouds, recordings and reports."""
+"""Measuring what a world answers: metrics, protocols, and the ablation of its memory."""
