@@ -14,7 +14,7 @@ from repository import ROOT
 from rooms import orbit
 from vmem_ros.errors import ModelError, WorldFileError
 from vmem_ros.generation import ReprojectionGenerator
-from vmem_ros.generation.registry import load_generator
+from vmem_ros.generation.engines import load_generator
 from vmem_ros.memory import load_memory
 from vmem_ros.pointmaps import load_estimator
 from vmem_ros.types import Target
@@ -40,7 +40,7 @@ def folder(tmp_path_factory):
 
 
 def test_the_page_has_files_and_commands():
-    assert {"diary.py", "fog.py", "plane.py"} <= FILES.keys()
+    assert {"diary.py", "fog.py", "plane.py", "tint.py"} <= FILES.keys()
     assert len(COMMANDS) >= 4
     assert all(line.startswith("vmem ") for line in COMMANDS)
 
