@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from vmem_ros.geometry import Camera, invert, project, transform, unproject
+from vmem_ros.geometry import invert, project, unproject
 from vmem_ros.types import View
 
 
@@ -30,33 +30,33 @@ def unseen_pixels(view: View, given: Sequence[View], *, tolerance: float = 0.01)
     if any(depth is None for depth in depths):
         raise ValueError("unseen_pixels needs views with exact depth: render them, or measure it")
     depth, *given_depths = (d.double() for d in depths if d is not None)
-    nothing = torch.isposinf(depth)
-    # A direction stands for what is at infinity; it turns with the camera and does not move.
-    rays = unproject(torch.where(nothing, 1.0, depth), view.camera)
     unseen = ~torch.isnan(depth)
+    # At infinity, a direction stands for the point: it turns with the camera and does not move.
+    endless = torch.isposinf(depth)
+    rays = unproject(torch.where(endless, 1.0, depth), view.camera)
     for taken, surface in zip(given, given_depths, strict=True):
         T = invert(taken.T_world_camera) @ view.T_world_camera
-        turned = T.clone()
-        turned[:3, 3] = 0
-        points = torch.where(nothing[..., None], transform(turned, rays), transform(T, rays))
-        pixels, distance = project(points, taken.camera)
-        farthest = _farthest_surface(surface, taken.camera, pixels)
-        sees = torch.where(nothing, torch.isposinf(farthest), distance <= farthest * (1 + tolerance))
-        unseen &= ~sees
+        moved = torch.where(endless[unseen], 0.0, 1.0)[:, None] * T[:3, 3]
+        pixels, distance = project(rays[unseen] @ T[:3, :3].mT + moved, taken.camera)
+        farthest = _farthest_surface(surface, pixels)
+        sees = torch.where(endless[unseen], torch.isposinf(farthest), distance <= farthest * (1 + tolerance))
+        unseen[unseen.clone()] = ~sees
     return unseen
 
 
-def _farthest_surface(depth: Tensor, camera: Camera, pixels: Tensor) -> Tensor:
-    """Return the depth of the surface at pixels [..., 2]: interpolated or nearest, the farther; NaN outside the image.
+def _farthest_surface(depth: Tensor, pixels: Tensor) -> Tensor:
+    """Return the depth [N] of the surface at some pixels: interpolated or nearest, the farther; NaN outside the image.
 
     :param depth: [H, W] z-depth.
-    :param pixels: (u, v) with centres at +0.5; NaN behind the camera.
+    :param pixels: [N, 2] (u, v) with centres at +0.5; NaN behind the camera.
     """
-    size = torch.tensor([camera.width, camera.height], dtype=pixels.dtype)
+    size = torch.tensor(depth.shape[::-1], dtype=pixels.dtype)
     inside = ((pixels >= 0) & (pixels <= size)).all(dim=-1)
-    grid = torch.where(inside[..., None], 2 * pixels / size - 1, 0.0)[None]
+    grid = (2 * pixels[inside] / size - 1)[None, None]
     inverse = torch.stack([
-        grid_sample((1 / depth)[None, None], grid, mode=mode, padding_mode="border", align_corners=False)[0, 0]
+        grid_sample((1 / depth)[None, None], grid, mode=mode, padding_mode="border", align_corners=False)[0, 0, 0]
         for mode in ("bilinear", "nearest")
     ])  # fmt: skip
-    return torch.where(inside, 1 / inverse.nan_to_num(torch.inf).amin(dim=0), torch.nan)
+    farthest = torch.full_like(pixels[:, 0], torch.nan)
+    farthest[inside] = 1 / inverse.nan_to_num(torch.inf).amin(dim=0)
+    return farthest
