@@ -47,7 +47,7 @@ def test_a_photo_is_explored(photo, tmp_path, capsys):
     arguments += ["--engine", "reprojection", "--views", "5", "--width", "60"]
     assert main(["explore", *map(str, arguments)]) == 0
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert names == {"contact_sheet.png", "loop.gif", "surfels.ply", "recording", "report.md", "report.json"}
+    assert names == {"contact_sheet.png", "loop.gif", "cloud.ply", "recording", "report.md", "report.json"}
     assert "contact_sheet.png" in capsys.readouterr().out
     report = (tmp_path / "out" / "report.md").read_text()
     assert "Against the truth" not in report
@@ -74,7 +74,7 @@ def test_a_photo_without_depth_is_explored_with_that_of_a_network(photo, tmp_pat
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["settings"]["depth of what the camera took"] == "estimated"
     assert report["settings"]["depth of new views"] == "small"
-    cloud = (tmp_path / "out" / "surfels.ply").read_bytes()
+    cloud = (tmp_path / "out" / "cloud.ply").read_bytes()
     assert len(cloud) > 20_000
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from clouds import random_elements
 from vmem_ros.errors import InvalidImageError
 from vmem_ros.messages.clouds import (
     cloud_from_message,
@@ -13,16 +14,6 @@ from vmem_ros.messages.clouds import (
     elements_to_message,
     points_to_message,
 )
-from vmem_ros.types import Elements
-
-
-def elements(n: int, *, normal: bool = True, radius: bool = True) -> Elements:
-    return Elements(
-        position=torch.randn(n, 3),
-        color=torch.randint(0, 256, (n, 3), dtype=torch.uint8),
-        normal=torch.randn(n, 3) if normal else None,
-        radius=torch.rand(n) if radius else None,
-    )
 
 
 @pytest.mark.parametrize(
@@ -35,7 +26,7 @@ def elements(n: int, *, normal: bool = True, radius: bool = True) -> Elements:
     ],
 )
 def test_records_hold_what_elements_have(types, head, has: dict, names: str) -> None:
-    given = elements(10, **has)
+    given = random_elements(10, **has)
     message = elements_to_message(types, given, head)
     size = 4 * len(names.split())
     assert (message.point_step, message.row_step, message.width, message.height) == (size, 10 * size, 10, 1)
@@ -51,7 +42,7 @@ def test_records_hold_what_elements_have(types, head, has: dict, names: str) -> 
 
 
 def test_a_surfel_takes_32_bytes(types, head) -> None:
-    assert elements_to_message(types, elements(3), head).point_step == 32
+    assert elements_to_message(types, random_elements(3), head).point_step == 32
 
 
 def test_color_bytes_are_little_endian_0x00rrggbb(types, head) -> None:
@@ -67,13 +58,13 @@ def test_points_carry_confidence_as_intensity(types, head) -> None:
 
 
 def test_empty(types, head) -> None:
-    message = elements_to_message(types, elements(0), head)
+    message = elements_to_message(types, random_elements(0), head)
     assert message.width == 0
     assert len(elements_from_message(message)) == 0
 
 
 def test_truncated(types, head) -> None:
-    message = elements_to_message(types, elements(3), head)
+    message = elements_to_message(types, random_elements(3), head)
     message.data = message.data[:-4]
     with pytest.raises(InvalidImageError, match="92 bytes, 3 points need 96"):
         cloud_from_message(message)
@@ -81,7 +72,7 @@ def test_truncated(types, head) -> None:
 
 @pytest.mark.parametrize("field", [{"datatype": 8}, {"count": 2}])
 def test_other_fields(types, head, field: dict[str, Any]) -> None:
-    message = elements_to_message(types, elements(3), head)
+    message = elements_to_message(types, random_elements(3), head)
     for name, value in field.items():
         setattr(message.fields[0], name, value)
     with pytest.raises(InvalidImageError, match="FLOAT32"):
@@ -89,7 +80,7 @@ def test_other_fields(types, head, field: dict[str, Any]) -> None:
 
 
 def test_a_cloud_without_colours_is_no_memory(types, head) -> None:
-    message = elements_to_message(types, elements(3), head)
+    message = elements_to_message(types, random_elements(3), head)
     message.fields[3].name = "intensity"
     with pytest.raises(InvalidImageError, match="no rgb, only x, y, z, intensity"):
         elements_from_message(message)

@@ -7,12 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-# Distinct in hue and in lightness, so that they can be told apart without colour vision too (Okabe and Ito).
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
-_INK, _RULE = "#26292E", "#DEDCD6"
+from vmem_ros.reporting.plot_style import INK_HEX, SERIES_HEX, new_figure, save_figure, style_axis
 
 
 @dataclass(frozen=True)
@@ -27,18 +24,17 @@ class Curve:
 
 def draw_curves(panels: Mapping[str, Sequence[Curve]], path: Path, *, title: str, x_label: str, y_label: str) -> None:
     """Draw panels side by side, both axes logarithmic, with common axes, and save them."""
-    figure = Figure(figsize=(4.6 * len(panels), 4.2), dpi=150, layout="constrained")
-    figure.suptitle(title, color=_INK, fontsize=12)
+    figure = new_figure(4.6 * len(panels), 4.2)
+    figure.suptitle(title, color=INK_HEX, fontsize=12)
     axes = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
     for axis, (name, curves) in zip(axes, panels.items(), strict=True):
-        _draw_panel(axis, name, curves)
-        axis.set_xlabel(x_label, color=_INK)
-    axes[0].set_ylabel(y_label, color=_INK)
-    figure.savefig(path)
+        _draw_panel(axis, curves)
+        style_axis(axis, title=name, x_label=x_label, y_label=y_label if axis is axes[0] else "")
+    save_figure(figure, path)
 
 
-def _draw_panel(axis: Axes, name: str, curves: Sequence[Curve]) -> None:
-    for colour, curve in zip(_COLOURS, curves, strict=False):
+def _draw_panel(axis: Axes, curves: Sequence[Curve]) -> None:
+    for colour, curve in zip(SERIES_HEX, curves, strict=False):
         axis.fill_between(curve.x, curve.y, curve.high, color=colour, alpha=0.15, linewidth=0)
         axis.plot(curve.x, curve.y, color=colour, marker="o", markersize=4, linewidth=1.8)
         # Labels at the ends of the lines need no legend to look up.
@@ -52,11 +48,4 @@ def _draw_panel(axis: Axes, name: str, curves: Sequence[Curve]) -> None:
         one.set_major_locator(LogLocator(subs=steps))
         one.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         one.set_minor_formatter(NullFormatter())
-    axis.set_title(name, color=_INK, fontsize=10)
     axis.margins(x=0.16, y=0.08)
-    axis.grid(visible=True, which="major", color=_RULE, linewidth=0.8)
-    axis.tick_params(which="both", color=_RULE, labelcolor=_INK, labelsize=8)
-    for side in ("top", "right"):
-        axis.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axis.spines[side].set_color(_RULE)

@@ -1,6 +1,6 @@
 """Draw views of a photo, or of a procedural house, from poses where no camera was.
 
-Writes a contact sheet, an animation, the surfel cloud, a recording for Foxglove and a report.
+Writes a contact sheet, an animation, the cloud of the memory, a recording for Foxglove and a report.
 """
 
 from __future__ import annotations
@@ -14,14 +14,12 @@ from tqdm import tqdm
 
 from vmem_ros.reporting.report import Table
 from vmem_ros.reporting.sample import Sample, preview_of
-from vmem_ros.reporting.world_mcap import write_recording
 from vmem_ros.showcase.engine_options import (
     add_engine_options,
     estimator_from_options,
     generator_from_options,
     memory_from_options,
 )
-from vmem_ros.showcase.results_writer import Exploration, write_results
 from vmem_ros.showcase.scenario import Scenario, typical_depth
 from vmem_ros.showcase.scenario_options import add_scenario_options, describe_options, scenario_from_options
 from vmem_ros.types import Target
@@ -38,10 +36,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Explore, and write the results into ``args.out``."""
+    # Here, so that help and mistyped options need none of the extra's packages.
+    from vmem_ros.reporting.world_mcap import write_recording
+    from vmem_ros.showcase.results_writer import Exploration, write_results
+
     started = time.monotonic()
     scenario = scenario_from_options(args)
     generator = generator_from_options(args)
-    estimator = estimator_from_options(args, has_depth=scenario.has_depth)
+    estimator = estimator_from_options(args, has_depth=scenario.has_depth, prior=scenario.prior)
     args.out.mkdir(parents=True, exist_ok=True)
     # A pose asked for twice is drawn twice: reuse would make every closed loop perfect and say nothing.
     world = World(memory_from_options(args), generator, estimator, reuse_views=False)
@@ -55,7 +57,7 @@ def run(args: argparse.Namespace) -> None:
         loop=loop,
         there_and_back=returns,
         observed=observed,
-        surfels=world.memory.elements(),
+        elements=world.memory.elements(),
         engine=world.generator.name,
         settings={
             **describe_options(args),

@@ -7,8 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-#: Colours of confidence 0 (invented), 0.5 (imagined before, remembered) and 1 (a real camera saw it).
-CONFIDENCE_RAMP = ((235, 87, 54), (244, 190, 76), (38, 166, 154))
+from vmem_ros.reporting.palette import CONFIDENCE_RAMP, gradient
 
 
 def depth_colors(depth: Tensor, *, near_m: float, far_m: float) -> Tensor:
@@ -23,11 +22,8 @@ def depth_colors(depth: Tensor, *, near_m: float, far_m: float) -> Tensor:
 
 
 def confidence_overlay(image: Tensor, confidence: Tensor, *, opacity: float = 0.6) -> Tensor:
-    """Return the picture in grey, tinted by confidence [H, W] in [0, 1] along :data:`CONFIDENCE_RAMP`."""
-    value = torch.nan_to_num(confidence, nan=0.0).clamp(0, 1).cpu().numpy()
-    stops = np.asarray(CONFIDENCE_RAMP, np.float32)
-    at = np.linspace(0, 1, len(stops))
-    tint = np.stack([np.interp(value, at, stops[:, i]) for i in range(3)], axis=-1)
+    """Return the picture in grey, tinted by confidence [H, W] in [0, 1] along ``CONFIDENCE_RAMP``."""
+    tint = gradient(CONFIDENCE_RAMP, torch.nan_to_num(confidence, nan=0.0).clamp(0, 1).cpu().numpy())
     grey = cv2.cvtColor(image.cpu().numpy(), cv2.COLOR_RGB2GRAY).astype(np.float32)[..., None]
     # The tint keeps the picture's light and shade, so that one still sees what is meant.
     shaded = tint * (0.35 + 0.65 * grey / 255)

@@ -1,4 +1,4 @@
-"""Text and panels on pictures: one typeface, one palette, for sheets and animations alike."""
+"""Text and panels on pictures, in one typeface, for sheets and animations alike."""
 
 from __future__ import annotations
 
@@ -11,14 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-Colour = tuple[int, int, int]
-
-PAPER: Colour = (250, 249, 246)
-INK: Colour = (38, 41, 46)
-MUTED: Colour = (116, 121, 128)
-RULE: Colour = (222, 220, 214)
-ROBOT: Colour = (30, 120, 200)
-ASKED: Colour = (224, 88, 44)
+from vmem_ros.reporting.palette import INK, RULE, Colour, gradient
 
 
 @cache
@@ -44,8 +37,5 @@ def placeholder(size: tuple[int, int], text: str) -> Image.Image:
 def ramp(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], stops: tuple[Colour, ...]) -> None:
     """Draw a horizontal colour ramp into (left, top, right, bottom)."""
     left, top, right, bottom = box
-    at = np.linspace(0, 1, len(stops))
-    for x in range(left, right):
-        level = (x - left) / max(right - left - 1, 1)
-        colour = tuple(int(np.interp(level, at, [s[i] for s in stops])) for i in range(3))
-        draw.line([(x, top), (x, bottom)], fill=colour)
+    for x, colour in enumerate(gradient(stops, np.linspace(0, 1, right - left)).astype(int).tolist(), left):
+        draw.line([(x, top), (x, bottom)], fill=tuple(colour))

@@ -10,7 +10,7 @@ import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from vmem_ros.reporting.drawing import ASKED, PAPER, ROBOT, Colour
+from vmem_ros.reporting.palette import ASKED, PAPER, ROBOT, Colour
 from vmem_ros.types import Elements
 
 # Elements whose distance to their neighbours is measured.

@@ -9,7 +9,9 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from vmem_ros.reporting.drawing import INK, MUTED, PAPER, font, picture
+from vmem_ros.files import atomic_file
+from vmem_ros.reporting.drawing import font, picture
+from vmem_ros.reporting.palette import INK, MUTED, PAPER
 
 _GAP, _TITLE, _HEADS, _MARGIN = 3, 20, 16, 10
 _LABEL_SIZE = 11
@@ -57,4 +59,5 @@ def write_image_grid(path: Path, blocks: Sequence[Block]) -> None:
             for i, image in enumerate(images):
                 sheet.paste(picture(image, cell), (left + i * (cell[0] + _GAP), y))
             y += cell[1] + _GAP
-    sheet.save(path)
+    with atomic_file(path) as new:
+        sheet.save(new)

@@ -20,12 +20,11 @@ def write_ply(path: Path, elements: Elements) -> None:
     columns |= {} if elements.normal is None else _columns(elements.normal, "nx", "ny", "nz")
     columns |= {} if elements.radius is None else _columns(elements.radius[:, None], "radius")
     columns |= _columns(elements.color, "red", "green", "blue")
-    kinds = {name: ("u1", "uchar") if column.dtype == np.uint8 else ("<f4", "float") for name, column in columns.items()}
-    vertices = np.empty(len(elements), [(name, kind) for name, (kind, _) in kinds.items()])
+    vertices = np.empty(len(elements), [(n, "u1" if c.dtype == np.uint8 else "<f4") for n, c in columns.items()])
     for name, column in columns.items():
         vertices[name] = column
     header = ["ply", "format binary_little_endian 1.0", "comment metres, z up", f"element vertex {len(vertices)}"]
-    header += [f"property {kind} {name}" for name, (_, kind) in kinds.items()]
+    header += [f"property {'uchar' if c.dtype == np.uint8 else 'float'} {n}" for n, c in columns.items()]
     with atomic_file(path) as new, new.open("wb") as file:
         file.write(("\n".join([*header, "end_header"]) + "\n").encode("ascii"))
         file.write(vertices.tobytes())

@@ -8,8 +8,8 @@ from pathlib import Path
 from vmem_ros.messages.camera_info import camera_to_message
 from vmem_ros.messages.clouds import elements_to_message
 from vmem_ros.messages.images import image_to_message, map_to_message
-from vmem_ros.messages.transforms import link_from_camera, pose_to_message, transform_to_message
 from vmem_ros.messages.stamps import header
+from vmem_ros.messages.transforms import link_from_camera, pose_to_message, transform_to_message
 from vmem_ros.reporting.mcap import Recording
 from vmem_ros.reporting.sample import Sample
 from vmem_ros.types import Elements

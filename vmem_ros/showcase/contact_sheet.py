@@ -12,11 +12,13 @@ from torch import Tensor
 
 from vmem_ros.evaluation.metrics import psnr
 from vmem_ros.evaluation.registry import PSNR
-from vmem_ros.memory.surfel.surfels import SurfelCloud
-from vmem_ros.reporting.colormaps import CONFIDENCE_RAMP, confidence_overlay, depth_colors
-from vmem_ros.reporting.drawing import ASKED, INK, MUTED, PAPER, ROBOT, RULE, font, picture, placeholder, ramp
+from vmem_ros.files import atomic_file
+from vmem_ros.reporting.colormaps import confidence_overlay, depth_colors
+from vmem_ros.reporting.drawing import font, picture, placeholder, ramp
 from vmem_ros.reporting.floor_map import FloorMap
+from vmem_ros.reporting.palette import ASKED, CONFIDENCE_RAMP, INK, MUTED, PAPER, ROBOT, RULE
 from vmem_ros.reporting.sample import Sample
+from vmem_ros.types import Elements
 
 _WIDTH, _MARGIN, _GAP = 1456, 28, 10
 _HEADER = 340
@@ -24,51 +26,51 @@ _HEADER = 340
 
 def write_contact_sheet(
     path: Path,
-    shots: Sequence[Sample],
+    samples: Sequence[Sample],
     *,
-    surfels: SurfelCloud,
+    elements: Elements,
     robot: Tensor,
     title: str,
     facts: Sequence[tuple[str, str]],
     rows: int = 8,
 ) -> None:
-    """Write a PNG that shows, for some of the shots, the asked pose, the preview, the view, the truth, the confidence.
+    """Write a PNG that shows some of the samples: pose asked for, preview, view, truth if known, confidence.
 
-    :param shots: along a path; ``rows`` of them, evenly spread and with the first and the last, are shown.
-    :param surfels: what the world remembers, for the map.
+    :param samples: along a path; ``rows`` of them, evenly spread and with the first and the last, are shown.
+    :param elements: what the world remembers, for the map.
     :param robot: [N, 4, 4] where a real camera was.
     :param facts: (value, what it is) for the head of the sheet.
     """
-    path_poses = torch.stack([s.view.T_world_camera for s in shots])
+    path_poses = torch.stack([s.view.T_world_camera for s in samples])
     everything = torch.cat([path_poses, robot])
-    with_truth = any(s.truth is not None for s in shots)
+    with_truth = any(s.truth is not None for s in samples)
     columns = ["asked pose", "preview, from memory alone", "generated view", "confidence"]
     if with_truth:
         columns.insert(3, "truth, never shown to it")
     step = (_WIDTH - 2 * _MARGIN + _GAP) // len(columns)
-    cell = (step - _GAP, round((step - _GAP) * shots[0].view.camera.height / shots[0].view.camera.width))
-    chosen = np.unique(np.linspace(0, len(shots) - 1, min(rows, len(shots))).round().astype(int))
+    cell = (step - _GAP, round((step - _GAP) * samples[0].view.camera.height / samples[0].view.camera.width))
+    chosen = np.unique(np.linspace(0, len(samples) - 1, min(rows, len(samples))).round().astype(int))
     row_height = cell[1] + 34
     sheet = Image.new("RGB", (_WIDTH, _HEADER + 40 + len(chosen) * row_height + _MARGIN), PAPER)
     draw = ImageDraw.Draw(sheet)
 
-    plan_size = (554, _HEADER - 2 * _MARGIN)
-    overview = FloorMap(surfels, everything, size=plan_size).image(robot=robot, path=path_poses, numbers=True)
+    map_size = (554, _HEADER - 2 * _MARGIN)
+    overview = FloorMap(elements, everything, size=map_size).image(robot=robot, path=path_poses, numbers=True)
     sheet.paste(picture(overview), (_MARGIN, _MARGIN))
-    _write_header(draw, _MARGIN + plan_size[0] + 3 * _GAP, title, facts, observed=len(robot))
+    _write_header(draw, _MARGIN + map_size[0] + 3 * _GAP, title, facts, observed=len(robot))
 
-    small = FloorMap(surfels, everything, size=cell)
+    small_map = FloorMap(elements, everything, size=cell)
     top = _HEADER
     for i, name in enumerate(columns):
         draw.text((_MARGIN + i * step, top), name, INK, font(15, "bold"))
     draw.line([(_MARGIN, top + 24), (_WIDTH - _MARGIN, top + 24)], fill=RULE)
     for row, index in enumerate(chosen):
-        shot, y = shots[index], top + 32 + row * row_height
-        panels = [picture(small.image(robot=robot, here=shot.view.T_world_camera)), *_panels(shot, cell, with_truth)]
-        for i, panel in enumerate(panels):
+        sample, y = samples[index], top + 32 + row * row_height
+        for i, panel in enumerate(_panels(sample, small_map, robot, cell, with_truth=with_truth)):
             sheet.paste(panel, (_MARGIN + i * step, y))
-        draw.text((_MARGIN, y + cell[1] + 5), _caption(shot, index, len(shots)), MUTED, font(13))
-    sheet.save(path)
+        draw.text((_MARGIN, y + cell[1] + 5), _caption(sample, index, len(samples)), MUTED, font(13))
+    with atomic_file(path) as new:
+        sheet.save(new)
 
 
 def _write_header(
@@ -89,41 +91,44 @@ def _write_header(
     draw.text((x + 120, y + 32), "invented · imagined before, remembered · seen by a camera", INK, font(14))
 
 
-def _panels(shot: Sample, cell: tuple[int, int], with_truth: bool) -> list[Image.Image]:
-    panels = [picture(shot.preview.image, cell), picture(shot.view.image, cell)]
+def _panels(
+    sample: Sample, floor_map: FloorMap, robot: Tensor, cell: tuple[int, int], *, with_truth: bool
+) -> list[Image.Image]:
+    panels = [picture(floor_map.image(robot=robot, here=sample.view.T_world_camera))]
+    panels += [picture(sample.preview.image, cell), picture(sample.view.image, cell)]
     if with_truth:
-        panels.append(picture(shot.truth.image, cell) if shot.truth is not None else placeholder(cell, "unknown"))
-    return [*panels, picture(confidence_overlay(shot.view.image, shot.confidence), cell)]
+        panels.append(picture(sample.truth.image, cell) if sample.truth is not None else placeholder(cell, "unknown"))
+    return [*panels, picture(confidence_overlay(sample.view.image, sample.confidence), cell)]
 
 
-def _caption(shot: Sample, index: int, n: int) -> str:
-    parts = [f"view {index + 1} of {n}", f"{shot.remembered:.0%} remembered"]
-    if shot.truth is not None:
-        parts.append(f"{PSNR.text(psnr(shot.view.image, shot.truth.image))} against the truth")
+def _caption(sample: Sample, index: int, n: int) -> str:
+    parts = [f"view {index + 1} of {n}", f"{sample.remembered:.0%} remembered"]
+    if sample.truth is not None:
+        parts.append(f"{PSNR.text(psnr(sample.view.image, sample.truth.image))} against the truth")
     return "  ·  ".join(parts)
 
 
 def write_animation(
-    path: Path, shots: Sequence[Sample], *, surfels: SurfelCloud, robot: Tensor, frames_per_s: float = 8.0
+    path: Path, samples: Sequence[Sample], *, elements: Elements, robot: Tensor, frames_per_s: float = 8.0
 ) -> None:
     """Write the path as an animation that repeats: map, preview, view, truth if known, confidence, depth.
 
     :param path: ending in ``.gif`` (opens everywhere) or ``.webp`` (a fifth of the size).
     """
-    poses = torch.stack([s.view.T_world_camera for s in shots])
-    camera = shots[0].view.camera
+    poses = torch.stack([s.view.T_world_camera for s in samples])
+    camera = samples[0].view.camera
     cell = (240, round(240 * camera.height / camera.width))
-    plan = FloorMap(surfels, torch.cat([poses, robot]), size=cell)
-    with_truth = any(s.truth is not None for s in shots)
+    floor_map = FloorMap(elements, torch.cat([poses, robot]), size=cell)
+    with_truth = any(s.truth is not None for s in samples)
     names = ["asked pose", "from memory alone", "generated", *(["truth"] if with_truth else []), "confidence", "depth"]
-    near_m, far_m = _depth_range(shots)
+    near_m, far_m = _depth_range(samples)
     frames = []
-    for shot in shots:
-        panels = [picture(plan.image(robot=robot, here=shot.view.T_world_camera)), *_panels(shot, cell, with_truth)]
-        if shot.view.depth is None:
+    for sample in samples:
+        panels = _panels(sample, floor_map, robot, cell, with_truth=with_truth)
+        if sample.view.depth is None:
             panels.append(placeholder(cell, "unknown"))
         else:
-            panels.append(picture(depth_colors(shot.view.depth, near_m=near_m, far_m=far_m), cell))
+            panels.append(picture(depth_colors(sample.view.depth, near_m=near_m, far_m=far_m), cell))
         frame = Image.new("RGB", (len(panels) * (cell[0] + 4) - 4, cell[1] + 22), PAPER)
         draw = ImageDraw.Draw(frame)
         for i, (panel, name) in enumerate(zip(panels, names, strict=True)):
@@ -132,12 +137,13 @@ def write_animation(
         frames.append(frame)
     if path.suffix.lower() == ".gif":
         frames = _with_one_palette(frames)
-    frames[0].save(path, save_all=True, append_images=frames[1:], duration=round(1000 / frames_per_s), loop=0)
+    with atomic_file(path) as new:
+        frames[0].save(new, save_all=True, append_images=frames[1:], duration=round(1000 / frames_per_s), loop=0)
 
 
-def _depth_range(shots: Sequence[Sample]) -> tuple[float, float]:
+def _depth_range(samples: Sequence[Sample]) -> tuple[float, float]:
     """Return one range of depth for all views, without the nearest and the farthest few pixels."""
-    depths = [shot.view.depth[::8, ::8] for shot in shots if shot.view.depth is not None]
+    depths = [sample.view.depth[::8, ::8] for sample in samples if sample.view.depth is not None]
     known = torch.cat([depth[torch.isfinite(depth)] for depth in depths]) if depths else torch.empty(0)
     if not len(known):
         return 0.5, 10.0

@@ -1,4 +1,4 @@
-"""What an exploration leaves behind: contact sheet, animation, surfel cloud, report."""
+"""What an exploration leaves behind: contact sheet, animation, cloud of the memory, report."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from pathlib import Path
 import torch
 
 from vmem_ros.evaluation.registry import PSNR
-from vmem_ros.memory.surfel.surfels import SurfelCloud
 from vmem_ros.reporting.ply import write_ply
 from vmem_ros.reporting.report import Report, Table, Value
 from vmem_ros.reporting.sample import Sample
 from vmem_ros.showcase.comparison import Comparison, compare
 from vmem_ros.showcase.contact_sheet import write_animation, write_contact_sheet
-from vmem_ros.types import View
+from vmem_ros.types import Elements, View
 
-CONTACT_SHEET, ANIMATION, CLOUD = "contact_sheet.png", "loop.gif", "surfels.ply"
+CONTACT_SHEET, ANIMATION, CLOUD = "contact_sheet.png", "loop.gif", "cloud.ply"
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,20 +26,20 @@ class Exploration:
     :param loop: along a path whose last pose is its first.
     :param there_and_back: along a path whose pose i equals pose n - 1 - i; may be empty.
     :param observed: the views that a real camera took.
-    :param surfels: what the world remembers in the end.
+    :param elements: what the world remembers in the end.
     :param engine: name of the generator.
     """
 
     loop: Sequence[Sample]
     there_and_back: Sequence[Sample]
     observed: Sequence[View]
-    surfels: SurfelCloud
+    elements: Elements
     engine: str
     settings: Mapping[str, Value] = field(default_factory=dict)
 
 
 def write_results(folder: Path, exploration: Exploration, *, title: str, more: Sequence[Table] = ()) -> None:
-    """Write ``contact_sheet.png``, ``loop.gif``, ``surfels.ply``, ``report.md`` and ``report.json``.
+    """Write ``contact_sheet.png``, ``loop.gif``, ``cloud.ply``, ``report.md`` and ``report.json``.
 
     :param more: tables that follow those of section "against the truth" and "consistency with itself".
     """
@@ -48,14 +47,14 @@ def write_results(folder: Path, exploration: Exploration, *, title: str, more: S
     comparison = compare(e.loop, e.there_and_back, e.observed, engine=e.engine)
     robot = torch.stack([view.T_world_camera for view in e.observed])
     write_contact_sheet(
-        folder / CONTACT_SHEET, e.loop, surfels=e.surfels, robot=robot, title=title, facts=_facts(e, comparison)
+        folder / CONTACT_SHEET, e.loop, elements=e.elements, robot=robot, title=title, facts=_facts(e, comparison)
     )
-    write_animation(folder / ANIMATION, e.loop, surfels=e.surfels, robot=robot)
-    write_ply(folder / CLOUD, e.surfels)
+    write_animation(folder / ANIMATION, e.loop, elements=e.elements, robot=robot)
+    write_ply(folder / CLOUD, e.elements)
     views = len(e.loop) + len(e.there_and_back)
     summary = (
         f"A camera took {len(e.observed)} views. {views} views were then asked for at poses where it never was, and "
-        f"drawn by the engine `{e.engine}` from what the world remembers: {len(e.surfels):,} surfels in the end."
+        f"drawn by the engine `{e.engine}` from what the world remembers: {len(e.elements):,} points in the end."
     )
     pictures = [(CONTACT_SHEET, "Some of the poses asked for, and the answers"), (ANIMATION, "The whole loop")]
     Report(title, summary, [*comparison.tables(), *more], pictures, e.settings).write(folder)
@@ -76,4 +75,4 @@ def _facts(e: Exploration, comparison: Comparison) -> list[tuple[str, str]]:
         "between the way back and the way out": comparison.back,
     }
     facts += [(PSNR.text(of[e.engine][PSNR.name]), meaning) for meaning, of in measured.items() if of]
-    return [*facts, (f"{len(e.surfels):,}", "surfels in the memory")]
+    return [*facts, (f"{len(e.elements):,}", "points in the memory")]

@@ -7,10 +7,8 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
-_INK, _RULE = "#26292E", "#DEDCD6"
+from vmem_ros.reporting.plot_style import SERIES_HEX, new_figure, save_figure, style_axis
 
 
 def draw_log(entries: Sequence[dict[str, float]], path: Path) -> None:
@@ -21,18 +19,16 @@ def draw_log(entries: Sequence[dict[str, float]], path: Path) -> None:
     panels = [panel for panel in (("loss", losses), ("samples, dB", samples)) if panel[1]]
     if not panels:
         return
-    figure = Figure(figsize=(5.2 * len(panels), 3.8), dpi=120, layout="constrained")
+    figure = new_figure(5.2 * len(panels), 3.8)
     for axis, (title, chosen) in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels, strict=True):
-        for colour, name in zip(_COLOURS, chosen, strict=False):
+        for colour, name in zip(SERIES_HEX, chosen, strict=False):
             points = np.array([(entry["step"], entry[name]) for entry in entries if name in entry], np.float64)
             _draw_curve(axis, points[:, 0], points[:, 1], colour, name)
-        axis.set_title(title, color=_INK, fontsize=10)
         if title == "loss":
             axis.set_yscale("log")
-        axis.set_xlabel("step", color=_INK)
         axis.legend(frameon=False, fontsize=8)
-        axis.grid(visible=True, color=_RULE, linewidth=0.8)
-    figure.savefig(path)
+        style_axis(axis, title=title, x_label="step")
+    save_figure(figure, path)
 
 
 def _draw_curve(axis: Axes, steps: np.ndarray, values: np.ndarray, colour: str, name: str) -> None:

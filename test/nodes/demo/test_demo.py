@@ -7,8 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +22,12 @@ from vmem_ros.msg import Status
 
 from repository import ROOT
 from vmem_ros.nodes.demo.run import environment, main
-from vmem_ros.nodes.interface.conversions import header, image_to_message
 from vmem_ros.nodes.interface.delivery import wait_until_received
 from vmem_ros.nodes.interface.names import qos_profile
+from vmem_ros.nodes.interface.rclpy_messages import header, image_to_message
 from vmem_ros.nodes.tools.processes import Processes, ProcessFailedError
 from vmem_ros.showcase.scenario import house_scenario
+from waiting import wait_until
 
 pytestmark = pytest.mark.ros
 DEMO = [sys.executable, "-m", "vmem_ros.nodes.demo"]
@@ -38,13 +38,6 @@ LATCHED, COMMAND, SENSOR = (qos_profile(name) for name in ("latched", "command",
 def processes(tmp_path: Path) -> Iterator[Processes]:
     with Processes(environment(), log_folder=tmp_path / "logs") as running:
         yield running
-
-
-def until(condition: Callable[[], bool], timeout_s: float = 40.0) -> None:
-    end = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < end, f"not within {timeout_s:g} s"
-        time.sleep(0.05)
 
 
 def processes_with(word: str) -> list[str]:
@@ -71,7 +64,7 @@ def test_a_recording_holds_what_was_sent(processes: Processes, tmp_path: Path, n
     image = node.create_publisher(Image, "seed/image", SENSOR)
     try:
         status.publish(Status(engine="before the recorder came", stored_views=3))
-        until(lambda: all(p.get_subscription_count() > 0 for p in (status, pose, image)))
+        wait_until(lambda: all(p.get_subscription_count() > 0 for p in (status, pose, image)), "the recorder")
         sent = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
         image.publish(image_to_message(sent, header("camera", 5)))
         pose.publish(PoseStamped(header=header("map", 7)))
@@ -112,7 +105,7 @@ def test_the_demo_leaves_everything(tmp_path: Path) -> None:
     assert str(out / "contact_sheet.png") in result.stdout
     with Picture.open(out / "loop.gif") as animation:
         assert animation.n_frames == 7
-    assert (out / "surfels.ply").stat().st_size > 10_000
+    assert (out / "cloud.ply").stat().st_size > 10_000
     report = json.loads((out / "report.json").read_text())
     methods = {row["method"]: row for row in report["tables"]["Against the truth"]}
     # The default engine, with the model that comes with the package.
@@ -154,7 +147,7 @@ def test_the_demo_shows_a_photo_without_depth(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["settings"]["depth of what the camera took"] == "estimated"
-    with (tmp_path / "out" / "surfels.ply").open("rb") as file:
+    with (tmp_path / "out" / "cloud.ply").open("rb") as file:
         count = int(next(line.split()[-1] for line in file if line.startswith(b"element vertex")))
     assert count > 1000
 
@@ -165,7 +158,7 @@ def test_ctrl_c_ends_every_process(tmp_path: Path) -> None:
     demo = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     try:
         log = out / "logs" / "recorder.log"
-        until(lambda: log.exists() and "recording" in log.read_text())
+        wait_until(lambda: log.exists() and "recording" in log.read_text(), "the recorder")
         assert len(processes_with(str(out))) >= 3
         demo.send_signal(signal.SIGINT)
         _, errors = demo.communicate(timeout=60)

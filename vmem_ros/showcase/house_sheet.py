@@ -1,4 +1,4 @@
-"""A contact sheet of houses: ``python -m vmem_ros.scenes.sheet --output docs/houses.png``.
+"""A contact sheet of houses: ``python -m vmem_ros.showcase.house_sheet --output docs/houses.png``.
 
 One row a house: its plan from above with the cameras drawn in, then what they see.
 """
@@ -9,15 +9,17 @@ import argparse
 from pathlib import Path
 
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from torch import Tensor
 
+from vmem_ros.files import atomic_file
 from vmem_ros.geometry import Camera, invert, project, transform
+from vmem_ros.reporting.drawing import font, picture
+from vmem_ros.reporting.palette import INK, PAPER, SERIES
 from vmem_ros.scenes.house import EVALUATION_SEEDS, House
 
 _VIEW = (272, 204)
 _GAP, _CAPTION = 8, 22
-_MARKS = ("#e4572e", "#2e86ab", "#3a9d5d", "#a23b9c", "#e0a010", "#444444")
 
 
 def best_views(house: House, count: int) -> list[Tensor]:
@@ -38,21 +40,21 @@ def contact_sheet(seeds: list[int], *, views: int = 4, supersample: int = 3) -> 
     """Return the sheet of the houses with these seeds."""
     width, height = _VIEW
     cell = (width + _GAP, height + _GAP + _CAPTION)
-    sheet = Image.new("RGB", (_GAP + cell[0] * (views + 1), _GAP + cell[1] * len(seeds)), "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=14)
+    sheet = Image.new("RGB", (_GAP + cell[0] * (views + 1), _GAP + cell[1] * len(seeds)), PAPER)
+    draw = ImageDraw.Draw(sheet)
     camera = Camera.from_fov(width, height, 75)
     for row, seed in enumerate(seeds):
         house = House(seed)
         poses = best_views(house, views)
-        pictures = house.render_batch(camera, torch.stack(poses), supersample=supersample).image.numpy()
-        cells = [(_plan(house, poses), f"house {seed}: {len(house.rooms)} rooms, {len(house.solids)} solids")]
+        pictures = house.render_batch(camera, torch.stack(poses), supersample=supersample).image
+        cells = [(_floor_plan(house, poses), f"house {seed}: {len(house.rooms)} rooms, {len(house.solids)} solids")]
         captions = [f"from the {_room_name(house, pose)}" for pose in poses]
-        cells += [(Image.fromarray(p), caption) for p, caption in zip(pictures, captions, strict=True)]
+        cells += [(picture(p), caption) for p, caption in zip(pictures, captions, strict=True)]
         y = _GAP + row * cell[1]
-        for column, (picture, caption) in enumerate(cells):
+        for column, (panel, caption) in enumerate(cells):
             x = _GAP + column * cell[0]
-            sheet.paste(picture, (x + (width - picture.width) // 2, y + (height - picture.height) // 2))
-            draw.text((x + 2, y + height + 2), caption, fill=_MARKS[column - 1] if column else "black", font=font)
+            sheet.paste(panel, (x + (width - panel.width) // 2, y + (height - panel.height) // 2))
+            draw.text((x + 2, y + height + 2), caption, fill=SERIES[column - 1] if column else INK, font=font(14))
     return sheet
 
 
@@ -61,20 +63,20 @@ def _room_name(house: House, pose: Tensor) -> str:
     return next(r.name for r in house.rooms if r.cell[0] <= x <= r.cell[2] and r.cell[1] <= y <= r.cell[3])
 
 
-def _plan(house: House, poses: list[Tensor]) -> Image.Image:
+def _floor_plan(house: House, poses: list[Tensor]) -> Image.Image:
     """Return the house from above, with a mark at every camera that points where it looks."""
     width, height = _VIEW
     target = house.plan_target(width)
     if target.camera.height > height:
         target = house.plan_target(int(width * height / target.camera.height))
-    picture = Image.fromarray(house.render(target, supersample=3, cutaway=True).image.numpy())
-    draw = ImageDraw.Draw(picture)
-    for pose, colour in zip(poses, _MARKS, strict=False):
+    out = picture(house.render(target, supersample=3, cutaway=True).image)
+    draw = ImageDraw.Draw(out)
+    for pose, colour in zip(poses, SERIES, strict=False):
         corners = torch.tensor([[0.0, 0.0, 0.0], [-0.3, 0.0, 0.55], [0.3, 0.0, 0.55]], dtype=torch.float64)
         world = transform(pose, corners)
         pixels, _ = project(transform(invert(target.T_world_camera), world), target.camera)
         draw.polygon([tuple(p) for p in pixels.tolist()], fill=colour, outline="white")
-    return picture
+    return out
 
 
 def main() -> None:
@@ -85,8 +87,8 @@ def main() -> None:
     parser.add_argument("--supersample", type=int, default=3)
     options = parser.parse_args()
     sheet = contact_sheet(options.seeds, supersample=options.supersample)
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(options.output, optimize=True)
+    with atomic_file(options.output) as new:
+        sheet.save(new, optimize=True)
     print(f"{options.output}: {sheet.width} x {sheet.height}, {options.output.stat().st_size / 1e6:.1f} MB")
 
 
