@@ -1,7 +1,9 @@
 """The library and the ``vmem`` command without ROS: ``pip install .``
 
 Name, version, description and licence come from ``package.xml``, which ROS reads; the pinned versions of
-``requirements/core.txt`` are the tested ones, here they are lower bounds.
+``requirements/core.txt`` are the tested ones, here they are lower bounds. A plain installation has what a robot needs:
+memory, engines, depth. What else a room needs is an extra, ``pip install '.[training]'``; ``vmem_ros/extras.py`` names
+it where it is missing.
 """
 
 import xml.etree.ElementTree as ElementTree
@@ -11,6 +13,17 @@ from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
 package = ElementTree.parse(ROOT / "package.xml").getroot()
+
+
+ACCELERATE, MATPLOTLIB, PEFT = "accelerate>=1.0", "matplotlib>=3.8", "peft>=0.17"
+EXTRAS = {
+    "benchmarking": [MATPLOTLIB],
+    "evaluation": [MATPLOTLIB],
+    "lora": [PEFT],
+    "scenes": [],
+    "showcase": [MATPLOTLIB, "rosbags>=0.10"],
+    "training": [ACCELERATE, MATPLOTLIB, PEFT, "pydantic>=2.7"],
+}
 
 
 def text(tag: str) -> str:
@@ -33,15 +46,13 @@ setup(
         "torch>=2.4",
         "diffusers>=0.35",
         "transformers>=4.50",
-        "peft>=0.17",
-        "accelerate>=1.0",
+        "huggingface-hub>=0.27",
         "opencv-python-headless>=4.9",
         "safetensors>=0.4.3",
-        "rosbags>=0.10",
         "tqdm>=4.66",
         "PyYAML>=6.0",
-        "matplotlib>=3.8",
         "pillow>=10.0",
     ],
+    extras_require={**EXTRAS, "all": sorted({name for names in EXTRAS.values() for name in names})},
     entry_points={"console_scripts": ["vmem = vmem_ros.cli:main"]},
 )

@@ -17,8 +17,12 @@ ROSDEP_KEYS = {
     *("python3-pytest-timeout", "python3-scipy", "python3-tqdm", "python3-yaml"),
 }
 # Without a rosdep key, or with one that only pip serves: docs/install.md has the command.
-# (python3-torch is on some systems only, not on Ubuntu 24.04.)
+# (python3-torch is on some systems only, not on Ubuntu 24.04, whose python3-pydantic is 1.10: recipes need 2.)
 PIP_ONLY = {"torch", "safetensors", "rosbags", "diffusers", "transformers", "huggingface_hub", "peft", "accelerate"}
+PIP_ONLY |= {"pydantic"}
+INTERFACES = (".msg", ".srv", ".action")
+# Needed by launch files and by generated code.
+NOT_IMPORTED = {"ros2launch", "rosidl_default_runtime", "service_msgs"}
 ROSDEP_OF_MODULE = {
     **{"cv2": "python3-opencv", "PIL": "python3-pil", "yaml": "python3-yaml"},
     **{name: f"python3-{name}" for name in ("hypothesis", "matplotlib", "numpy", "pytest", "scipy", "tqdm")},
@@ -70,6 +74,16 @@ def test_every_import_is_declared() -> None:
     optional = {"cv_bridge"}
     missing = {name for name in imported - optional if ROSDEP_OF_MODULE.get(name, name) not in declared}
     assert not missing, f"imported by vmem_ros but not in package.xml: {sorted(missing)}"
+
+
+def test_every_declaration_is_used() -> None:
+    imported = {ROSDEP_OF_MODULE.get(name, name) for name in imported_modules(ROOT / "vmem_ros")}
+    interfaces = "\n".join(file.read_text(encoding="utf-8") for file in ROOT.glob("*/*.*") if file.suffix in INTERFACES)
+    imported |= set(re.findall(r"^([a-z_0-9]+)/\w+", interfaces, re.MULTILINE))
+    assert dependencies("depend", "exec_depend") - imported - NOT_IMPORTED == set()
+    tests = {ROSDEP_OF_MODULE.get(name, name) for name in imported_modules(ROOT / "test")}
+    tools = {"ament_cmake_pytest", "python3-pytest-timeout"}
+    assert dependencies("test_depend") - tests - tools == set()
 
 
 def test_interfaces_depend_on_declared_packages() -> None:

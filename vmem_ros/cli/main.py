@@ -7,9 +7,11 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 from vmem_ros import __version__
 from vmem_ros.errors import VmemError
+from vmem_ros.extras import needs_extra
 from vmem_ros.process import keep_freed_memory, set_thread_waiting
 
 #: Verb: what it does. ``vmem_ros.cli.<verb>`` has ``add_arguments(parser)`` and ``run(args)``.
@@ -20,6 +22,14 @@ VERBS = {
     "ship": "put a trained model into the package",
     "evaluate": "judge what a model's world remembers, with parts of the memory taken away",
     "convert": "turn published weights into a folder that the camera's engine 'vmem' loads",
+}
+#: Verb: the extra that it needs, if any.
+EXTRAS = {
+    "explore": "showcase",
+    "bench": "benchmarking",
+    "train": "training",
+    "ship": "training",
+    "evaluate": "evaluation",
 }
 
 _EXIT_ERROR, _EXIT_INTERRUPTED = 1, 130
@@ -41,12 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     set_thread_waiting(os.environ)
     keep_freed_memory()
-    verb = importlib.import_module(f"vmem_ros.cli.{given.verb}")
-    verb_parser = argparse.ArgumentParser(prog=f"vmem {given.verb}", description=verb.__doc__)
-    verb.add_arguments(verb_parser)
-    args = verb_parser.parse_args(given.rest)
+    extra = EXTRAS.get(given.verb)
     try:
-        verb.run(args)
+        with needs_extra(extra, f"vmem {given.verb}") if extra else nullcontext():
+            _run(given.verb, given.rest)
     except (VmemError, OSError, ValueError) as error:
         print(f"vmem {given.verb}: {type(error).__name__}: {error}", file=sys.stderr)
         return _EXIT_ERROR
@@ -54,3 +62,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"vmem {given.verb}: interrupted", file=sys.stderr)
         return _EXIT_INTERRUPTED
     return 0
+
+
+def _run(name: str, arguments: Sequence[str]) -> None:
+    verb = importlib.import_module(f"vmem_ros.cli.{name}")
+    parser = argparse.ArgumentParser(prog=f"vmem {name}", description=verb.__doc__)
+    verb.add_arguments(parser)
+    verb.run(parser.parse_args(arguments))

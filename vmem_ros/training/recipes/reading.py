@@ -9,7 +9,6 @@ from typing import Annotated, Any, get_args
 
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails
 
 from vmem_ros.errors import RecipeError
 from vmem_ros.training.recipes.autoencoder import AutoencoderRecipe
@@ -73,7 +72,7 @@ def as_recipe(content: Mapping[str, Any], trains: str | None = None, *, where: s
     try:
         return _ADAPTER.validate_python({**content, "trains": named})
     except ValidationError as error:
-        raise RecipeError(f"{where}: {_explain(error.errors()[0])}") from error
+        raise RecipeError(f"{where}: {_explain(dict(error.errors()[0]))}") from error
 
 
 def _apply(content: dict[str, Any], setting: str) -> None:
@@ -92,8 +91,8 @@ def _apply(content: dict[str, Any], setting: str) -> None:
         raise RecipeError(f"the value of {setting!r} is no YAML: {error}") from error
 
 
-def _explain(error: ErrorDetails) -> str:
-    """Return what is wrong with a field, in the words of a recipe."""
+def _explain(error: Mapping[str, Any]) -> str:
+    """Return what is wrong with a field in the words of a recipe, of one of pydantic's ``errors()``."""
     trains, *path = error["loc"]
     name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
     given, context = error["input"], error.get("ctx", {})
