@@ -7,13 +7,7 @@ from memories import memory_of
 from vmem_ros.evaluation.ablation_run import ExactDepth
 from vmem_ros.evaluation.benchmark_paths import benchmark_paths
 from vmem_ros.geometry import Camera
-from vmem_ros.scenes import EVALUATION_SEEDS, House
 from vmem_ros.types import Target, View
-
-
-@pytest.fixture(scope="module")
-def house():
-    return House(EVALUATION_SEEDS[1])
 
 
 @pytest.fixture(scope="module")
