@@ -34,6 +34,9 @@ Composite = Literal["none", "remembered"]
 #: Whether one unit is a metre, or the scale is only consistent in itself.
 Scale = Literal["metric", "relative"]
 
+#: Numbers of runs: each is a commit of its own, whichever world it belongs to.
+_RUNS = itertools.count()
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -124,9 +127,6 @@ class World:
         self._scale: Scale = "metric"
         self._sensor = SensorDepth()
         self._of_generator = AlignedDepth(GivenDepth())
-        #: Branches leave no trace in what they share, not even in the choice of what is forgotten first.
-        self._records = True
-        self._runs = itertools.count()
 
     @property
     def memory(self) -> Memory:
@@ -227,7 +227,7 @@ class World:
                 f"the generator {self.generator.name!r} uses no prompt: leave it out, or use another engine"
             )
         world = self if commit else self.branch()
-        label = f"run {next(self._runs)} of {id(self)}"
+        label = f"run {next(_RUNS)}"
         try:
             for start in range(0, len(targets), self.chunk):
                 if should_stop is not None and should_stop():
@@ -264,7 +264,6 @@ class World:
         )
         out._version = self._version.branch()
         out._scale = self._scale
-        out._records = False
         return out
 
     def release(self) -> None:
@@ -303,13 +302,17 @@ class World:
             self._version.restore(tensors, memory)
         self._scale = scale
 
+    def _read(self, targets: Sequence[Target]) -> Recall:
+        """Return what memory recalls; with branches around, without a trace in what they share."""
+        return self.memory.read(targets, self.k, record=not self._version.branched)
+
     def _geometry(self, view: View) -> tuple[list[PointMap], bool]:
         """Return the geometry of an observed view, and whether it is metric by itself."""
         measured = view.depth is not None and bool((torch.isfinite(view.depth) | torch.isposinf(view.depth)).any())
         if measured or not self.estimator.uses_image:
             return self._sensor.estimate([view]), True
         if len(self):
-            recall = self.memory.read([view.target], self.k, record=self._records)
+            recall = self._read([view.target])
         else:
             recall = Recall((), torch.empty(0, dtype=torch.float64), (), (self.memory.project(view.target),))
         maps = self.estimator.estimate([view], recall)
@@ -330,7 +333,7 @@ class World:
         should_stop: ShouldStop | None,
     ) -> list[Frame]:
         """Generate and commit one chunk, and return its frames in the order of the targets."""
-        recall = self.memory.read(targets, self.k, record=self._records)
+        recall = self._read(targets)
         stored = [self.memory.find(t) if self.reuse_views else None for t in targets]
         new = [i for i, view in enumerate(stored) if view is None]
         views: list[View] = []

@@ -21,6 +21,9 @@ from vmem_ros.memory import view_storage
 from vmem_ros.protocols import Memory
 from vmem_ros.types import PointMap, View
 
+#: Numbers for labels that no other commit has.
+_NUMBERS = itertools.count()
+
 
 @dataclass(eq=False)
 class _Version:
@@ -28,7 +31,7 @@ class _Version:
 
     parent: _Version | None
     label: str = ""
-    #: Label by which the memory knows the commit: no other commit has it.
+    #: Label by which the memory knows the commit: no other commit of a version has it.
     own_label: str = ""
     writes: list[tuple[tuple[View, ...], tuple[PointMap, ...]]] = field(default_factory=list)
     depth: int = 0
@@ -43,16 +46,11 @@ class _Shared:
         self.memory = memory
         self.current = _Version(None, closed=True)
         self.holders: weakref.WeakSet[MemoryVersion] = weakref.WeakSet()
-        self._numbers = itertools.count()
 
     @property
     def branched(self) -> bool:
         """Whether there is more than one version that somebody holds."""
         return len(self.holders) > 1
-
-    def new_label(self) -> str:
-        """Return a label that no commit has."""
-        return f"version {next(self._numbers)} of {id(self)}"
 
     def go_to(self, version: _Version) -> None:
         """Make the memory hold a version."""
@@ -67,9 +65,20 @@ class _Shared:
                 assert there.parent is not None, "all versions of one memory have one root"
                 there = there.parent
         for each in reversed(missing):
-            for views, maps in each.writes:
-                self.memory.write(views, maps, label=each.own_label, evict=False)
+            self._write_again(each)
             self.current = each
+
+    def _write_again(self, version: _Version) -> None:
+        """Write a version whose parent the memory holds: all of it, or on any error nothing."""
+        written = False
+        try:
+            for views, maps in version.writes:
+                self.memory.write(views, maps, label=version.own_label, evict=False)
+                written = True
+        except BaseException:
+            if written:
+                self.memory.undo(1)
+            raise
 
 
 class MemoryVersion:
@@ -92,12 +101,21 @@ class MemoryVersion:
         if shared.current is not self._version:
             shared.go_to(self._version)
         if not shared.branched and shared.current.parent is not None:
-            # Nobody can ask for another version any more, so nothing needs to be written again.
-            shared.current = self._version = _Version(None, closed=True)
+            # Nobody can ask for another version any more, so nothing needs to be written again. But a run goes on.
+            last = self._version
+            shared.current = self._version = _Version(None, last.label, last.own_label, closed=True)
         return shared.memory
 
+    @property
+    def branched(self) -> bool:
+        """Whether another version shares this one's memory."""
+        return self._shared.branched
+
     def branch(self) -> MemoryVersion:
-        """Return another version, equal until one of both changes; costs nothing by itself."""
+        """Return another version, equal until one of both changes; costs nothing by itself.
+
+        A commit that both share is not extended any more: what is added to it in one of them is a commit of its own.
+        """
         self._version.closed = True
         other = object.__new__(MemoryVersion)
         other._shared, other._version = self._shared, self._version
@@ -107,19 +125,20 @@ class MemoryVersion:
     def write(self, views: Sequence[View], maps: Sequence[PointMap], *, label: str) -> None:
         """Store views in this version; see :meth:`vmem_ros.protocols.Memory.write`."""
         memory, shared = self.memory, self._shared
-        if not shared.branched:
-            memory.write(views, maps, label=label)
+        if not views or not shared.branched:
+            known_as = self._version.own_label if label and self._version.label == label else ""
+            memory.write(views, maps, label=known_as or label)
             return
         before = self._version
         if before.closed or not label or before.label != label:
-            version = _Version(before, label, shared.new_label(), depth=before.depth + 1)
+            version = _Version(before, label, f"version {next(_NUMBERS)}", depth=before.depth + 1)
         else:
             version = before
+        # As they are now: whoever made the views and maps may fill the same buffers anew.
+        kept = tuple(view_storage.to_device(each, memory.device) for each in maps)
         # Bounds wait until there is one version again: what is forgotten cannot be undone.
         memory.write(views, maps, label=version.own_label, evict=False)
-        # As they are stored: whoever made the views and maps may fill the same buffers anew.
-        stored = tuple(memory.views[-len(views) :])
-        version.writes.append((stored, tuple(view_storage.to_device(each, memory.device) for each in maps)))
+        version.writes.append((tuple(memory.views[-len(views) :]), kept))
         before.closed = True
         version.closed = False
         self._version = shared.current = version
@@ -131,7 +150,7 @@ class MemoryVersion:
         own = 0
         while own < n and back.parent is not None:
             back, own = back.parent, own + 1
-        if own < n and self._shared.branched:
+        if own < n <= len(memory.commits) and self._shared.branched:
             # What other versions stand on is not to go.
             self._separate(memory)
             memory = self._shared.memory

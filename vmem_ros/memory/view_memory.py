@@ -173,11 +173,10 @@ class ViewMemory(ABC, Generic[Index]):
         written, extends = len(self), self._store.extends(label)
         try:
             for number, (view, point_map) in enumerate(zip(views, maps, strict=True)):
-                self._write_one(view, point_map, extends=extends or number > 0)
+                self._write_one(view, point_map, label=label, extends=extends or number > 0)
         except BaseException:
             self._truncate(written)
             raise
-        self._store.label = label
         if not evict:
             return
         try:
@@ -192,7 +191,6 @@ class ViewMemory(ABC, Generic[Index]):
         :raises NothingToUndoError: fewer than ``n`` commits are stored.
         """
         self._truncate(self._store.length_before(n))
-        self._store.label = ""
 
     def clear(self) -> None:
         """Forget everything, and give back what it was kept in."""
@@ -237,7 +235,7 @@ class ViewMemory(ABC, Generic[Index]):
             return shown
         return torch.where((shown >= 0) & seen[shown.clamp(min=0)], shown, -1)
 
-    def _write_one(self, view: View, point_map: PointMap, *, extends: bool) -> None:
+    def _write_one(self, view: View, point_map: PointMap, *, label: str, extends: bool) -> None:
         view, point_map = view_storage.to_device(view, self.device), view_storage.to_device(point_map, self.device)
         if view.depth is None:
             view = dataclasses.replace(view, depth=point_map.depth.contiguous())
@@ -245,7 +243,7 @@ class ViewMemory(ABC, Generic[Index]):
             seen = torch.full(view.camera.size, float(view.source == "observed"), device=self.device)
             view = dataclasses.replace(view, confidence=seen)
         self._add(view, point_map)
-        self._store.append(view, extends=extends)
+        self._store.append(view, label=label, extends=extends)
 
     def _truncate(self, views: int) -> None:
         """Keep the first ``views`` views and what they added."""

@@ -38,8 +38,8 @@ class ViewStore:
         self._commit = GrowableTensor((), torch.int64, cpu)
         #: Whether a camera looked at nothing in it.
         self._sky = GrowableTensor((), torch.bool, cpu)
-        #: Label of the newest commit; a write with the same one extends it.
-        self.label = ""
+        #: Label of the commit of each view.
+        self._labels: list[str] = []
 
     def __len__(self) -> int:
         return len(self._views)
@@ -89,9 +89,10 @@ class ViewStore:
         return None
 
     # -- changing ----------------------------------------------------------------------------------------------------
-    def append(self, view: View, *, extends: bool) -> None:
+    def append(self, view: View, *, label: str, extends: bool) -> None:
         """Append a view that lies on the memory's device, with depth and confidence.
 
+        :param label: of its commit.
         :param extends: it belongs to the commit of the view before; otherwise a new commit begins.
         """
         last = int(self._commit.data[-1]) if len(self) else -1
@@ -105,17 +106,18 @@ class ViewStore:
         self._votes.append(usual[None])
         self._commit.append(torch.tensor([last if extends and last >= 0 else last + 1]))
         self._sky.append(torch.tensor([sky.sees_nothing(view)]))
+        self._labels.append(label)
 
     def extends(self, label: str) -> bool:
         """Return whether a write with this label extends the newest commit."""
-        return bool(label) and label == self.label and len(self) > 0
+        return bool(label) and self._labels[-1:] == [label]
 
     def truncate(self, length: int) -> None:
         """Keep the first ``length`` views."""
         self._total_bytes -= int(self._bytes.data[length:].sum())
         for column in (self._poses, self._bytes, self._votes, self._commit, self._sky):
             column.truncate(length)
-        del self._views[length:]
+        del self._views[length:], self._labels[length:]
 
     def length_before(self, n: int) -> int:
         """Return how many views are left without the last ``n`` commits.
@@ -129,7 +131,7 @@ class ViewStore:
 
     def keep(self, index: Tensor) -> None:
         """Keep the views numbered ``index`` [k] int64, ascending."""
-        self._views = [self._views[i] for i in index.tolist()]
+        self._views, self._labels = ([each[i] for i in index.tolist()] for each in (self._views, self._labels))
         for column in (self._poses, self._bytes, self._votes, self._commit, self._sky):
             column.replace(column.data[index])
         self._total_bytes = int(self._bytes.data.sum())
@@ -158,7 +160,7 @@ class ViewStore:
         """
         out = cls()
         for view in view_storage.unpack_views(tensors, metadata, device):
-            out.append(view, extends=False)
+            out.append(view, label="", extends=False)
         votes = view_storage.take(tensors, "views/popularity", like=out._votes.data)
         if len(votes) != len(out):
             raise WorldFileError(f"the world file has {len(out)} views but votes for {len(votes)}")
