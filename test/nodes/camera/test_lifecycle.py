@@ -19,19 +19,18 @@ from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.action import ActionClient
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import QoSProfile
-from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image
 from vmem_ros.action import GenerateViews
 from vmem_ros.msg import Status
 
 from harness import CAMERA, SLOW, CameraProcess, Probe, add_truth, pose_at, seen_from, stamped
+from simulated_time import SimulatedTime
 from vmem_ros.errors import CancelledError, MemoryFullError, ModelError, NothingToUndoError, NotReadyError
 from vmem_ros.messages.stamps import stamp_to_ns
 from vmem_ros.nodes.camera.node import CameraNode
 from vmem_ros.nodes.camera.seeding import observe
 from vmem_ros.nodes.client import CameraClient
-from vmem_ros.nodes.interface.names import NODE_NAME, PUBLISHED, qos_profile
-from vmem_ros.nodes.interface.rclpy_messages import ns_to_stamp
+from vmem_ros.nodes.interface.names import NODE_NAME, qos_profile
 from vmem_ros.types import View
 from vmem_ros.world import World
 from waiting import WAIT_S, wait_until
@@ -290,27 +289,6 @@ def test_disabled_camera_only_previews(tmp_path: Path) -> None:
         with pytest.raises(NotReadyError, match=r"camera\.mode is 'disabled'"):
             client.capture(SEED)
         assert node.stop(signal.SIGTERM) == 0, node.log
-
-
-class SimulatedTime:
-    """Publishes /clock until the node and its client have heard it."""
-
-    def __init__(self, probe: Probe, client: CameraClient) -> None:
-        self._client = client
-        self._clock = probe.publisher("/clock", Clock, qos_profile("events"))
-        wait_until(lambda: self._clock.get_subscription_count() >= 2, "both clocks")
-        status = PUBLISHED["~/status"]
-        self._inbox = probe.listen(f"{NODE}/status", status.type, qos_profile(status.qos))
-
-    def set(self, seconds: int) -> None:
-        seen = len(self._inbox.messages)
-
-        def arrived() -> bool:
-            self._clock.publish(Clock(clock=ns_to_stamp(seconds * 10**9)))
-            self._client.pause(False)
-            return any(m.stamp.sec == seconds for m in self._inbox.messages[seen:])
-
-        wait_until(arrived, f"time {seconds}")
 
 
 def test_time_that_jumps_back(tmp_path: Path) -> None:
