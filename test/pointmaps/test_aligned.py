@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from rooms import box_view, orbit
-from vmem_ros.errors import InvalidImageError, ModelError
+from vmem_ros.errors import InvalidImageError
 from vmem_ros.generation import ReprojectionGenerator
 from vmem_ros.geometry import Camera, look_at, pixel_rays
 from vmem_ros.memory.surfel import SurfelMemory
@@ -18,7 +18,6 @@ from vmem_ros.pointmaps import (
     MemoryDepth,
     ScalePrior,
     SensorDepth,
-    load_estimator,
 )
 from vmem_ros.pointmaps.correction import correction_field
 from vmem_ros.pointmaps.edges import is_gap, viewing_cosine
@@ -33,6 +32,7 @@ class Predictor:
     """Knows the true depth, wrong by a factor for each view and a field for all."""
 
     name = "told"
+    metric = True
 
     def __init__(self, *factors: float, field: torch.Tensor | float = 1.0, prior: ScalePrior | None = None) -> None:
         self.factors, self.field = factors, field
@@ -49,6 +49,8 @@ class Predictor:
 
 
 class RelativePredictor(Predictor):
+    metric = False
+
     def __init__(self, *factors: float) -> None:
         super().__init__(*factors)
         self.scale_prior = None
@@ -83,6 +85,10 @@ class TestAlignedDepth:
             new = ~projection.seen
             assert 0.05 < new.float().mean() < 0.95
             assert (found.depth[new] / truth_at(T)[new] - 1).abs().median() < 0.03
+
+    def test_it_is_as_metric_as_its_predictor(self):
+        assert AlignedDepth(Predictor(1.0)).metric
+        assert not AlignedDepth(RelativePredictor(1.0)).metric
 
     def test_what_is_remembered_is_not_moved(self):
         """Where prediction and memory mean the same surface, it is memory's."""
@@ -293,8 +299,3 @@ class TestCorrection:
 
     def test_nothing_known_corrects_nothing(self):
         assert (correction_field(torch.full((20, 30), torch.nan), torch.zeros(20, 30)) == 0).all()
-
-
-def test_an_unknown_estimator_is_named():
-    with pytest.raises(ModelError, match=r"geometry.estimator = 'magic' is unknown: use memory, small"):
-        load_estimator("magic")

@@ -139,6 +139,7 @@ class TestHuggingFace:
         estimator = load_estimator("huggingface", model=saved(model, tmp_path))
         assert isinstance(estimator, AlignedDepth)
         assert estimator.predictor.scale_prior is None
+        assert not estimator.metric
         views, recall = asked(POSES[1])
         (found,) = estimator.estimate(views, recall)
         both = recall.projections[0].seen & torch.isfinite(found.depth)
@@ -382,6 +383,7 @@ class TestCut3r:
     def test_new_views_are_estimated_after_those_that_were_recalled(self, installed):
         checkpoint, seen = installed
         estimator = load_estimator("cut3r", model=checkpoint)
+        assert not estimator.metric
         views, recall = asked(POSES[1])
         (found,) = estimator.predictor.predict(views, recall)
         assert len(seen[0]) == len(recall.views) + 1

@@ -33,8 +33,8 @@ class SensorDepth:
         for view in views:
             if view.depth is None or bool(view.depth.isnan().all()):
                 raise InvalidImageError(
-                    "the view has no usable depth: give z-depth in metres, registered to the image (NaN: unknown, +Inf: "
-                    "nothing there), or use an estimator that looks at pictures, such as 'small'"
+                    "the view has no usable depth: give z-depth in metres, registered to the image (NaN: unknown, "
+                    "+Inf: nothing there), or use an estimator that looks at pictures, such as 'small'"
                 )
             confidence = torch.ones_like(view.depth)
             maps.append(PointMap.from_depth(view.depth, confidence, view.camera, view.T_world_camera))
@@ -64,10 +64,10 @@ class MemoryDepth:
         for view, projection, behind in zip(views, recall.projections, unseen, strict=True):
             depth = torch.where(projection.depth.isnan(), behind, projection.depth)
             confidence = torch.where(projection.seen, 1.0, FILLED_CONFIDENCE)
-            # Elements reach a little over the edge of what was seen: written again, surfaces would grow with every view.
-            maps.append(
-                PointMap.from_depth(depth, confidence, view.camera, view.T_world_camera, shown=projection.ids)
-            )
+            # Elements reach a little beyond what was seen: written again, surfaces would grow with every view. Those of
+            # a room go on anyway, and written again they become finer where the camera is nearer.
+            shown = None if bool(behind.isfinite().any()) else projection.ids
+            maps.append(PointMap.from_depth(depth, confidence, view.camera, view.T_world_camera, shown=shown))
         return maps
 
     def _unseen(self, views: Sequence[View], recall: Recall) -> list[Tensor]:
