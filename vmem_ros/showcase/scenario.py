@@ -13,6 +13,7 @@ from torch import Tensor
 
 from vmem_ros.errors import InvalidImageError
 from vmem_ros.geometry import Camera
+from vmem_ros.pointmaps import GeometryPrior
 from vmem_ros.scenes.headings import face_open_space, turn_about_vertical
 from vmem_ros.scenes.house import HOUSE_FOV_DEG, House
 from vmem_ros.showcase.camera_paths import TrajectoryName, trajectory
@@ -45,6 +46,7 @@ class Scenario:
     :param look: what a real camera sees at a target; for a photo it knows the photo's own pose only.
     :param known: whether ``look`` knows the truth at every pose.
     :param has_depth: whether the robot's camera measures depth.
+    :param prior: what may be believed of surfaces that nobody saw.
     """
 
     title: str
@@ -53,6 +55,7 @@ class Scenario:
     look: Callable[[Target], View]
     known: bool
     has_depth: bool
+    prior: GeometryPrior
 
     def observe(self, target: Target) -> View:
         """Return what the robot's camera sees at a target."""
@@ -100,6 +103,7 @@ def house_scenario(
         look=lambda target: house.view(target, supersample=2),
         known=True,
         has_depth=has_depth,
+        prior="room",
     )
 
 
@@ -122,6 +126,7 @@ def photo_scenario(photo: View, path: TrajectoryName, *, views: int, title: str,
         look=lambda target: photo,
         known=False,
         has_depth=photo.depth is not None,
+        prior="none",
     )
 
 

@@ -26,7 +26,7 @@ from vmem_ros.nodes.interface.names import NAMESPACE
 from vmem_ros.nodes.tools.processes import Processes, ProcessFailedError
 from vmem_ros.pretrained.option_values import options_from_pairs
 from vmem_ros.process import set_thread_waiting
-from vmem_ros.showcase.engine_options import add_engine_options, engine_options, estimator_name
+from vmem_ros.showcase.engine_options import add_engine_options, engine_options, estimator_name, estimator_options
 from vmem_ros.showcase.results_writer import ANIMATION, CLOUD, CONTACT_SHEET
 from vmem_ros.showcase.scenario_options import add_scenario_options, scenario_from_options
 
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace, forwarded: Sequence[str]) -> None:
         "memory.kind": args.memory,
         "memory.options": _as_yaml_text(options_from_pairs(args.memory_option)),
         "geometry.estimator": estimator_name(args, has_depth=tour.has_depth),
-        **({"geometry.model": args.depth_model} if args.depth_model else {}),
+        "geometry.options": _as_yaml_text(estimator_options(args, has_depth=tour.has_depth, prior=tour.prior)),
         "seed.depth": str(tour.has_depth).lower(),
         "model.device": args.device,
         "camera.width": str(camera.width),
