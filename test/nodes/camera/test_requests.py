@@ -517,8 +517,8 @@ class TestClient:
             except RuntimeError as error:
                 errors.append(str(error))
 
-        client._executor.create_task(call)
-        client._executor.wake()
+        client._spinning.executor.create_task(call)
+        client._spinning.executor.wake()
         wait_until(lambda: errors, "the refusal")
         assert "own thread" in errors[0]
 

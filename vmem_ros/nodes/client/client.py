@@ -16,21 +16,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, TypeAlias
 
 import numpy as np
-import rclpy
 from action_msgs.srv import CancelGoal
 from geometry_msgs.msg import PoseStamped
 from numpy.typing import NDArray
 from rclpy.action import ActionClient
 from rclpy.client import Client
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.parameter import Parameter
-from rclpy.signals import SignalHandlerOptions
 from std_srvs.srv import SetBool, Trigger
 from torch import Tensor
 from vmem_ros.msg import Status
@@ -42,6 +36,8 @@ from vmem_ros.messages.images import image_from_message, map_from_message
 from vmem_ros.messages.stamps import stamp_to_ns
 from vmem_ros.messages.transforms import link_from_camera
 from vmem_ros.nodes.client.action_call import ActionCall
+from vmem_ros.nodes.client.answers import Feedback, Rendering, SavedWorld
+from vmem_ros.nodes.client.spinning_node import SpinningNode
 from vmem_ros.nodes.client.view_assembly import CapturedView, ViewAssembly
 from vmem_ros.nodes.interface.error_codes import error_from_text, error_of
 from vmem_ros.nodes.interface.names import ACTIONS, NAMESPACE, NODE_NAME, PUBLISHED, SERVICES, SUBSCRIBED, qos_profile
@@ -59,43 +55,6 @@ PoseLike: TypeAlias = Tensor | NDArray | PoseStamped
 
 _READY = (Status.STATE_IDLE, Status.STATE_GENERATING, Status.STATE_PAUSED)
 _JUMP_NS = 1_000_000_000
-
-
-@dataclass(frozen=True)
-class Feedback:
-    """Progress of a request: working on view i of n, step j of m (from 1); ``eta_s`` is NaN if unknown."""
-
-    view: int
-    views: int
-    step: int
-    steps: int
-    eta_s: float
-
-
-@dataclass(frozen=True, eq=False)
-class Rendering:
-    """What memory alone shows at a pose.
-
-    :param image: [H, W, 3] uint8 RGB, ``depth`` and ``confidence`` [H, W] float32; ``None`` if only figures were asked.
-    :param seen: share of pixels that memory shows.
-    :param nearest_depth_m: smallest remembered depth, NaN if none.
-    """
-
-    image: NDArray[np.uint8] | None
-    depth: NDArray[np.float32] | None
-    confidence: NDArray[np.float32] | None
-    camera: Camera
-    seen: float
-    mean_confidence: float
-    nearest_depth_m: float
-
-
-@dataclass(frozen=True)
-class SavedWorld:
-    """Where a world was written or read, and how many views it holds."""
-
-    path: str
-    stored_views: int
 
 
 class CameraClient:
@@ -116,15 +75,8 @@ class CameraClient:
         self._views = ViewAssembly()
         self._last_stamp_ns = 0
         self._stamp_lock = threading.Lock()
-        self._context = rclpy.Context()
-        rclpy.init(args=[], context=self._context, signal_handler_options=SignalHandlerOptions.NO)
-        self._node = rclpy.create_node(
-            "vmem_client",
-            namespace=namespace,
-            context=self._context,
-            parameter_overrides=[Parameter("use_sim_time", value=use_sim_time)],
-            start_parameter_services=False,
-        )
+        self._spinning = SpinningNode("vmem_client", namespace, use_sim_time=use_sim_time)
+        self._node = self._spinning.node
         self._pose = self._node.create_publisher(SUBSCRIBED["pose"].type, "pose", qos_profile("command"))
         self._services: dict[str, Client] = {
             name: self._node.create_client(service.type, f"{node_name}/{name}") for name, service in SERVICES.items()
@@ -137,10 +89,7 @@ class CameraClient:
             )
         # Last, because readers are announced in order: once a status has come, the node knows all readers above.
         self._node.create_subscription(Status, f"{node_name}/status", self._on_status, qos_profile("latched"))
-        self._executor = SingleThreadedExecutor(context=self._context)
-        self._executor.add_node(self._node)
-        self._thread = threading.Thread(target=self._spin, name="vmem_client", daemon=True)
-        self._thread.start()
+        self._spinning.start()
 
     # -- looking -----------------------------------------------------------------------------------------------------
     def capture(self, pose: PoseLike | None = None, *, camera: Camera | None = None, seed: int = -1) -> CapturedView:
@@ -175,7 +124,7 @@ class CameraClient:
                 on_feedback(Feedback(event.view, event.views, event.step, event.steps, event.eta_s))
 
         with self._views.collect() as collection:
-            result = ActionCall(self._generate, self._executor, goal).wait(report)
+            result = ActionCall(self._generate, self._spinning.executor, goal).wait(report)
             if result.error_code != ErrorCode.NONE:
                 raise error_of(result.error_code, result.error_msg)
             return collection.wait([stamp_to_ns(s) for s in result.stamps])
@@ -308,12 +257,7 @@ class CameraClient:
 
     def close(self) -> None:
         """Stop the thread and leave ROS; the node goes on."""
-        if self._context.ok():
-            self._executor.shutdown()
-            self._thread.join()
-            self._generate.destroy()
-            self._node.destroy_node()
-            self._context.try_shutdown()
+        self._spinning.close(self._generate)
 
     def __enter__(self) -> CameraClient:
         return self
@@ -324,10 +268,6 @@ class CameraClient:
         self.close()
 
     # -- inside ------------------------------------------------------------------------------------------------------
-    def _spin(self) -> None:
-        with suppress(ExternalShutdownException):
-            self._executor.spin()
-
     def _on_status(self, message: Status) -> None:
         with self._status_changed:
             self._status = message
@@ -377,5 +317,5 @@ class CameraClient:
             raise NotReadyError(f"no server for {name} after {timeout_s:g} s: is the camera node running?")
 
     def _refuse_own_thread(self) -> None:
-        if threading.current_thread() is self._thread:
+        if self._spinning.is_this_thread:
             raise RuntimeError("CameraClient's own thread cannot wait for itself: call it from another thread")

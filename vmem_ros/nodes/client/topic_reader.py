@@ -5,15 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
-import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.signals import SignalHandlerOptions
-
 from vmem_ros.errors import NotReadyError
+from vmem_ros.nodes.client.spinning_node import SpinningNode
 from vmem_ros.nodes.interface.names import NAMESPACE, PUBLISHED, qos_profile
 
 
@@ -26,20 +22,14 @@ class TopicReader:
     def __init__(self, *topics: str, namespace: str = NAMESPACE) -> None:
         self._newest: dict[str, Any] = {}
         self._changed = threading.Condition()
-        self._context = rclpy.Context()
-        rclpy.init(args=[], context=self._context, signal_handler_options=SignalHandlerOptions.NO)
-        self._node = rclpy.create_node(
-            "vmem_topic_reader", namespace=namespace, context=self._context, start_parameter_services=False
-        )
+        self._spinning = SpinningNode("vmem_topic_reader", namespace)
+        self._node = self._spinning.node
         for name in topics:
             topic = PUBLISHED[name]
             self._node.create_subscription(
                 topic.type, name, lambda message, name=name: self._on_message(name, message), qos_profile(topic.qos)
             )
-        self._executor = SingleThreadedExecutor(context=self._context)
-        self._executor.add_node(self._node)
-        self._thread = threading.Thread(target=self._spin, daemon=True)
-        self._thread.start()
+        self._spinning.start()
 
     def wait_for(self, topic: str, wanted: Callable[[Any], bool] = lambda message: True, *, timeout_s: float) -> Any:
         """Return the newest message of a topic, once there is one that is wanted.
@@ -61,16 +51,9 @@ class TopicReader:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._executor.shutdown()
-        self._thread.join()
-        self._node.destroy_node()
-        self._context.try_shutdown()
+        self._spinning.close()
 
     def _on_message(self, topic: str, message: Any) -> None:
         with self._changed:
             self._newest[topic] = message
             self._changed.notify_all()
-
-    def _spin(self) -> None:
-        with suppress(ExternalShutdownException):
-            self._executor.spin()

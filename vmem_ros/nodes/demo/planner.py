@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from vmem_ros.nodes.client import CameraClient
 from vmem_ros.nodes.client.view_assembly import CapturedView
-from vmem_ros.nodes.demo.requests import Planner
+from vmem_ros.nodes.demo.camera_queries import Planner
 from vmem_ros.nodes.demo.robot import DEMO_HOUSE
 from vmem_ros.nodes.interface.names import NAMESPACE
 from vmem_ros.nodes.interface.script import exit_status
