@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -204,6 +205,16 @@ def test_preview_shows_what_is_remembered_where_the_camera_is(setup: Setup) -> N
     compressed = setup.at("preview/image_raw/compressed", stamp)
     decoded = cv2.imdecode(np.frombuffer(compressed.data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
     assert psnr(decoded, shown) > 25
+
+
+def test_previews_follow_a_change_of_their_rate(setup: Setup, set_parameter) -> None:
+    set_parameter("preview.rate_hz", 2.0)
+    inbox = setup.inboxes["preview/image_raw"]
+    # One may have been due already.
+    before = len(inbox.messages) + 1
+    wait_until(lambda: len(inbox.messages) >= before + 3, "three previews")
+    stamps = [stamp_to_ns(m.header.stamp) for m in inbox.messages[before : before + 3]]
+    assert min(b - a for a, b in itertools.pairwise(stamps)) > 0.4e9
 
 
 def test_surfels_lie_on_the_walls_and_come_late(setup: Setup) -> None:

@@ -118,6 +118,16 @@ class Core:
             period_s, self.guarded(what, callback), self.group, clock=Clock(clock_type=ClockType.STEADY_TIME)
         )
 
+    def create_rate_timer(self, what: str, parameter: str, callback: Callable[[], Any]) -> None:
+        """Call back as many times a second as a parameter says, also after it has changed; see :meth:`create_timer`."""
+        timer = self.create_timer(what, 1.0 / self.parameters[parameter], callback)
+
+        def follow(names: set[str]) -> None:
+            if parameter in names:
+                timer.timer_period_ns = int(1e9 / self.parameters[parameter])
+
+        self.parameters.on_change(follow)
+
     # -- requests ----------------------------------------------------------------------------------------------------
     def require_active(self) -> None:
         """Raise NotReadyError unless the node is active."""

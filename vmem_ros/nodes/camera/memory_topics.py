@@ -28,12 +28,10 @@ class MemoryTopics:
         self._poses: list[PoseStamped] = []
         core.on_world_change(self._on_world_change)
         core.on_forget(lambda: self._update_poses([]))
-        self._timer = core.create_timer("memory", 1.0 / core.parameters["memory.publish_rate_hz"], self._tick)
+        core.create_rate_timer("memory", "memory.publish_rate_hz", self._tick)
         core.parameters.on_change(self._on_parameters)
 
     def _on_parameters(self, names: set[str]) -> None:
-        if "memory.publish_rate_hz" in names:
-            self._timer.timer_period_ns = int(1e9 / self._core.parameters["memory.publish_rate_hz"])
         if "memory.max_points" in names:
             self._changed = True
 

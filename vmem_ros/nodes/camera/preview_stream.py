@@ -32,12 +32,7 @@ class PreviewStream:
         self._pending: Future | None = None
         #: Previews published so far.
         self.published = 0
-        self._timer = core.create_timer("preview", 1.0 / core.parameters["preview.rate_hz"], self._tick)
-        core.parameters.on_change(self._on_parameters)
-
-    def _on_parameters(self, names: set[str]) -> None:
-        if "preview.rate_hz" in names:
-            self._timer.timer_period_ns = int(1e9 / self._core.parameters["preview.rate_hz"])
+        core.create_rate_timer("preview", "preview.rate_hz", self._tick)
 
     def _tick(self) -> None:
         core = self._core

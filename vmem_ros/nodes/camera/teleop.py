@@ -81,12 +81,7 @@ class Follow:
         self._core = core
         #: Why the frame cannot be followed at the moment; empty: it is, or none is set.
         self.problem = ""
-        self._timer = core.create_timer("follow_frame", 1.0 / core.parameters["preview.rate_hz"], self._tick)
-        core.parameters.on_change(self._on_parameters)
-
-    def _on_parameters(self, names: set[str]) -> None:
-        if "preview.rate_hz" in names:
-            self._timer.timer_period_ns = int(1e9 / self._core.parameters["preview.rate_hz"])
+        core.create_rate_timer("follow_frame", "preview.rate_hz", self._tick)
 
     def _tick(self) -> None:
         core = self._core
