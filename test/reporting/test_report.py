@@ -3,7 +3,8 @@
 import json
 import math
 
-from vmem_ros.reporting.report import Report, Table
+from vmem_ros.reporting.report import Report
+from vmem_ros.reporting.tables import Table
 
 
 def test_they_say_identical_and_unknown(tmp_path):

@@ -7,8 +7,8 @@ from PIL import Image
 
 from rooms import box_view, orbit
 from vmem_ros.geometry import Camera
-from vmem_ros.reporting.report import Table
 from vmem_ros.reporting.sample import Sample, preview_of
+from vmem_ros.reporting.tables import Table
 from vmem_ros.showcase.contact_sheet import write_animation
 from vmem_ros.showcase.results_writer import Exploration, write_results
 from vmem_ros.types import Target

@@ -14,7 +14,7 @@ import torch
 
 from vmem_ros.benchmarking.result import BenchmarkResult, Budget, Figures
 from vmem_ros.files import write_text
-from vmem_ros.reporting.report import describe_machine
+from vmem_ros.reporting.machine import describe_machine
 from vmem_ros.reporting.sections import replace_section
 
 #: A file that holds these two lines keeps everything around them when results are written to it.

@@ -10,7 +10,7 @@ from typing import Literal, TypeVar
 from vmem_ros.benchmarking.timing import Timing, figure
 from vmem_ros.memory import DEFAULT_MEMORY, load_memory
 from vmem_ros.protocols import Memory
-from vmem_ros.reporting.report import Table
+from vmem_ros.reporting.tables import Table
 
 #: ``quick``: seconds, to see that it works; ``normal``: the published figures; ``full``: also what takes much longer.
 Effort = Literal["quick", "normal", "full"]

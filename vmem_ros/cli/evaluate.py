@@ -26,7 +26,7 @@ from vmem_ros.pointmaps import ESTIMATORS, GeometryPrior
 from vmem_ros.pretrained.option_values import options_from_pairs
 from vmem_ros.pretrained.shipped import DEFAULT_MODEL
 from vmem_ros.protocols import Generator
-from vmem_ros.reporting.report import Value
+from vmem_ros.reporting.tables import Value
 from vmem_ros.scenes import EVALUATION_SEEDS
 from vmem_ros.showcase.engine_options import (
     add_engine_options,

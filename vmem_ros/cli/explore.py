@@ -12,8 +12,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from vmem_ros.reporting.report import Table
 from vmem_ros.reporting.sample import Sample, preview_of
+from vmem_ros.reporting.tables import Table
 from vmem_ros.showcase.engine_options import (
     add_engine_options,
     estimator_from_options,

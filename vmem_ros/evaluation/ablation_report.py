@@ -20,9 +20,11 @@ from vmem_ros.evaluation.scores import Scores
 from vmem_ros.files import write_text
 from vmem_ros.reporting.image_grid import Block, write_image_grid
 from vmem_ros.reporting.intervals import mean_interval
+from vmem_ros.reporting.json_text import as_json
 from vmem_ros.reporting.plots import Panel, draw_intervals, draw_lines
-from vmem_ros.reporting.report import Report, Value, as_json
+from vmem_ros.reporting.report import Report
 from vmem_ros.reporting.sections import replace_section
+from vmem_ros.reporting.tables import Value
 
 #: A page that holds these two lines keeps everything around them when the report is written to it.
 MARKS = ("<!-- vmem evaluate: begin -->", "<!-- vmem evaluate: end -->")

@@ -11,7 +11,7 @@ from vmem_ros.evaluation.metric_values import MetricValues
 from vmem_ros.evaluation.registry import PSNR, Metric
 from vmem_ros.evaluation.scores import LARGELY_UNSEEN, Scores
 from vmem_ros.reporting.intervals import Interval, mean_interval, paired_difference
-from vmem_ros.reporting.report import ARROWS, Better, Column, Table, Value
+from vmem_ros.reporting.tables import ARROWS, Better, Column, Table, Value
 
 #: Scores of one house by method.
 HouseScores = Mapping[str, Scores]

@@ -8,7 +8,7 @@ from typing import ClassVar, TypeVar
 from vmem_ros.evaluation.registry import METRICS, Metric
 from vmem_ros.evaluation.view_pair import Part, ViewPair
 from vmem_ros.reporting.intervals import mean_interval
-from vmem_ros.reporting.report import Column, Value
+from vmem_ros.reporting.tables import Column, Value
 
 Values = TypeVar("Values", bound="MetricValues")
 

@@ -15,7 +15,7 @@ from vmem_ros.evaluation.metrics import psnr, ssim
 from vmem_ros.evaluation.view_pair import Part, ViewPair
 from vmem_ros.pretrained.factories import import_factory
 from vmem_ros.reporting.intervals import number_text
-from vmem_ros.reporting.report import Better
+from vmem_ros.reporting.tables import Better
 
 # Fewer pixels than this share of a picture say little.
 _FEW = 0.02

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from vmem_ros.reporting.report import Table, Value
+from vmem_ros.reporting.tables import Table, Value
 
 
 class Stopwatch:

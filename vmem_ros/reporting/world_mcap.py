@@ -10,7 +10,7 @@ from vmem_ros.messages.clouds import elements_to_message
 from vmem_ros.messages.images import image_to_message, map_to_message
 from vmem_ros.messages.stamps import header
 from vmem_ros.messages.transforms import link_from_camera, pose_to_message, transform_to_message
-from vmem_ros.reporting.mcap import Recording
+from vmem_ros.recordings.bag_writer import BagWriter
 from vmem_ros.reporting.sample import Sample
 from vmem_ros.types import Elements
 
@@ -37,7 +37,7 @@ def write_recording(folder: Path, samples: Sequence[Sample], elements: Elements,
 
     :param start_ns: time of the first message; a view follows every 200 ms.
     """
-    with Recording(folder) as recording:
+    with BagWriter(folder) as recording:
         for topic, message_type in TOPICS.items():
             recording.add_topic(_full(topic), message_type, latched=topic in _LATCHED)
         types = recording.message_types

@@ -11,8 +11,8 @@ from vmem_ros.evaluation.consistency import Consistency, back_and_forth, closed_
 from vmem_ros.evaluation.fidelity import Fidelity, against_truth
 from vmem_ros.evaluation.nearest_view import nearest_view
 from vmem_ros.evaluation.visibility import unseen_pixels
-from vmem_ros.reporting.report import Table, Value
 from vmem_ros.reporting.sample import Sample
+from vmem_ros.reporting.tables import Table, Value
 from vmem_ros.types import View
 
 _NEAREST = "copy the nearest view"

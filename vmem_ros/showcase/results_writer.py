@@ -10,8 +10,9 @@ import torch
 
 from vmem_ros.evaluation.registry import PSNR
 from vmem_ros.reporting.ply import write_ply
-from vmem_ros.reporting.report import Report, Table, Value
+from vmem_ros.reporting.report import Report
 from vmem_ros.reporting.sample import Sample
+from vmem_ros.reporting.tables import Table, Value
 from vmem_ros.showcase.comparison import Comparison, compare
 from vmem_ros.showcase.contact_sheet import write_animation, write_contact_sheet
 from vmem_ros.types import Elements, View

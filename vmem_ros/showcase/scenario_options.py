@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
-from vmem_ros.reporting.report import Value
+from vmem_ros.reporting.tables import Value
 from vmem_ros.scenes.house import HOUSE_FOV_DEG
 from vmem_ros.showcase.camera_paths import TrajectoryName
 from vmem_ros.showcase.photo import read_photo

@@ -16,8 +16,8 @@ from vmem_ros.messages.stamps import stamp_to_ns
 from vmem_ros.nodes.client import CameraClient, Feedback
 from vmem_ros.nodes.client.topic_reader import TopicReader
 from vmem_ros.nodes.client.view_assembly import CapturedView
-from vmem_ros.reporting.report import Table, Value
 from vmem_ros.reporting.stopwatch import Stopwatch
+from vmem_ros.reporting.tables import Table, Value
 from vmem_ros.scenes.headings import turn_about_vertical
 from vmem_ros.types import Elements, Target, View
 

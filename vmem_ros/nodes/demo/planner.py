@@ -24,8 +24,8 @@ from vmem_ros.nodes.demo.camera_queries import Planner
 from vmem_ros.nodes.demo.robot import DEMO_HOUSE
 from vmem_ros.nodes.interface.names import NAMESPACE
 from vmem_ros.nodes.interface.script import exit_status
-from vmem_ros.reporting.report import Table
 from vmem_ros.reporting.sample import Sample
+from vmem_ros.reporting.tables import Table
 from vmem_ros.showcase.results_writer import Exploration, write_results
 from vmem_ros.showcase.scenario import RequestedPoses, Scenario, typical_depth
 from vmem_ros.showcase.scenario_options import add_scenario_options, describe_options, scenario_from_options
