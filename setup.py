@@ -15,13 +15,14 @@ ROOT = Path(__file__).parent
 package = ElementTree.parse(ROOT / "package.xml").getroot()
 
 
-ACCELERATE, MATPLOTLIB, PEFT = "accelerate>=1.0", "matplotlib>=3.8", "peft>=0.17"
+ACCELERATE, MATPLOTLIB, PEFT, ROSBAGS = "accelerate>=1.0", "matplotlib>=3.8", "peft>=0.17", "rosbags>=0.10"
 EXTRAS = {
     "benchmarking": [MATPLOTLIB],
     "evaluation": [MATPLOTLIB],
     "lora": [PEFT],
+    "recordings": [ROSBAGS],
     "scenes": [],
-    "showcase": [MATPLOTLIB, "rosbags>=0.10"],
+    "showcase": [MATPLOTLIB, ROSBAGS],
     "training": [ACCELERATE, MATPLOTLIB, PEFT, "pydantic>=2.7"],
 }
 

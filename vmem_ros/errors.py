@@ -94,6 +94,12 @@ class WorldFileError(VmemError):
     code = ErrorCode.FILE_ERROR
 
 
+class RecordingError(VmemError):
+    """A recording cannot be read or written: something is missing, damaged, ambiguous or does not fit the rest."""
+
+    code = ErrorCode.FILE_ERROR
+
+
 class NothingToUndoError(VmemError):
     """The memory holds fewer views than should be undone."""
 

@@ -12,6 +12,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "benchmarking": ("matplotlib",),
     "evaluation": ("matplotlib",),
     "lora": ("peft",),
+    "recordings": ("rosbags",),
     # Houses need no more than the rest.
     "scenes": (),
     "showcase": ("matplotlib", "rosbags"),

@@ -36,7 +36,7 @@ ROS |= {f"{name}_msgs" for name in ("std", "sensor", "geometry", "nav", "diagnos
 ROS |= {"builtin_interfaces", "rcl_interfaces", "action_msgs", "std_srvs"}
 
 # Rooms for which some extra is needed; all others get along with what `pip install .` brings.
-ROOMS_WITH_EXTRAS = ("reporting", "evaluation", "showcase", "training", "benchmarking", "nodes")
+ROOMS_WITH_EXTRAS = ("recordings", "reporting", "evaluation", "showcase", "training", "benchmarking", "nodes")
 # Distributions that are called otherwise than what is imported of them.
 DISTRIBUTIONS = {
     "cv2": "opencv-python-headless",

@@ -7,7 +7,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from vmem_ros.errors import InvalidCameraError, InvalidImageError
 from vmem_ros.messages.camera_info import intrinsics_of_rectified
@@ -83,8 +83,25 @@ def rectifier_for(message: Any) -> Rectifier | None:
             f"got {list(message.d)}"
         )
     K = np.asarray(message.k, np.float64).reshape(3, 3)
-    coefficients = np.asarray(message.d, np.float64)
     size = (message.width, message.height)
-    fisheye = message.distortion_model == "equidistant"
-    undistort: Any = cv2.fisheye.initUndistortRectifyMap if fisheye else cv2.initUndistortRectifyMap
-    return Rectifier(*undistort(K, coefficients, np.eye(3), intrinsics_of_rectified(message), size, cv2.CV_32FC1))
+    return rectifier_of(K, message.d, message.distortion_model, size, K_pinhole=intrinsics_of_rectified(message))
+
+
+def rectifier_of(
+    K: NDArray[np.float64],
+    coefficients: ArrayLike,
+    model: str,
+    size: tuple[int, int],
+    *,
+    K_pinhole: NDArray[np.float64],
+) -> Rectifier:
+    """Return how images of a lens are rectified.
+
+    :param K: [3, 3] of the lens; as in messages, the centre of the first pixel has coordinates 0, 0.
+    :param coefficients: of the distortion, as many as the model has.
+    :param model: one of :data:`MODELS`.
+    :param size: width and height of the images, before and after.
+    :param K_pinhole: [3, 3] of the pinhole camera that they become.
+    """
+    undistort: Any = cv2.fisheye.initUndistortRectifyMap if model == "equidistant" else cv2.initUndistortRectifyMap
+    return Rectifier(*undistort(K, np.asarray(coefficients, np.float64), np.eye(3), K_pinhole, size, cv2.CV_32FC1))

@@ -2,7 +2,7 @@
 
 ``tf2_msgs`` and ``tf2_ros`` come with a ROS installation but not with the package index. Without ``tf2_msgs`` the node
 runs, publishes no frames, and takes poses in the world frame only; it says so in its log and in /diagnostics. With
-``tf2_ros`` its buffer answers look-ups, otherwise :class:`~vmem_ros.nodes.camera.tf_buffer.TransformTree`.
+``tf2_ros`` its buffer answers look-ups, otherwise :class:`~vmem_ros.geometry.transform_tree.TransformTree`.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from rclpy.time import Time
 from torch import Tensor
 
 from vmem_ros.errors import FrameError, InvalidPoseError
+from vmem_ros.geometry.transform_tree import TransformTree
 from vmem_ros.messages.stamps import stamp_to_ns
 from vmem_ros.messages.transforms import T_LINK_OPTICAL, transform_from_message
-from vmem_ros.nodes.camera.tf_buffer import TransformTree
 from vmem_ros.nodes.interface.frame_names import FrameNames
 from vmem_ros.nodes.interface.rclpy_messages import header, transform_to_message
 
@@ -166,9 +166,11 @@ class FrameListener:
         while True:
             try:
                 return self.lookup(frame_id, stamp_ns)
-            except FrameError:
-                if TFMessage is None or time.monotonic() > end:
+            except FrameError as error:
+                if TFMessage is None:
                     raise
+                if time.monotonic() > end:
+                    raise FrameError(f"{error}; waited {timeout_s:g} s for it (tf_timeout_s)") from error
             await self._sleep(_POLL_S)
 
     async def _sleep(self, seconds: float) -> None:

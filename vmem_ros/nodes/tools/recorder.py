@@ -32,7 +32,7 @@ from vmem_ros.nodes.interface.names import (
 )
 from vmem_ros.nodes.interface.script import SIGNAL_POLL_S, event_of_signals, exit_status
 from vmem_ros.nodes.interface.subscription import subscribe
-from vmem_ros.reporting.mcap import Recording
+from vmem_ros.recordings.bag_writer import BagWriter
 
 # Previews and points cost the camera time while somebody subscribes to them, and follow from what is recorded.
 _LEFT_OUT = ("preview/", "camera/points")
@@ -44,7 +44,7 @@ _DRAIN_S, _QUIET_TURNS = 5.0, 5
 class Recorder(Node):
     """Writes every message of the camera, and every command and seed sent to it, as it comes over the wire.
 
-    :param folder: of the recording, see :class:`~vmem_ros.reporting.mcap.Recording`.
+    :param folder: of the bag, see :class:`~vmem_ros.recordings.bag_writer.BagWriter`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -53,7 +53,7 @@ class Recorder(Node):
         own = {name for name in map(message_type_name, (t.type for t in topics)) if name.startswith(_OWN_MESSAGES)}
         share = Path(get_package_share_directory("vmem_ros"))
         definitions = {name: (share / f"{name.partition('/')[2]}.msg").read_text(encoding="utf-8") for name in own}
-        self._recording = Recording(folder, definitions=definitions)
+        self._recording = BagWriter(folder, definitions=definitions)
         #: Messages so far.
         self.written = 0
         for topic in topics:
