@@ -7,7 +7,7 @@ Nothing here speaks of surfels or diffusion. A memory of latents, point clouds o
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -115,6 +115,15 @@ class Memory(Protocol):
 
     def clear(self) -> None:
         """Forget everything."""
+        ...
+
+
+@runtime_checkable
+class HasNotes(Protocol):
+    """What a generator may have beside what it must have."""
+
+    def notes(self) -> tuple[str, ...]:
+        """Return, each in words, what users should know of what was made last; usually nothing."""
         ...
 
 

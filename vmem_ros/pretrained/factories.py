@@ -75,6 +75,14 @@ def make(
     return _called(lambda: factory(kind(**options), **arguments), f"{what} = {name!r}", options)
 
 
+def has_option(registry: Mapping[str, Entry], name: str, option: str) -> bool:
+    """Return whether what the registry knows by this name has an option; of a user's own nobody knows."""
+    if name not in registry:
+        return False
+    kind = import_factory(registry[name].options, what=name, extra=registry[name].extra)
+    return option in {field.name for field in dataclasses.fields(kind)}
+
+
 def _called(call: Callable[[], Any], name: str, options: Mapping[str, Any]) -> Any:
     try:
         return call()

@@ -309,3 +309,23 @@ class TestFromPretrained:
 def test_an_image_encoder_of_another_width_is_refused() -> None:
     with pytest.raises(ModelError, match="embeddings of 32, the unet takes 48"):
         VMemPipeline(tiny_unet(), tiny_vae(), tiny_image_encoder(projection_dim=32), tiny_pipeline().scheduler)
+
+
+class TestNotes:
+    def test_views_drawn_smaller_than_asked_for_are_noted(self, pipeline, recall):
+        generator = VMemGenerator(pipeline, sampling=FAST, max_side=32)
+        assert generator.notes() == ()
+        generator.generate(recall, targets(1), seed=0)
+        assert generator.notes() == ("views of 60 x 44 are drawn at 32 x 16 and enlarged (max_side is 32)",)
+
+    @pytest.mark.parametrize("max_side", [None, 64])
+    def test_what_is_only_rounded_is_not(self, pipeline, recall, max_side):
+        generator = VMemGenerator(pipeline, sampling=FAST, max_side=max_side)
+        generator.generate(recall, targets(1), seed=0)
+        assert generator.notes() == ()
+
+    def test_a_later_view_of_another_size_replaces_the_note(self, pipeline, recall):
+        generator = VMemGenerator(pipeline, sampling=FAST, max_side=32)
+        generator.generate(recall, targets(1), seed=0)
+        generator.generate(recall, targets(1, CAMERA.resized(32, 32)), seed=0)
+        assert generator.notes() == ()

@@ -43,12 +43,29 @@ def test_a_world_without_a_model() -> None:
     assert world.memory.config.max_surfels is None
 
 
+def test_geometry_believes_nothing_unless_told() -> None:
+    assert build_world(parameters(engine="reprojection")).estimator.options.prior == "none"
+    told = {"geometry.prior": "room", "geometry.options": "{up: [1.0, 0.0, 0.0]}"}
+    options = build_world(parameters(engine="reprojection", **told)).estimator.options
+    assert (options.prior, list(options.up)) == ("room", [1.0, 0.0, 0.0])
+    sky = {"geometry.estimator": "small", "geometry.max_depth_m": 9.0, "model.allow_download": True}
+    assert build_world(parameters(engine="reprojection", **sky)).estimator.max_depth_m == 9.0
+
+
+@pytest.mark.parametrize("estimator", ["small", "memory"])
+def test_what_an_estimator_does_not_have_is_told(estimator: str) -> None:
+    set_for_the_other = {"small": {"geometry.prior": "room"}, "memory": {"geometry.max_depth_m": 9.0}}[estimator]
+    with pytest.raises(ModelError, match=f"geometry.estimator '{estimator}' has no option"):
+        build_world(parameters(engine="reprojection", **{"geometry.estimator": estimator, **set_for_the_other}))
+
+
 @pytest.mark.parametrize(
     ("name", "value", "text"),
     [
         ("engine", "unheard_of", "use reprojection, vmem, or 'module:factory' of your own"),
         ("engine", "no_such_module:make", "cannot be imported: No module named 'no_such_module'"),
         ("engine", "math:make", "cannot be imported: module 'math' has no attribute 'make'"),
+        ("geometry.estimator", "magic", "use memory, small, huggingface, cut3r, or 'module:factory' of your own"),
         ("model.device", "cuda:77", "available are cpu"),
         ("model.device", "abacus", "available are cpu"),
     ],

@@ -16,6 +16,7 @@ from vmem_ros.nodes.client import CameraClient, Feedback
 from vmem_ros.pretrained.shipped import write_manifest
 
 STEPS = 6
+LARGEST = 128
 PATH = [pose_at(-0.8, 0.3), pose_at(-0.7, 0.2)]
 # The first import of diffusers on a busy machine.
 LOADING_S = 120.0
@@ -31,6 +32,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CameraClient]:
         "sampling.sampler": "fast",
         "sampling.steps": STEPS,
         "composite": "none",
+        "model.max_side": LARGEST,
     }
     with CameraProcess(folder / "log", parameters) as node, CameraClient() as client:
         client.wait_until_ready(timeout_s=LOADING_S)
@@ -96,6 +98,15 @@ def test_sampling_changes_while_the_node_runs(seeded: CameraClient) -> None:
 def test_views_of_another_size(seeded: CameraClient) -> None:
     view = seeded.capture(PATH[0], camera=CAMERA.resized(50, 30))
     assert view.image.shape == (30, 50, 3)
+
+
+def test_views_that_are_drawn_smaller_than_asked_for_are_told(seeded: CameraClient) -> None:
+    """The model of these tests draws no side larger than its bound; the default one of the package likewise."""
+    seeded.capture(PATH[0])
+    assert not seeded.wait_for(lambda s: s.stored_views == 2).fallbacks
+    seeded.capture(PATH[1], camera=CAMERA.resized(200, 150))
+    (told,) = seeded.wait_for(lambda s: s.stored_views == 3).fallbacks
+    assert told == f"views of 200 x 150 are drawn at {LARGEST} x 96 and enlarged (max_side is {LARGEST})"
 
 
 def test_an_altered_model_is_told_and_the_node_stays(tmp_path: Path) -> None:

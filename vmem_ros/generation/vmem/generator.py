@@ -71,6 +71,7 @@ class VMemGenerator:
         self.frames: int = max(2, pipeline.unet.config.num_frames) // 2
         # (latent, embedding) by the image of the view: kept as long as a memory keeps that.
         self._encodings: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
+        self._notes: tuple[str, ...] = ()
         pipeline.set_progress_bar_config(disable=True)
 
     @classmethod
@@ -106,6 +107,10 @@ class VMemGenerator:
         if compile:
             pipeline.unet.compile(dynamic=False)
         return cls(pipeline, **options)
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what users should know of the views drawn last: that they were drawn smaller than asked for."""
+        return self._notes
 
     @torch.no_grad()
     def generate(
@@ -171,7 +176,15 @@ class VMemGenerator:
     ) -> list[View]:
         """Return the views of one pass of the network."""
         pipeline = self.pipeline
-        height, width = working_size(targets[0].camera, multiple=self._multiple, max_side=self.max_side)
+        camera = targets[0].camera
+        height, width = working_size(camera, multiple=self._multiple, max_side=self.max_side)
+        if (height, width) == working_size(camera, multiple=self._multiple):
+            self._notes = ()
+        else:
+            self._notes = (
+                f"views of {camera.width} x {camera.height} are drawn at {width} x {height} and enlarged "
+                f"(max_side is {self.max_side})",
+            )
         known = [self._known(view, (height, width)) for view in references]
         # What repeats the last target is drawn and dropped.
         order = [min(slot, len(targets) - 1) for slot in range(room)]

@@ -11,12 +11,13 @@ from typing import Any
 
 import torch
 
-from vmem_ros.generation.engines import load_generator
+from vmem_ros.generation.engines import ENGINES, load_generator
 from vmem_ros.generation.vmem.sampling_options import SamplingOptions
 from vmem_ros.memory import load_memory
 from vmem_ros.nodes.interface.parameters import PARAMETERS
-from vmem_ros.pointmaps import load_estimator
+from vmem_ros.pointmaps import ESTIMATORS, load_estimator
 from vmem_ros.pretrained.devices import usable_device
+from vmem_ros.pretrained.factories import Entry, has_option
 from vmem_ros.pretrained.option_values import options_from_yaml
 from vmem_ros.protocols import Generator, Memory, PointMapEstimator
 from vmem_ros.world import World
@@ -29,7 +30,6 @@ _ENGINE_OPTIONS = {
     "model.max_side": "max_side",
     "model.lora": "lora",
     "model.lora_scale": "lora_scale",
-    "model.allow_download": "allow_download",
 }
 _GEOMETRY_OPTIONS = {
     "geometry.prior": "prior",
@@ -67,7 +67,7 @@ def _memory(parameters: Mapping[str, Any], device: torch.device) -> Memory:
 
 def _generator(parameters: Mapping[str, Any], device: torch.device) -> Generator:
     """Return the generator; what is set for an engine that does not have it is an error of the registry."""
-    options = _changed(parameters, _ENGINE_OPTIONS)
+    options = _changed(parameters, _ENGINE_OPTIONS) | _permission(parameters, ENGINES, parameters["engine"])
     if parameters["engine"] == "vmem":
         options["sampling"] = lambda: _sampling(parameters)
     elif _sampling(parameters) != SamplingOptions():
@@ -80,9 +80,7 @@ def _generator(parameters: Mapping[str, Any], device: torch.device) -> Generator
 def _estimator(parameters: Mapping[str, Any], device: torch.device) -> PointMapEstimator:
     """Return the estimator; what is set for one that does not have it is an error of the registry."""
     name = parameters["geometry.estimator"]
-    options = _changed(parameters, _GEOMETRY_OPTIONS)
-    if name == "huggingface":
-        options |= _changed(parameters, {"model.allow_download": "allow_download"})
+    options = _changed(parameters, _GEOMETRY_OPTIONS) | _permission(parameters, ESTIMATORS, name)
     return load_estimator(name, device=device, **(options | options_from_yaml(parameters["geometry.options"])))
 
 
@@ -91,6 +89,12 @@ def _changed(parameters: Mapping[str, Any], names: Mapping[str, str]) -> dict[st
     return {
         option: parameters[name] for name, option in names.items() if parameters[name] != PARAMETERS[name].default
     }
+
+
+def _permission(parameters: Mapping[str, Any], registry: Mapping[str, Entry], name: str) -> dict[str, Any]:
+    """Return ``allow_download`` as an option for those that have it: others have nothing to fetch."""
+    asked = _changed(parameters, {"model.allow_download": "allow_download"})
+    return asked if asked and has_option(registry, name, "allow_download") else {}
 
 
 def _sampling(parameters: Mapping[str, Any]) -> SamplingOptions:

@@ -12,6 +12,7 @@ from vmem_ros.msg import Status
 from vmem_ros.nodes.camera.core import Core
 from vmem_ros.nodes.camera.requests import Generation
 from vmem_ros.nodes.interface.rclpy_messages import ns_to_stamp
+from vmem_ros.protocols import HasNotes
 from vmem_ros.world import World
 
 # Progress is published so often at most; changes of the state at once.
@@ -30,6 +31,7 @@ class WorldSummary:
     views: int = 0
     nbytes: int = 0
     figures: tuple[tuple[str, int | float], ...] = ()
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, world: World) -> WorldSummary:
@@ -44,6 +46,7 @@ class WorldSummary:
             views=len(world),
             nbytes=memory.nbytes,
             figures=tuple(memory.figures().items()),
+            notes=world.generator.notes() if isinstance(world.generator, HasNotes) else (),
         )
 
 
@@ -72,7 +75,7 @@ class StatusTopic:
         out = []
         if self._generation.used_fallback:
             out.append("nothing of what the newest view shows was remembered: it was drawn from the nearest poses")
-        return out
+        return [*out, *self.summary.notes]
 
     def publish(self) -> None:
         """Publish what has changed."""
