@@ -38,10 +38,10 @@ class RequestedPoses(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Scenario:
-    """A robot's path and a planner's questions.
+    """Where a robot looks, and which poses a planner asks for.
 
     :param robot: where the real camera takes views.
-    :param ask: the questions, told the typical depth in metres of the robot's first view as the world knows it: around
+    :param ask: the poses, told the typical depth in metres of the robot's first view as the world knows it: around
         a photo, paths are as long as its scene is deep.
     :param look: what a real camera sees at a target; for a photo it knows the photo's own pose only.
     :param known: whether ``look`` knows the truth at every pose.
@@ -77,7 +77,7 @@ def house_scenario(
     returns: int = 17,
     has_depth: bool = True,
 ) -> Scenario:
-    """Return a tour of two rooms of a procedural house, with truth.
+    """Return a scenario in two rooms of a procedural house, with truth.
 
     The robot drives through both rooms with its camera 1.05 m above the floor and looks around at every stop; the loop
     goes through both at 1.5 m, looking into them.
@@ -108,7 +108,7 @@ def house_scenario(
 
 
 def photo_scenario(photo: View, path: TrajectoryName, *, views: int, title: str, returns: int = 17) -> Scenario:
-    """Return a tour around one photo, without truth elsewhere.
+    """Return a scenario around one photo, without truth elsewhere.
 
     :param path: shape of the loop, see :func:`~vmem_ros.showcase.camera_paths.trajectory`.
     """

@@ -1,4 +1,4 @@
-"""The command-line options that choose a tour, shared by ``vmem explore`` and the processes of the demo."""
+"""The command-line options that choose a scenario, shared by ``vmem explore`` and the processes of the demo."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def add_scenario_options(parser: argparse.ArgumentParser, *, default_house: int 
 
 
 def scenario_from_options(args: argparse.Namespace) -> Scenario:
-    """Return the tour that the options describe.
+    """Return the scenario that the options describe.
 
     :raises InvalidImageError: the photo or its depth cannot be used.
     :raises ValueError: options that do not go together.

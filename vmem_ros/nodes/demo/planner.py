@@ -42,19 +42,19 @@ _LATENCY_NOTE = (
 Result = TypeVar("Result")
 
 
-def run(planner: Planner, questions: RequestedPoses, truths: Truths) -> tuple[Exploration, list[Table]]:
-    """Ask for everything on the tour, and return what came back with the tables that only a planner can fill."""
-    scores = planner.next_best_view(questions.loop[0])
-    previews = planner.previews([*questions.loop, *questions.there_and_back])
-    few = -(-len(questions.loop) // _ONE_BY_ONE)
-    loop = planner.one_by_one(questions.loop[:few])
-    loop += planner.path(questions.loop[few:], label="the loop as one path")
-    returns = planner.path(questions.there_and_back, label="there and back")
+def run(planner: Planner, requested: RequestedPoses, truths: Truths) -> tuple[Exploration, list[Table]]:
+    """Ask for everything, and return what came back with the tables that only a planner can fill."""
+    scores = planner.next_best_view(requested.loop[0])
+    previews = planner.previews([*requested.loop, *requested.there_and_back])
+    few = -(-len(requested.loop) // _ONE_BY_ONE)
+    loop = planner.one_by_one(requested.loop[:few])
+    loop += planner.path(requested.loop[few:], label="the loop as one path")
+    returns = planner.path(requested.there_and_back, label="there and back")
     elements = planner.elements()
-    n = len(questions.loop)
+    n = len(requested.loop)
     exploration = Exploration(
-        loop=[_shot(v, p, t) for v, p, t in zip(loop, previews[:n], truths.of_loop(), strict=True)],
-        there_and_back=[_shot(v, p, None) for v, p in zip(returns, previews[n:], strict=True)],
+        loop=[_sample(v, p, t) for v, p, t in zip(loop, previews[:n], truths.of_loop(), strict=True)],
+        there_and_back=[_sample(v, p, None) for v, p in zip(returns, previews[n:], strict=True)],
         observed=truths.of_robot(),
         elements=elements,
         engine=planner.engine,
@@ -65,10 +65,10 @@ def run(planner: Planner, questions: RequestedPoses, truths: Truths) -> tuple[Ex
 class Truths:
     """What a real camera would have seen, drawn in the background while the planner waits for the camera."""
 
-    def __init__(self, tour: Scenario, loop: Sequence[Target]) -> None:
+    def __init__(self, scenario: Scenario, loop: Sequence[Target]) -> None:
         self._pool = ThreadPoolExecutor(1)
-        self._robot = [self._pool.submit(tour.look, target) for target in tour.robot]
-        self._loop = [self._pool.submit(tour.truth, target) for target in loop]
+        self._robot = [self._pool.submit(scenario.look, target) for target in scenario.robot]
+        self._loop = [self._pool.submit(scenario.truth, target) for target in loop]
 
     def of_robot(self) -> list[View]:
         """Return the views that the robot took."""
@@ -87,7 +87,7 @@ def _results(futures: Sequence[Future[Result]], label: str) -> list[Result]:
     return [future.result() for future in tqdm(futures, desc=label, unit="view")]
 
 
-def _shot(view: CapturedView, preview: View, truth: View | None) -> Sample:
+def _sample(view: CapturedView, preview: View, truth: View | None) -> Sample:
     image, depth = torch.from_numpy(view.image), torch.from_numpy(view.depth)
     generated = View(image, view.camera, view.T_world_camera, depth, stamp_ns=view.stamp_ns, source="generated")
     return Sample(generated, torch.from_numpy(view.confidence), preview, truth)
@@ -110,22 +110,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _explore(args: argparse.Namespace) -> None:
     truths = None
     try:
-        tour = scenario_from_options(args)
+        scenario = scenario_from_options(args)
         args.out.mkdir(parents=True, exist_ok=True)
         with CameraClient(args.namespace) as camera:
             camera.wait_until_ready()
-            camera.wait_for(lambda s: s.stored_views >= len(tour.robot), timeout_s=_ROBOT_TIMEOUT_S)
-            first = tour.robot[0]
+            camera.wait_for(lambda s: s.stored_views >= len(scenario.robot), timeout_s=_ROBOT_TIMEOUT_S)
+            first = scenario.robot[0]
             camera.set_camera(first.camera)
             known = camera.render(first.T_world_camera, camera=first.camera).depth
-            questions = tour.ask(typical_depth(torch.as_tensor(known)))
-            truths = Truths(tour, questions.loop)
-            exploration, tables = run(Planner(camera, args.namespace, seed=args.seed), questions, truths)
+            requested = scenario.ask(typical_depth(torch.as_tensor(known)))
+            truths = Truths(scenario, requested.loop)
+            exploration, tables = run(Planner(camera, args.namespace, seed=args.seed), requested, truths)
             saved = camera.save("demo_world", overwrite=True)
         settings = {**describe_options(args), "seed": args.seed, "stored views are reused": "no"}
         settings["saved world"] = f"{Path(saved.path).name}, {saved.stored_views} views"
         print("drawing the contact sheet and the animation, measuring against the truth")
-        write_results(args.out, dataclasses.replace(exploration, settings=settings), title=tour.title, more=tables)
+        write_results(args.out, dataclasses.replace(exploration, settings=settings), title=scenario.title, more=tables)
     finally:
         if truths is not None:
             truths.close()

@@ -121,16 +121,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     context = Context()
     rclpy.init(args=given, context=context)
 
-    def tour_and_drive() -> None:
-        tour = scenario_from_options(args)
-        views = [tour.observe(target) for target in tqdm(tour.robot, desc="robot's camera", unit="view")]
-        robot = RobotCamera(context, has_depth=tour.has_depth)
+    def look_and_drive() -> None:
+        scenario = scenario_from_options(args)
+        views = [scenario.observe(target) for target in tqdm(scenario.robot, desc="robot's camera", unit="view")]
+        robot = RobotCamera(context, has_depth=scenario.has_depth)
         robot.wait_for_subscribers(args.subscribers)
         with CameraClient(robot.get_namespace()) as camera:
             drive(robot, camera, views)
 
     try:
-        return exit_status("demo_robot", tour_and_drive)
+        return exit_status("demo_robot", look_and_drive)
     finally:
         context.try_shutdown()
 

@@ -49,17 +49,17 @@ def run(args: argparse.Namespace, forwarded: Sequence[str]) -> None:
     """
     out: Path = args.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
-    tour = scenario_from_options(args)  # also checks the photo before anything starts
-    camera = tour.robot[0].camera
+    scenario = scenario_from_options(args)  # also checks the photo before anything starts
+    camera = scenario.robot[0].camera
     parameters = {
         **_PARAMETERS,
         "engine": args.engine,
         "engine_options": _as_yaml_text(engine_options(args)),
         "memory.kind": args.memory,
         "memory.options": _as_yaml_text(options_from_pairs(args.memory_option)),
-        "geometry.estimator": estimator_name(args, has_depth=tour.has_depth),
-        "geometry.options": _as_yaml_text(estimator_options(args, has_depth=tour.has_depth, prior=tour.prior)),
-        "seed.depth": str(tour.has_depth).lower(),
+        "geometry.estimator": estimator_name(args, has_depth=scenario.has_depth),
+        "geometry.options": _as_yaml_text(estimator_options(args, has_depth=scenario.has_depth, prior=scenario.prior)),
+        "seed.depth": str(scenario.has_depth).lower(),
         "model.device": args.device,
         "camera.width": str(camera.width),
         "camera.height": str(camera.height),
