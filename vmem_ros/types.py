@@ -30,6 +30,8 @@ def _as_tensor(values: object, name: str) -> Tensor:
     """Return values as a tensor whose rows follow one another in memory, copied only where they do not."""
     try:
         return torch.as_tensor(np.ascontiguousarray(values) if isinstance(values, np.ndarray) else values).contiguous()
+    except torch.OutOfMemoryError:
+        raise
     except (TypeError, ValueError, RuntimeError) as error:
         raise InvalidImageError(f"{name} is no array of numbers: {error}") from error
 

@@ -100,11 +100,11 @@ class PointIndex:
     def truncate(self, views: int) -> None:
         """Keep the first ``views`` views, and put back what later ones changed; also undoes an addition that failed."""
         n = self._born[views]
+        self._forget(n)
+        self._store.truncate(n)
         for index, sums, size in self._journal.since(views):
             older = index < n
             self._store.change(index[older], sums[older], size[older])
-        self._forget(n)
-        self._store.truncate(n)
         self._observations.truncate(views)
         self._reach.truncate(views)
         self._journal.truncate(views)
@@ -234,7 +234,7 @@ class PointIndex:
         corner = torch.floor(new.places - 0.5).long()
         slot = self._table.find(pack(corner[:, None] + self._octants).flatten())
         found = torch.where(slot[:, None] >= 0, self._table.rows.index_select(0, slot.clamp(min=0)), -1)
-        oldest = torch.where(found >= 0, found, _NOTHING).view(len(new), -1).amin(dim=1)
+        oldest = torch.where(found >= 0, found, _NOTHING).view(-1, found.shape[1] * len(self._octants)).amin(dim=1)
         return torch.where(oldest == _NOTHING, -1, oldest).long()
 
     def _forget(self, n: int) -> None:

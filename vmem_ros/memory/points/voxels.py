@@ -97,7 +97,8 @@ class VoxelStore:
         self._bounds = BlockBounds(device)
 
     def __len__(self) -> int:
-        return len(self._columns["key"])
+        # The column that is appended last: an addition that failed half-way does not count.
+        return len(self._color)
 
     @property
     def voxels(self) -> Voxels:

@@ -54,8 +54,9 @@ class SurfelIndex:
     @property
     def world_cloud(self) -> SurfelCloud:
         """A copy of all surfels in the world frame."""
-        position = self.cloud.position.double() + self._origin.to(self._device)
-        return dataclasses.replace(self.cloud, position=position.float())
+        columns = {name: column.clone() for name, column in vars(self.cloud).items()}
+        columns["position"] = (self.cloud.position.double() + self._origin.to(self._device)).float()
+        return SurfelCloud(**columns)
 
     @property
     def observations(self) -> Observations:
