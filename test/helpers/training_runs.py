@@ -10,8 +10,14 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
+from vmem_ros.generation import VMemGenerator, VMemPipeline
+from vmem_ros.generation.vmem.sampling_options import SamplingOptions
+from vmem_ros.memory import load_memory
+from vmem_ros.training.data.house_walks import ViewWalkFactory, true_geometry
 from vmem_ros.training.recipes import as_recipe
+from vmem_ros.training.recipes.data import Data
 from vmem_ros.training.start import train
+from vmem_ros.types import Target
 
 DATA: dict[str, Any] = {
     "size": [32, 32],
@@ -95,3 +101,13 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
     """Return whether two models are equal bit by bit."""
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def generate(pipeline: VMemPipeline) -> torch.Tensor:
+    """Return two views [2, H, W, 3] that a pipeline generates after one, through the generator that worlds use."""
+    views, _ = ViewWalkFactory(Data(**DATA)).views(0)
+    memory = load_memory()
+    memory.write(views[:1], [true_geometry(views[0])])
+    targets = [Target(view.camera, view.T_world_camera) for view in views[1:3]]
+    generator = VMemGenerator(pipeline, sampling=SamplingOptions(sampler="fast", num_inference_steps=2))
+    return torch.stack([view.image for view in generator.generate(memory.read(targets, 4), targets, seed=0)])

@@ -21,7 +21,7 @@ ENGINES = {
     "vmem": Entry(
         "vmem_ros.generation.vmem.generator:from_options",
         "vmem_ros.generation.vmem.options:VMemOptions",
-        extra="diffusers transformers accelerate peft safetensors (or use the engine 'reprojection')",
+        extra="diffusers transformers safetensors (or use the engine 'reprojection')",
     ),
 }
 

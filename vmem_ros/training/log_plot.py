@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from numpy.typing import NDArray
 
 from vmem_ros.reporting.plot_style import SERIES_HEX, new_figure, save_figure, style_axis
 
@@ -20,7 +21,7 @@ def draw_log(entries: Sequence[dict[str, float]], path: Path) -> None:
     if not panels:
         return
     figure = new_figure(5.2 * len(panels), 3.8)
-    for axis, (title, chosen) in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels, strict=True):
+    for axis, (title, chosen) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         for colour, name in zip(SERIES_HEX, chosen, strict=False):
             points = np.array([(entry["step"], entry[name]) for entry in entries if name in entry], np.float64)
             _draw_curve(axis, points[:, 0], points[:, 1], colour, name)
@@ -31,7 +32,7 @@ def draw_log(entries: Sequence[dict[str, float]], path: Path) -> None:
     save_figure(figure, path)
 
 
-def _draw_curve(axis: Axes, steps: np.ndarray, values: np.ndarray, colour: str, name: str) -> None:
+def _draw_curve(axis: Axes, steps: NDArray, values: NDArray, colour: str, name: str) -> None:
     smooth = max(1, len(values) // 50)
     if smooth > 1:
         axis.plot(steps, values, color=colour, alpha=0.2, linewidth=0.6)

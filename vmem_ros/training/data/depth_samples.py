@@ -1,4 +1,4 @@
-"""Samples for the depth network: single views, drawn at random, mirrored, cut, and told or not told of memory."""
+"""Samples for the depth network: single views, drawn at random, mirrored, cut, with or without a prompt from memory."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class DepthBatch:
 
     :param images: [N, 3, H, W] in [-1, 1].
     :param rays: [N, 2, H, W]: x / z and y / z.
-    :param prompt: [N, H, W] what memory shows, metres; NaN where nothing.
-    :param depth: [N, H, W] what is wanted, metres; not finite where nothing is.
+    :param prompt: [N, H, W] z-depth that memory shows, in metres; NaN in holes.
+    :param depth: [N, H, W] true z-depth in metres; not finite where there is no surface.
     """
 
     images: Tensor
@@ -38,7 +38,10 @@ class DepthBatch:
 
 
 class DepthSampler:
-    """Draws samples by number; equal numbers give equal samples."""
+    """Draws batches by number; equal numbers give equal batches.
+
+    :param multiple: of which heights and widths must be, for the network.
+    """
 
     def __init__(self, walks: WalkStream[DepthWalk], recipe: DepthRecipe, *, multiple: int) -> None:
         self._walks = walks
@@ -46,7 +49,7 @@ class DepthSampler:
         self._multiple = multiple
 
     def batch(self, first: int, count: int) -> DepthBatch:
-        """Return the samples with the numbers from ``first``, each of another walk, all cut alike."""
+        """Return ``count`` views, numbered from ``first``, all cut alike."""
         rng = np.random.default_rng((self._recipe.seed, 5, first))
         rows, columns = self._window(rng)
         samples = [self._sample(number, rows, columns, rng) for number in range(first, first + count)]

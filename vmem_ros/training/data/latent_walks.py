@@ -1,4 +1,4 @@
-"""Walks as the network takes them: latents, computed once, because the autoencoder stays as it is."""
+"""Walks as the denoising network takes them: latents, encoded once, because the autoencoder does not change."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ class EncodedWalk(TensorRecord):
     """A :class:`~vmem_ros.training.data.house_walks.ViewWalk` without its pixels.
 
     :param latents: [N, C, h, w] float16 of the views.
-    :param shown: [C * M, C + 1, h, w] float16: latents of what memory showed, and the share of each cell it showed.
+    :param shown: [C * M, C + 1, h, w] float16: latents of the projections, and the share of each cell that they show.
     :param nothing: [C, h, w] float16: latents of a projection that shows nothing.
+    :param poses: of the walk, as ``K``, ``recalled`` and ``written``.
     :param size: [2] int64, height and width of the images.
     :param embeddings: [N, D] float32 of the views, where the pipeline has an image encoder.
     """

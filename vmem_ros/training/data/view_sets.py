@@ -1,4 +1,4 @@
-"""Sets of views for the network, drawn from walks: which chunk and references, what is left out or made worse."""
+"""Sets of views for the denoising network, drawn from walks: chunk, references, and what is left out or disturbed."""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ _NEARBY = 12
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
+class ViewSetBatch:
     """B sets of T frames, one after another.
 
     :param clean: [B * T, C, h, w] float32 true latents.
     :param conditioning: of all B * T frames.
+    :param num_frames: T.
     """
 
     clean: Tensor
     conditioning: Conditioning
     num_frames: int
 
-    def to(self, device: torch.device) -> Batch:
+    def to(self, device: torch.device) -> ViewSetBatch:
         """Return the batch on a device."""
         c = self.conditioning
         moved = Conditioning(
@@ -42,15 +43,16 @@ class Batch:
             None if c.projection is None else c.projection.to(device),
             c.residual,
         )
-        return Batch(self.clean.to(device), moved, self.num_frames)
+        return ViewSetBatch(self.clean.to(device), moved, self.num_frames)
 
 
 class ViewSetSampler:
-    """Draws batches; equal numbers give equal batches.
+    """Draws batches by number; equal numbers give equal batches.
 
     :param chunk: views of a chunk of the walks.
     :param context_dim: width of the network's context.
-    :param projection: whether the network takes what memory shows.
+    :param projection: whether the network takes projections.
+    :param seed: of the training.
     :param camera_scale: of the pipeline, as ``published_offset`` and ``residual``.
     """
 
@@ -77,8 +79,8 @@ class ViewSetSampler:
         self._published_offset = published_offset
         self._residual = residual
 
-    def batch(self, first: int, count: int) -> Batch:
-        """Return the samples with the numbers ``first`` to ``first + count - 1``; they have equally many references."""
+    def batch(self, first: int, count: int) -> ViewSetBatch:
+        """Return ``count`` sets, numbered from ``first``; all have equally many references."""
         rng = np.random.default_rng((self._seed, 5, first))
         conditions = self._conditions
         references = max(1, conditions.frames - self._chunk)
@@ -99,7 +101,7 @@ class ViewSetSampler:
             torch.cat(projection) if projection else None,
             self._residual,
         )
-        return Batch(torch.cat([clean for clean, _ in sets]), together, conditions.frames)
+        return ViewSetBatch(torch.cat([clean for clean, _ in sets]), together, conditions.frames)
 
     def _draw(self, walk: EncodedWalk, references: int, rng: np.random.Generator) -> tuple[Tensor, Conditioning]:
         """Return clean latents [T, C, h, w] and the conditioning of one set."""
@@ -151,7 +153,7 @@ class ViewSetSampler:
 
 
 def _draw_chunk(walk: EncodedWalk, references: int, rng: np.random.Generator) -> int:
-    """Return a chunk for which so many views are remembered, if there is one."""
+    """Return the number of a chunk for which so many views are remembered, or of the last one if there is none."""
     chunks = range(len(walk.recalled))
     enough = [chunk for chunk in chunks if len(_remembered(walk, chunk)) >= references]
     return int(rng.choice(enough or [len(chunks) - 1]))

@@ -1,4 +1,4 @@
-"""Walks made beside the training, by processes of their own, in the order in which it needs them."""
+"""Walks by number, made by worker processes beside the training in the order in which it needs them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SILENT_S, _PATIENCE_S = 10.0, 600.0
 
 
 class WalkStream(Generic[T]):
-    """Walks by number, for a training that goes through ever new ones.
+    """Walks by number, for a training that goes through ever new ones: :class:`~vmem_ros.training.recipes.data.Data`.
 
     :param open_caches: returns the caches to fill, the last of which is read; called in every process, so it must be
         picklable.

@@ -1,12 +1,12 @@
-"""A second network learns to tell drawn views from true ones, and so the first to draw what cannot be told from them.
+"""A second network learns to tell generated views from true ones, and the first learns to generate what it cannot tell.
 
-The mean or the median of all views that are possible is itself no possible view: it has no texture and no edges where
-it cannot know them. Images with an adversary (Isola et al., Image-to-Image Translation with Conditional Adversarial
-Networks, arXiv 1611.07004) have.
+The mean or the median of all possible views is itself no possible view: it has no texture, and no edges where it cannot
+know them. An adversary, the discriminator of a conditional GAN (Isola et al., Image-to-Image Translation with
+Conditional Adversarial Networks, arXiv 1611.07004), punishes that.
 
-A drawn view is compared with the true view of the same pose (Jolicoeur-Martineau, The relativistic discriminator,
-arXiv 1807.00734), so that what both show does not count: a batch holds four poses of one room. Spectral normalisation
-(Miyato et al., arXiv 1802.05957) keeps the adversary from becoming too sure.
+A generated view is compared with the true view of the same pose (Jolicoeur-Martineau, The relativistic discriminator,
+arXiv 1807.00734), so that what both show does not count. Spectral normalisation (Miyato et al., arXiv 1802.05957) keeps
+the adversary from becoming too sure.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _IMAGE, _SLOPE = 3, 0.2
 
 
 class Adversary(nn.Module):
-    """Says of every patch of an image how true it looks, next to what memory shows there. Only differences count.
+    """Scores how true every patch of an image looks, given what memory shows there. Only differences of scores count.
 
     :param width: channels of the first layer; further layers have twice and four times as many.
     """
@@ -39,32 +39,33 @@ class Adversary(nn.Module):
         self.layers = nn.Sequential(*layers, spectral_norm(nn.Conv2d(channels[-1], 1, 3, padding=1)))
 
     def forward(self, images: Tensor, shown: Tensor, share: Tensor) -> Tensor:
-        """Return [N, 1, h, w].
+        """Return scores [N, 1, h, w] of patches.
 
-        :param images: [N, 3, H, W] in [-1, 1], and ``shown`` like them.
-        :param share: [N, 1, h', w'], how much memory shows, of any size.
+        :param images: [N, 3, H, W] in [-1, 1].
+        :param shown: [N, 3, H, W], what memory shows, holes filled.
+        :param share: [N, 1, h', w'] of any size, the share of each cell that memory shows.
         """
         known = F.interpolate(share, images.shape[-2:], mode="nearest")
         return self.layers(torch.cat([images, shown, known], dim=1))
 
-    def learn(self, drawn: Tensor, true: Tensor, shown: Tensor, share: Tensor) -> Tensor:
-        """Return the loss of telling them apart, log 2 of who cannot; it changes nothing but this network."""
-        says = self(torch.cat([drawn.detach(), true]), shown.repeat(2, 1, 1, 1), share.repeat(2, 1, 1, 1))
-        of_drawn, of_true = says.chunk(2)
-        return F.softplus(of_drawn - of_true).mean()
+    def discriminator_loss(self, generated: Tensor, true: Tensor, shown: Tensor, share: Tensor) -> Tensor:
+        """Return the loss of this network, log 2 if it cannot tell them apart; no other network gets a gradient."""
+        scores = self(torch.cat([generated.detach(), true]), shown.repeat(2, 1, 1, 1), share.repeat(2, 1, 1, 1))
+        of_generated, of_true = scores.chunk(2)
+        return F.softplus(of_generated - of_true).mean()
 
-    def doubts(self, drawn: Tensor, true: Tensor, shown: Tensor, share: Tensor) -> Tensor:
-        """Return how much truer the true views look, log 2 if not at all; its gradient does not change this network."""
+    def generator_loss(self, generated: Tensor, true: Tensor, shown: Tensor, share: Tensor) -> Tensor:
+        """Return how much truer the true views look, log 2 if not at all; its gradient does not reach this network."""
         fixed = {name: parameter.detach() for name, parameter in self.named_parameters()}
-        says = torch.func.functional_call(
-            self, fixed, (torch.cat([drawn, true]), shown.repeat(2, 1, 1, 1), share.repeat(2, 1, 1, 1))
+        scores = torch.func.functional_call(
+            self, fixed, (torch.cat([generated, true]), shown.repeat(2, 1, 1, 1), share.repeat(2, 1, 1, 1))
         )
-        of_drawn, of_true = says.chunk(2)
-        return F.softplus(of_true - of_drawn).mean()
+        of_generated, of_true = scores.chunk(2)
+        return F.softplus(of_true - of_generated).mean()
 
 
 class AdversarialPair(nn.Module):
-    """A network and its adversary, trained together; called, it is the network.
+    """A network and its adversary, trained by one optimiser; a call goes to the network.
 
     :param rate: learning rate of the adversary as a multiple of the network's.
     """
@@ -76,5 +77,5 @@ class AdversarialPair(nn.Module):
         self.rates = {"adversary.": rate}
 
     def forward(self, *arguments: Any) -> Any:
-        """Return what the network says."""
+        """Return the output of the network."""
         return self.network(*arguments)

@@ -1,4 +1,4 @@
-"""The training of an autoencoder: images of houses through a narrow grid of latents and back."""
+"""The training of an autoencoder: images of houses to a small grid of latents and back."""
 
 from __future__ import annotations
 

@@ -27,8 +27,9 @@ class DenoisingTask:
     """See :class:`vmem_ros.training.tasks.task.Task`.
 
     :param pipeline: whose ``unet`` is trained.
-    :param evaluation: walks for sample sheets, one set of each.
+    :param evaluation: returns walks for sample sheets, each of which gives one set.
     :param write: writes the result into a folder and says what it is.
+    :param stop: ends the processes that make walks.
     :param pair: the network and its adversary, if it has one.
     """
 
@@ -50,13 +51,13 @@ class DenoisingTask:
     def loss(
         self, network: nn.Module, first: int, count: int, generator: torch.Generator
     ) -> tuple[Tensor, dict[str, float]]:
-        """Return the loss of so many sets of views."""
+        """Return the loss of ``count`` sets of views; see :class:`~vmem_ros.training.tasks.task.Task`."""
         return self.objective(network, self.sampler.batch(first, count).to(self.pipeline.device), generator)
 
     def sample(self, sheet: Path) -> dict[str, float]:
         """Draw chunks of evaluation walks from true references, as in sampling, and compare them with the truth.
 
-        Sets go from chunks that memory shows nearly all of to those that it shows little of.
+        Sets go from chunks that memory shows little of to those that it shows nearly all of.
         """
         blocks, quality, unseen_quality, baseline = [], [], [], []
         training = self.network.training

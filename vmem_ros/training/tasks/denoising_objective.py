@@ -1,4 +1,4 @@
-"""What the multi-view network is trained to do: see through noise on the frames that are not given."""
+"""What the multi-view network is trained for: to predict frames under noise from those that are given."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from vmem_ros.generation.vmem.conditioning import Conditioning
 from vmem_ros.generation.vmem.prediction import Prediction, clean_latents, wanted_output
 from vmem_ros.generation.vmem.schedules import noise_levels
-from vmem_ros.training.data.view_sets import Batch
+from vmem_ros.training.data.view_sets import ViewSetBatch
 from vmem_ros.training.tasks.adversary import Adversary
 
 
@@ -20,12 +20,13 @@ class DenoisingObjective:
     """Mean error of the network's prediction at random noise levels, one per set.
 
     :param scheduler: holds the noise levels and what the network predicts.
-    :param log_normal: see :class:`~vmem_ros.training.recipes.denoising.Loss`, as ``min_snr`` and ``pure_noise``.
+    :param log_normal: see :class:`~vmem_ros.training.recipes.denoising.Diffusion`.
+    :param min_snr: see :class:`~vmem_ros.training.recipes.denoising.Loss`, as ``pure_noise`` and, which takes
+        ``decode``, ``unseen``.
     :param decode: turns latents [N, C, h, w] into images; errors are then absolute ones of pixels. Without it they are
-        squared ones of what the network predicts.
-    :param unseen: see :class:`~vmem_ros.training.recipes.denoising.Loss`; with ``decode`` only.
-    :param adversary: judges decoded images, and learns to; ``adversary_weight``: what its doubts count beside the
-        errors.
+        squared ones of the network's output.
+    :param adversary: judges decoded images, and is trained along.
+    :param adversary_weight: weight of its verdict beside the errors.
     """
 
     def __init__(
@@ -58,7 +59,9 @@ class DenoisingObjective:
         self._adversary = adversary
         self._adversary_weight = adversary_weight
 
-    def __call__(self, network: nn.Module, batch: Batch, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+    def __call__(
+        self, network: nn.Module, batch: ViewSetBatch, generator: torch.Generator
+    ) -> tuple[Tensor, dict[str, float]]:
         """Return the loss, and figures of it for the log: the loss of the lower, middle and upper third of levels.
 
         :param generator: on the CPU, so that the noise is the same on every device.
@@ -86,19 +89,19 @@ class DenoisingObjective:
             error = (output - wanted)[asked].square().mean(dim=(1, 2, 3))
         else:
             clean = clean_latents(self._prediction, noisy, output, sigma) + conditioning.base
-            drawn = self._decode(clean[asked])
+            generated = self._decode(clean[asked])
             with torch.no_grad():
                 true = self._decode(batch.clean[asked])
-            error = self._absolute_error(drawn, true, conditioning)
+            error = self._absolute_error(generated, true, conditioning)
             if self._adversary is not None:
-                extra, figures = self._adversarial_loss(drawn, true, conditioning)
+                extra, figures = self._adversarial_loss(generated, true, conditioning)
         level_of = levels.repeat_interleave(frames)[asked.cpu()]
         loss = (error * self._weight(sigma.flatten()[asked])).mean() + extra
         return loss, self._by_level(level_of, error.detach().cpu()) | figures
 
-    def _absolute_error(self, drawn: Tensor, true: Tensor, conditioning: Conditioning) -> Tensor:
+    def _absolute_error(self, generated: Tensor, true: Tensor, conditioning: Conditioning) -> Tensor:
         """Return the mean absolute error of each image [N]; on average over the batch, weights are one."""
-        error = (drawn - true).abs().mean(dim=1, keepdim=True)
+        error = (generated - true).abs().mean(dim=1, keepdim=True)
         if conditioning.projection is None or self._unseen == 1:
             return error.mean(dim=(1, 2, 3))
         seen = F.interpolate(conditioning.projection[~conditioning.given][:, -1:], error.shape[-2:], mode="nearest")
@@ -106,9 +109,9 @@ class DenoisingObjective:
         return (error * weight).mean(dim=(1, 2, 3)) / weight.mean()
 
     def _adversarial_loss(
-        self, drawn: Tensor, true: Tensor, conditioning: Conditioning
+        self, generated: Tensor, true: Tensor, conditioning: Conditioning
     ) -> tuple[Tensor, dict[str, float]]:
-        """Return what the adversary adds to the loss, for itself and for the network, and figures of both."""
+        """Return what is added to the loss, for the network and for the adversary itself, and figures of both."""
         assert self._adversary is not None
         assert self._decode is not None
         assert conditioning.projection is not None, "recipes with an adversary have a projection"
@@ -116,10 +119,10 @@ class DenoisingObjective:
         share = shown[:, -1:]
         with torch.no_grad():
             memory = self._decode(shown[:, :-1])
-        doubts = self._adversary.doubts(drawn, true, memory, share)
-        learning = self._adversary.learn(drawn, true, memory, share)
-        figures = {"doubts": float(doubts.detach()), "adversary": float(learning.detach())}
-        return self._adversary_weight * doubts + learning, figures
+        of_network = self._adversary.generator_loss(generated, true, memory, share)
+        of_adversary = self._adversary.discriminator_loss(generated, true, memory, share)
+        figures = {"doubts": float(of_network.detach()), "adversary": float(of_adversary.detach())}
+        return self._adversary_weight * of_network + of_adversary, figures
 
     def _weight(self, sigma: Tensor) -> Tensor:
         if self._min_snr is None:

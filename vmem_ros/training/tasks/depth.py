@@ -1,4 +1,4 @@
-"""The training of the depth network: depth of single views of houses, with and without a prompt from memory."""
+"""The training of the depth network: depth of single views, with and without a prompt from memory."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _NEAR_M, _FAR_M = 0.6, 10.0
 class DepthTask:
     """See :class:`vmem_ros.training.tasks.task.Task`.
 
-    :param cache: folder of walks.
+    :param cache: folder of walks, shared by all trainings.
     :raises RecipeError: a field of the network that does not exist or does not fit.
     """
 
@@ -73,7 +73,7 @@ class DepthTask:
 
     @torch.no_grad()
     def sample(self, sheet: Path) -> dict[str, float]:
-        """Draw depth of views of evaluation houses, without and with what memory shows, and compare with the truth."""
+        """Estimate depth in evaluation houses, without and with a prompt from memory, and compare it with the truth."""
         rows, alone, told, scale = [], [], [], []
         training = self.network.training
         self.network.eval()

@@ -1,13 +1,18 @@
 """Recipes: what they may say, and what an error says where they may not."""
 
+import pickle
+
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from repository import ROOT
-from training_runs import AUTOENCODER, GENERATOR, LORA, changed
-from vmem_ros.cli import main
+from training_runs import AUTOENCODER, DEPTH, GENERATOR, LORA, changed
+from vmem_ros.cli import main, train
 from vmem_ros.errors import RecipeError
-from vmem_ros.training.recipes import as_recipe, read_recipe
+from vmem_ros.training.recipes import TRAINABLE, as_recipe, read_recipe
+from vmem_ros.training.recipes.changes import changes
+from vmem_ros.training.tracking import TRACKERS
 
 SHIPPED = ROOT / "config" / "training"
 
@@ -120,3 +125,64 @@ def test_the_command_names_the_field_and_makes_nothing(tmp_path, capsys):
     assert "RecipeError" in (error := capsys.readouterr().err)
     assert "colour" in error
     assert not (tmp_path / "out").exists()
+
+
+def test_differences_need_a_projection():
+    with pytest.raises(RecipeError, match="needs projection: true"):
+        as_recipe(changed(GENERATOR, autoencoder="", residual=True, projection=False))
+
+
+def test_an_adversary_needs_pixels():
+    with pytest.raises(RecipeError, match=r"needs projection: true and diffusion\.error: pixels"):
+        as_recipe(changed(GENERATOR, autoencoder="", adversary={"width": 8}))
+
+
+def test_a_recipe_from_before_it_said_what_it_trains_is_read_with_the_word_of_the_command(tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump({name: value for name, value in AUTOENCODER.items() if name != "trains"}))
+    assert read_recipe(path, "autoencoder") == as_recipe(AUTOENCODER)
+    with pytest.raises(RecipeError, match=r"recipe\.yaml: trains must be one of autoencoder, .*got None"):
+        read_recipe(path)
+
+
+def test_a_recipe_of_another_training_is_named_with_its_command(tmp_path, capsys):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump(AUTOENCODER))
+    assert main(["train", "lora", str(path), "--out", str(tmp_path / "out")]) == 1
+    assert "trains: autoencoder, not lora; use `vmem train autoencoder`" in capsys.readouterr().err
+
+
+def test_the_command_trains_what_there_are_recipes_for():
+    assert set(train._TRAINABLE) == set(TRAINABLE)
+    assert set(train._TRACKERS) == set(TRACKERS)
+
+
+def test_a_recipe_cannot_be_changed_and_goes_to_other_processes():
+    recipe = as_recipe(AUTOENCODER)
+    with pytest.raises(ValidationError, match="frozen"):
+        recipe.seed = 3
+    assert pickle.loads(pickle.dumps(recipe)) == recipe
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, []),
+        ({"optimisation": {"steps": 9}, "reporting": {"log_every": 7}, "data": {"workers": 3}}, []),
+        ({"optimisation": {"lr": 0.5}}, ["optimisation.lr was 0.002, now 0.5"]),
+        (
+            {"data": {"size": [32, 64]}, "edges": 2.0},
+            ["data.size was [32, 32], now [32, 64]", "edges was 1.0, now 2.0"],
+        ),
+    ],
+)
+def test_what_changed_since_a_checkpoint_is_named_unless_it_may(fields, expected):
+    before = as_recipe(AUTOENCODER).model_dump(mode="json")
+    # Of a version that did not have these fields yet.
+    del before["trains"], before["kl"], before["data"]["time_of_day"]
+    assert changes(before, as_recipe(changed(AUTOENCODER, **fields))) == expected
+
+
+def test_a_checkpoint_of_another_training_is_named():
+    (message,) = changes(as_recipe(AUTOENCODER).model_dump(mode="json"), as_recipe(DEPTH))
+    assert "trains: autoencoder, not depth" in message
