@@ -65,7 +65,13 @@ class Setup:
 @pytest.fixture(scope="module")
 def setup(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setup]:
     folder = tmp_path_factory.mktemp("topics")
-    parameters = {"engine": SLOW, "points.stride": 1, "seed.pose_source": "topic", "memory.publish_rate_hz": 20.0}
+    parameters = {
+        "engine": SLOW,
+        "points.stride": 1,
+        "seed.pose_source": "topic",
+        "memory.publish_rate_hz": 20.0,
+        "geometry.prior": "room",
+    }
     with CameraProcess(folder / "log", parameters) as node, CameraClient() as client:
         client.wait_until_ready()
         probe = Probe()
@@ -171,14 +177,22 @@ def test_points_lie_on_the_walls_in_the_optical_frame(setup: Setup) -> None:
     np.testing.assert_array_equal(cloud["intensity"].reshape(CAMERA.size), view.confidence)
 
 
-def test_unsure_points_are_left_out_on_request(setup: Setup, set_parameter) -> None:
-    set_parameter("points.min_confidence", 0.75)
-    view = setup.client.capture(pose_at(-0.9, 0.1, look=(3.0, 2.5, 0.0)))
+@pytest.mark.parametrize("least", [0.5, 0.25, 0.0])
+def test_points_that_no_camera_saw_come_only_if_asked_for(setup: Setup, set_parameter, least: float) -> None:
+    """By default what is imagined is not sent, though it is remembered: more than 0.5 was seen; 0 is all."""
+    assert PARAMETERS["points.min_confidence"].default == 0.5
+    set_parameter("points.min_confidence", least)
+    x = -0.9 - 0.01 * least
+    setup.client.capture(pose_at(x, 0.1, look=(3.0, 2.5, 0.0)))
+    view = setup.client.capture(pose_at(x, 0.12, look=(3.0, 2.5, 0.0)))
     cloud = cloud_from_message(setup.at("camera/points", view.stamp_ns))
-    sure = (view.confidence >= 0.75) & np.isfinite(view.depth)
-    assert 0 < sure.sum() < sure.size
-    assert len(cloud["x"]) == sure.sum()
-    assert cloud["intensity"].min() >= 0.75
+    known = np.isfinite(view.depth)
+    imagined = known & (view.confidence <= 0.5)
+    assert (view.confidence[imagined] == 0.5).any(), "nothing is imagined and remembered"
+    sent = known & (view.confidence > least) if least else known
+    assert 0 < sent.sum() <= sent.size
+    assert len(cloud["x"]) == sent.sum()
+    np.testing.assert_array_equal(np.sort(cloud["intensity"]), np.sort(view.confidence[sent]))
 
 
 def test_preview_shows_what_is_remembered_where_the_camera_is(setup: Setup) -> None:
