@@ -16,10 +16,12 @@ from vmem_ros.types import Recall, Target, View
 
 STEPS = 5
 STEP_S = 0.04
+#: Columns of the widest view that fits into its memory.
+LARGEST = 100
 
 
 class SlowGenerator(ReprojectionGenerator):
-    """Takes steps before each chunk, as a diffusion model does."""
+    """Takes steps before each chunk, as a diffusion model does, and needs too much memory for large views."""
 
     name = "slow"
 
@@ -37,6 +39,8 @@ class SlowGenerator(ReprojectionGenerator):
         on_step: OnStep | None = None,
         should_stop: ShouldStop | None = None,
     ) -> list[View]:
+        if targets[0].camera.width > LARGEST:
+            raise torch.OutOfMemoryError("tried to allocate 80.00 GiB")
         for step in range(1, STEPS + 1):
             if should_stop is not None and should_stop():
                 raise CancelledError(f"cancelled at step {step}")
@@ -53,21 +57,6 @@ def create(*, device: str) -> SlowGenerator:
 def creeping(*, device: str) -> SlowGenerator:
     """Takes so long a step that what is asked for in it waits for it."""
     return SlowGenerator(step_s=1.0)
-
-
-class GreedyGenerator(ReprojectionGenerator):
-    """Runs out of memory on views wider than 100 pixels."""
-
-    name = "greedy"
-
-    def generate(self, recall: Recall, targets: Sequence[Target], **options: object) -> list[View]:
-        if targets[0].camera.width > 100:
-            raise torch.OutOfMemoryError("tried to allocate 80.00 GiB")
-        return super().generate(recall, targets)
-
-
-def greedy(*, device: str) -> GreedyGenerator:
-    return GreedyGenerator()
 
 
 def with_stuck_disk(*, device: str) -> ReprojectionGenerator:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import weakref
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -28,7 +29,6 @@ from simulated_time import SimulatedTime
 from vmem_ros.errors import CancelledError, MemoryFullError, ModelError, NothingToUndoError, NotReadyError
 from vmem_ros.messages.stamps import stamp_to_ns
 from vmem_ros.nodes.camera.node import CameraNode
-from vmem_ros.nodes.camera.seeding import observe
 from vmem_ros.nodes.client import CameraClient
 from vmem_ros.nodes.interface.names import NODE_NAME, qos_profile
 from vmem_ros.types import View
@@ -87,15 +87,39 @@ def test_transitions(tmp_path: Path) -> None:
         probe.close()
 
 
-@pytest.mark.parametrize("paused", [False, True])
-def test_deactivate_ends_requests(tmp_path: Path, paused: bool) -> None:
-    """The running one and those that wait, each with the reason; nothing more is stored, and later ones are served."""
-    with CameraProcess(tmp_path / "log", {"engine": SLOW}), CameraClient() as client:
+@dataclass
+class Running:
+    """A camera that draws slowly, with one observed view."""
+
+    client: CameraClient
+    probe: Probe
+    go: Lifecycle
+
+
+@pytest.fixture(scope="class")
+def slow_camera(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with CameraProcess(tmp_path_factory.mktemp("slow") / "log", {"engine": SLOW}), CameraClient() as client:
         client.wait_until_ready()
-        add_truth(client, SEED)
         probe = Probe()
-        go = Lifecycle(probe)
-        action = ActionClient(probe.node, GenerateViews, f"{NODE}/generate")
+        yield Running(client, probe, Lifecycle(probe))
+        probe.close()
+
+
+@pytest.fixture
+def running(slow_camera: Running) -> Running:
+    slow_camera.client.reset()
+    add_truth(slow_camera.client, SEED)
+    return slow_camera
+
+
+class TestOneCamera:
+    """One camera, taken through its states."""
+
+    @pytest.mark.parametrize("paused", [False, True])
+    def test_deactivate_ends_requests(self, running: Running, paused: bool) -> None:
+        """The running one and those that wait, each with the reason; no more is stored, and later ones are served."""
+        client, go = running.client, running.go
+        action = ActionClient(running.probe.node, GenerateViews, f"{NODE}/generate")
         assert action.wait_for_server(timeout_sec=WAIT_S)
         goals = [action.send_goal_async(GenerateViews.Goal(poses=[stamped(T) for T in LONG])) for _ in range(2)]
         client.wait_for(lambda s: s.queued == 1 and s.stored_views > 1)
@@ -104,7 +128,7 @@ def test_deactivate_ends_requests(tmp_path: Path, paused: bool) -> None:
         go(Transition.TRANSITION_DEACTIVATE, State.PRIMARY_STATE_INACTIVE)
         answers = [wait_until(goal.result, "acceptance").get_result_async() for goal in goals]
         for answer in answers:
-            wait_until(answer.done, "the end of a goal", timeout_s=5.0)
+            wait_until(answer.done, "the end of a goal")
             assert answer.result().status == GoalStatus.STATUS_ABORTED
             result = answer.result().result
             assert (result.error_code, result.error_msg) == (CancelledError.code, "the camera node was deactivated")
@@ -117,18 +141,12 @@ def test_deactivate_ends_requests(tmp_path: Path, paused: bool) -> None:
         assert generated <= stored - 1 <= generated + 2, "no more than the chunk in work"
         assert not client.capture(LONG[-1]).reused
         action.destroy()
-        probe.close()
 
-
-def test_cleanup_forgets_what_the_world_was(tmp_path: Path) -> None:
-    """The figures of ~/status, and that generation was held."""
-    with CameraProcess(tmp_path / "log"), CameraClient() as client:
-        client.wait_until_ready()
-        add_truth(client, SEED)
+    def test_cleanup_forgets_what_the_world_was(self, running: Running) -> None:
+        """The figures of ~/status, and that generation was held."""
+        client, go = running.client, running.go
         client.pause()
-        assert client.wait_for(lambda s: s.state == Status.STATE_PAUSED).memory_bytes > 0
-        probe = Probe()
-        go = Lifecycle(probe)
+        assert client.wait_for(lambda s: s.state == Status.STATE_PAUSED and s.seeded).memory_bytes > 0
         go(Transition.TRANSITION_DEACTIVATE, State.PRIMARY_STATE_INACTIVE)
         go(Transition.TRANSITION_CLEANUP, State.PRIMARY_STATE_UNCONFIGURED)
         status = client.wait_for(lambda s: s.state == Status.STATE_UNCONFIGURED and not s.seeded)
@@ -138,7 +156,15 @@ def test_cleanup_forgets_what_the_world_was(tmp_path: Path) -> None:
         client.wait_for(lambda s: s.state == Status.STATE_IDLE)
         add_truth(client, SEED)
         assert client.capture(SEED).reused
-        probe.close()
+
+    def test_out_of_memory_keeps_the_world(self, running: Running) -> None:
+        client = running.client
+        with pytest.raises(MemoryFullError, match="world is unchanged"):
+            client.capture(pose_at(-0.8), camera=CAMERA.resized(192, 144))
+        status = client.wait_for(lambda s: s.error_code == MemoryFullError.code)
+        assert (status.state, status.stored_views) == (Status.STATE_IDLE, 1)
+        assert client.capture(pose_at(-0.8)).remembered > 0.5
+        client.wait_for(lambda s: s.error_code == 0)
 
 
 @pytest.fixture
@@ -171,7 +197,7 @@ def test_cleanup_keeps_no_view_alive(node_here: CameraNode) -> None:
     executor.add_node(listener)
 
     def seed(world: World) -> weakref.ref[View]:
-        observe(node_here.core, world, seen_from(SEED))
+        world.observe(seen_from(SEED))
         return weakref.ref(world.memory.views[0])
 
     seeded = executor.create_task(node_here.core.run, seed)
@@ -266,18 +292,6 @@ def test_bad_parameter_at_start_is_refused(tmp_path: Path) -> None:
     assert "stamp_policy = 'never' is refused: allowed is 'request', 'publish' (default 'request')" in node.log
 
 
-def test_out_of_memory_keeps_the_world(tmp_path: Path) -> None:
-    with CameraProcess(tmp_path / "log", {"engine": "slow_engine:greedy"}), CameraClient() as client:
-        client.wait_until_ready()
-        add_truth(client, SEED)
-        with pytest.raises(MemoryFullError, match="world is unchanged"):
-            client.capture(pose_at(-0.8), camera=CAMERA.resized(192, 144))
-        status = client.wait_for(lambda s: s.error_code == MemoryFullError.code)
-        assert (status.state, status.stored_views) == (Status.STATE_IDLE, 1)
-        assert client.capture(pose_at(-0.8)).remembered > 0.5
-        client.wait_for(lambda s: s.error_code == 0)
-
-
 def test_disabled_camera_only_previews(tmp_path: Path) -> None:
     """And a node in another namespace, ended by SIGTERM."""
     arguments = ["-r", "__ns:=/other"]
@@ -302,7 +316,7 @@ def test_time_that_jumps_back(tmp_path: Path) -> None:
         client.move_to(SEED)
         assert wait_until(lambda: client.capture().stamp_ns // 10**9 == 1000, "a view at time 1000")
         time.set(10)
-        wait_until(lambda: "time has jumped by -990.000 s" in node.log, "a line in the log", WAIT_S)
+        wait_until(lambda: "time has jumped by -990.000 s" in node.log, "a line in the log")
         view = client.capture()
         assert view.stamp_ns // 10**9 == 10
         np.testing.assert_allclose(view.T_world_camera, SEED, atol=1e-9)

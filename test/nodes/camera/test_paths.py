@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -45,21 +44,36 @@ class Setup:
     def at_rest(self) -> None:
         self.client.wait_for(lambda s: s.state == Status.STATE_IDLE and s.queued == 0)
 
-    def refused(self, what: str) -> None:
-        wait_until(lambda: what in self.node.log, f"{what} in the log")
+    def refused(self, *y: float, why: str) -> None:
+        """Publish a path until the log says why it is refused: equal complaints are logged once a second."""
+
+        def logged() -> bool:
+            self.send(*y)
+            return why in self.node.log
+
+        wait_until(logged, f"{why!r} in the log", seen=lambda: self.node.log)
 
 
-@pytest.fixture
-def setup(tmp_path: Path) -> Iterator[Setup]:
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setup]:
     parameters = {"engine": SLOW, "path.sample_distance_m": 0.1, "path.max_views": 20, "tf_timeout_s": 30.0}
-    with CameraProcess(tmp_path / "log", parameters) as node, CameraClient() as client:
+    with CameraProcess(tmp_path_factory.mktemp("paths") / "log", parameters) as node, CameraClient() as client:
         client.wait_until_ready()
         probe = Probe()
-        add_truth(client, pose_at(-1.0))
         shown = probe.listen("memory/retrieval", PUBLISHED["memory/retrieval"].type, qos_profile("events"))
         path = probe.publisher("path", SUBSCRIBED["path"].type, qos_profile("command"))
         yield Setup(node, probe, client, shown, path)
         probe.close()
+
+
+@pytest.fixture
+def setup(running: Setup) -> Setup:
+    """A world with one observed view, at rest, of which no view was drawn yet."""
+    running.at_rest()
+    running.client.reset()
+    add_truth(running.client, pose_at(-1.0))
+    running.shown.messages.clear()
+    return running
 
 
 def test_a_planner_that_is_faster_than_a_chunk_starves_nobody(setup: Setup) -> None:
@@ -78,11 +92,8 @@ def test_a_planner_that_is_faster_than_a_chunk_starves_nobody(setup: Setup) -> N
 def test_bad_paths_leave_the_running_one_alone(setup: Setup) -> None:
     setup.send(-0.5, 0.5)
     wait_until(setup.views, "the first view")
-    setup.send()
-    setup.refused("path: INVALID_POSE: the path has no poses")
-    time.sleep(1.0)  # equal complaints are logged once a second
-    setup.send(-1.0, 1.5)
-    setup.refused("path: INVALID_POSE: the path needs 26 views")
+    setup.refused(why="path: INVALID_POSE: the path has no poses")
+    setup.refused(-1.0, 1.5, why="path: INVALID_POSE: the path needs 26 views")
     setup.at_rest()
     np.testing.assert_allclose(setup.views(), np.linspace(-0.5, 0.5, 11), atol=1e-6)
 
@@ -93,14 +104,17 @@ def test_the_newest_path_wins_though_an_older_one_waited_for_its_frame(setup: Se
     )
     setup.send(-0.5, -0.1, frame="late")
     tf = setup.probe.publisher("/tf", tf2_msgs.TFMessage, qos_profile("events"))  # the node listens from now on
+    previews = setup.probe.listen("preview/image_raw", PUBLISHED["preview/image_raw"].type, qos_profile("stream"))
     setup.client.pause()
     setup.send(0.0, 0.5)
     setup.client.wait_for(lambda s: s.queued == 1)
-    late = transform_to_message(
-        torch.eye(4, dtype=torch.float64), header("map", setup.probe.node.get_clock().now().nanoseconds), "late"
-    )
+    stamp_ns = setup.probe.node.get_clock().now().nanoseconds
+    late = transform_to_message(torch.eye(4, dtype=torch.float64), header("map", stamp_ns), "late")
     tf.publish(tf2_msgs.TFMessage(transforms=[late]))
-    time.sleep(0.5)  # for the older path, which then has its frame and is dropped without a sign
+    setup.client.render(stamped(pose_at(-1.0), frame="late", stamp_ns=stamp_ns))  # the frame is known
+    # The older path looks for its frame fifty times a second, and is then dropped without a sign.
+    shown = len(previews.messages)
+    wait_until(lambda: len(previews.messages) > shown + 3, "three previews, twenty a second")
     setup.client.pause(False)
     wait_until(lambda: setup.views()[-1:] == [0.5], "the end of the newest path")
     setup.at_rest()
