@@ -101,9 +101,8 @@ def _recognised(path: Path) -> str:
     if found:
         raise RecordingError(f"{path} looks like several layouts: give layout, one of {', '.join(found)}")
     if path.suffix == ".bag":
-        raise RecordingError(
-            f"{path} is a bag of ROS 1: rosbags-convert --src {path} --dst {path.stem} makes it one of 2"
-        )
+        convert = f"rosbags-convert --src {path} --dst {path.stem}"
+        raise RecordingError(f"{path} is a bag of ROS 1: make it one of ROS 2 with {convert}")
     known = "; ".join(f"{each.looks} ({name})" for name, each in LAYOUTS.items())
     inside = sorted(child.name for child in path.iterdir() if _looks_like(child)) if path.is_dir() else []
     hint = f"; within it, {', '.join(inside)} look like recordings" if inside else ""

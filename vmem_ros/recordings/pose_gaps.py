@@ -12,6 +12,20 @@ Policy = Literal["error", "skip"]
 
 
 @dataclass
+class _Run:
+    """Frames without a pose that follow one another, and why the first of them has none."""
+
+    name: str
+    reason: str
+    last: int
+    last_name: str
+
+    def text(self) -> str:
+        names = self.name if self.last_name == self.name else f"{self.name} to {self.last_name}"
+        return f"{names} ({self.reason})"
+
+
+@dataclass
 class PoseGaps:
     """Takes note of frames without a pose, in the order of the frames.
 
@@ -19,7 +33,7 @@ class PoseGaps:
     """
 
     policy: Policy
-    _runs: list[tuple[int, str, int, str]] = field(default_factory=list)
+    _runs: list[_Run] = field(default_factory=list)
     _count: int = 0
 
     def __post_init__(self) -> None:
@@ -34,14 +48,14 @@ class PoseGaps:
         if self.policy == "error":
             raise RecordingError(f"frame {name} has no pose: {reason}; gaps=skip leaves such frames out")
         self._count += 1
-        if self._runs and self._runs[-1][2] == index - 1:
-            first, first_name, _, _ = self._runs.pop()
-            self._runs.append((first, first_name, index, f"{first_name} to {name}"))
+        if self._runs and self._runs[-1].last == index - 1:
+            self._runs[-1].last, self._runs[-1].last_name = index, name
         else:
-            self._runs.append((index, name, index, f"{name} ({reason})"))
+            self._runs.append(_Run(name, reason, index, name))
 
     def notes(self, frames: int) -> list[str]:
         """Return what was left out of so many frames, in words; empty if nothing was."""
         if not self._count:
             return []
-        return [f"left out {self._count} of {frames} frames without a pose: {', '.join(run[3] for run in self._runs)}"]
+        runs = "; ".join(run.text() for run in self._runs)
+        return [f"left out {self._count} of {frames} frames without a pose: {runs}"]
