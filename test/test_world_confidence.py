@@ -10,7 +10,7 @@ from rooms import orbit
 from vmem_ros.generation import ReprojectionGenerator
 from vmem_ros.geometry import look_at
 from vmem_ros.memory.surfel import SurfelMemory, SurfelMemoryOptions
-from vmem_ros.pointmaps import MemoryDepth
+from vmem_ros.pointmaps import MemoryDepth, MemoryDepthOptions
 from vmem_ros.types import Target
 from vmem_ros.world import World, default_world
 
@@ -35,7 +35,8 @@ class Painter(ReprojectionGenerator):
 
 @pytest.fixture(params=["pixels", "surfels"])
 def world(request):
-    out = default_world(memory=SurfelMemory(SurfelMemoryOptions(detail=request.param)))
+    memory, room = SurfelMemory(SurfelMemoryOptions(detail=request.param)), MemoryDepthOptions(prior="room")
+    out = default_world(memory=memory, estimator=MemoryDepth(room))
     out.seed(VIEWS[0])
     return out
 
