@@ -40,7 +40,7 @@ from vmem_ros.nodes.client.topic_reader import TopicReader
 from vmem_ros.nodes.interface.names import ACTIONS, NODE_NAME, SERVICES, SUBSCRIBED, message_type_name, qos_profile
 from vmem_ros.nodes.interface.parameters import PARAMETERS
 from vmem_ros.nodes.interface.rclpy_messages import camera_to_message, header, image_to_message, map_to_message
-from waiting import wait_until
+from waiting import WAIT_S, wait_until
 
 NODE = f"/vmem/{NODE_NAME}"
 SEEDS = (pose_at(-1.0), pose_at(-0.5, 0.6))
@@ -103,9 +103,13 @@ class Background:
     def begun(self) -> None:
         wait_until(lambda: self.feedback or self.error, "the first feedback")
 
+    @property
+    def runs(self) -> bool:
+        return self._thread.is_alive()
+
     def done(self) -> None:
-        self._thread.join(30)
-        assert not self._thread.is_alive()
+        self._thread.join(WAIT_S)
+        assert not self.runs
 
 
 class TestTable:
@@ -397,9 +401,10 @@ class TestWhileGenerating:
         from sensor_msgs.msg import Image
 
         previews = setup.probe.listen("preview/image_raw", Image, qos_profile("stream"))
-        request = Background(client, LONG)
+        path = LONG * 8
+        request = Background(client, path)
         request.begun()
-        status = client.wait_for(lambda s: s.state == Status.STATE_GENERATING and s.views == len(LONG))
+        status = client.wait_for(lambda s: s.state == Status.STATE_GENERATING and s.views == len(path))
         assert status.steps == STEPS
         shown = len(previews.messages)
         assert client.render(NEW).seen > 0.8
@@ -407,11 +412,11 @@ class TestWhileGenerating:
         wait_until(lambda: len(previews.messages) >= shown + 3, "three previews")
         view = seen_from(pose_at(0.0, -0.5))
         client.add_view(view.image.numpy(), CAMERA, pose_at(0.0, -0.5), depth=view.depth.numpy())
-        assert not request.views
-        assert request.feedback[-1].view < len(LONG)
+        assert request.runs
+        assert request.feedback[-1].view < len(path)
+        client.cancel()
         request.done()
-        assert request.error is None
-        assert client.wait_for(lambda s: s.state == Status.STATE_IDLE).stored_views == 3 + len(LONG)
+        assert client.wait_for(lambda s: s.state == Status.STATE_IDLE).stored_views > 3
 
     def test_reset_ends_it(self, client: CameraClient) -> None:
         request = Background(client, LONG)
@@ -420,14 +425,11 @@ class TestWhileGenerating:
         request.done()
         assert isinstance(request.error, NotSeededError)
 
-    def test_latest_pose_wins(self, setup: Setup, client: CameraClient) -> None:
-        request = Background(client, LONG[:4])
+    def test_the_camera_moves(self, client: CameraClient) -> None:
+        request = Background(client, LONG[:6])
         request.begun()
-        for x in np.linspace(-1.0, -0.8, 20):
-            client.move_to(pose_at(float(x), 0.3))
-        wait_until(
-            lambda: torch.allclose(client.capture().T_world_camera, pose_at(-0.8, 0.3)), "a view from the newest pose"
-        )
+        client.move_to(NEW)
+        wait_until(lambda: torch.allclose(client.capture().T_world_camera, NEW), "a view from the newest pose")
         request.done()
 
 

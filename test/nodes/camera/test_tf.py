@@ -19,6 +19,7 @@ from link_poses import pose
 from simulated_time import SimulatedTime
 from vmem_ros.errors import FrameError
 from vmem_ros.nodes.client import CameraClient
+from vmem_ros.nodes.interface.delivery import wait_until_received
 from vmem_ros.nodes.interface.names import NODE_NAME, PUBLISHED, qos_profile
 from vmem_ros.nodes.interface.rclpy_messages import header, transform_to_message
 from waiting import WAIT_S, wait_until
@@ -120,6 +121,21 @@ def test_a_late_transform_is_waited_for(setup: Setup) -> None:
     wait_until(answer.done, "the end of the goal")
     assert answer.result().result.generated == 1
     action.destroy()
+
+
+def test_a_pose_that_waits_for_its_frame_does_not_replace_a_newer_one(setup: Setup) -> None:
+    stamp_ns, newer = 1005 * SECOND, pose_at(-0.6)
+    setup.pose.publish(stamped(MOUNT, frame="late", stamp_ns=stamp_ns))
+    wait_until_received({"pose": setup.pose}, timeout_s=WAIT_S)
+    setup.client.render(pose_at(-1.0), images=False)  # asked for later, and answered
+    setup.pose.publish(stamped(newer, stamp_ns=stamp_ns))
+    wait_until(lambda: torch.allclose(setup.client.capture().T_world_camera, newer), "the newer pose")
+    setup.send(pose(0), stamp_ns, child="late")
+    setup.client.render(stamped(MOUNT, frame="late", stamp_ns=stamp_ns), images=False)  # the frame is known
+    # Whoever waits for a frame looks for it fifty times a second.
+    ticks = len(setup.diagnostics.messages)
+    wait_until(lambda: len(setup.diagnostics.messages) > ticks + 2, "diagnostics, ten a second")
+    torch.testing.assert_close(setup.client.capture().T_world_camera, newer, rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize(("frame", "stamp_ns"), [("gripper", 0), ("robot", 1 * SECOND), ("robot", 2000 * SECOND)])
