@@ -31,7 +31,7 @@ def color_from_compressed_message(message: Any) -> NDArray[np.uint8]:
     """
     if is_compressed_depth(message):
         raise InvalidImageError(f"a colour image is wanted, and {message.format!r} is depth")
-    pixels = np.asarray(_decoded(message.data, message.format, "RGB"))
+    pixels = np.array(_decoded(message.data, message.format, "RGB"))
     # image_transport notes the order of the channels that its encoder took for blue, green, red.
     return np.ascontiguousarray(pixels[..., ::-1]) if "compressed rgb" in message.format else pixels
 
@@ -53,7 +53,7 @@ def depth_from_compressed_message(message: Any) -> NDArray[np.float32]:
     if len(data) < _HEAD.itemsize:
         raise InvalidImageError(f"compressed depth has {len(data)} bytes: truncated")
     head, rest = data[: _HEAD.itemsize].view(_HEAD)[0], data[_HEAD.itemsize :]
-    raw = _rvl(rest) if "rvl" in words else np.asarray(_decoded(rest.data, message.format))
+    raw = _rvl(rest) if "rvl" in words else np.array(_decoded(rest.data, message.format))
     if raw.ndim != 2 or not np.issubdtype(raw.dtype, np.integer):
         raise InvalidImageError(f"compressed depth is {raw.dtype} {list(raw.shape)}: one channel of 16 bits is read")
     values = raw.astype(np.float32)

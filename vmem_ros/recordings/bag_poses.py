@@ -8,11 +8,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from vmem_ros.errors import InvalidPoseError, RecordingError
-from vmem_ros.geometry import pose_from
+import torch
+from torch import Tensor
+
+from vmem_ros.errors import FrameError, InvalidPoseError, RecordingError
+from vmem_ros.geometry import invert, pose_from
 from vmem_ros.geometry.transform_tree import TransformTree
 from vmem_ros.messages.stamps import stamp_to_ns
-from vmem_ros.messages.transforms import T_LINK_OPTICAL
+from vmem_ros.messages.transforms import link_from_camera
 from vmem_ros.recordings.bag_file import Topic
 from vmem_ros.recordings.bag_topics import nearest_names
 
@@ -40,15 +43,20 @@ class _Track:
         q = quaternion
         self.numbers.extend((position.x, position.y, position.z, q.x, q.y, q.z, q.w))
 
-    def fill(self, tree: TransformTree, parent: str, child: str) -> int:
-        """Add all transforms to a tree and return how many were no transforms."""
+    def fill(self, tree: TransformTree, parent: str, child: str, T_tracked_child: Tensor | None = None) -> int:
+        """Add all transforms to a tree and return how many were no transforms.
+
+        :param T_tracked_child: [4, 4] of ``child`` in the frame that the transforms are of, if that is another one.
+        """
         wrong = 0
         for i, stamp_ns in enumerate(self.stamps_ns):
             numbers = self.numbers[7 * i : 7 * i + 7]
             try:
-                tree.add(parent, child, pose_from(numbers[:3], numbers[3:]), stamp_ns, static=self.static)
+                T = pose_from(numbers[:3], numbers[3:])
             except InvalidPoseError:
                 wrong += 1
+                continue
+            tree.add(parent, child, T if T_tracked_child is None else T @ T_tracked_child, stamp_ns, static=self.static)
         return wrong
 
 
@@ -116,52 +124,33 @@ class PoseCollector:
         :param fixed_frame: the world; ``""``: the root of /tf, or the frame in which poses are given.
         :raises RecordingError: nothing, or nothing unambiguous, says where the camera is.
         """
-        tree = TransformTree(keep_s=math.inf, max_gap_s=max_gap_s, slack_s=slack_s)
         chain = self._chain(camera)
         moves = any(not self._frames[parent, child].static for child, parent in chain)
+        tree = TransformTree(keep_s=math.inf, max_gap_s=max_gap_s, slack_s=slack_s)
         if not pose_topic and (moves or (fixed_frame and chain)):
             known = [camera, *(parent for _, parent in chain)]
             world = fixed_frame or known[-1]
             if world not in known:
                 raise RecordingError(f"fixed_frame = {world!r} is not above {camera!r} in /tf: {' < '.join(known)}")
-            return self._filled(tree, world, [camera, *others], static_only=False)
+            return Places(tree, world, self._fill(tree, [camera, *others], static_only=False))
         topic = pose_topic or self._found_pose_topic(image_topic, camera)
         (world, child), track = self._track_of(topic)
-        child = pose_of or child or (LINK if topic.endswith(_OWN_POSES) else "")
-        if not child:
-            raise RecordingError(
-                f"{topic} does not say what it is the pose of: give pose_of={OPTICAL} (z forward), {LINK} (x forward) "
-                f"or the name of a frame of /tf_static"
-            )
-        if child == OPTICAL:
-            child = camera
-        elif child == LINK:
-            child = f"link of {camera}"
-            tree.add(child, camera, T_LINK_OPTICAL, 0, static=True)
-        elif child != camera and child not in [parent for _, parent in self._chain(camera, static_only=True)]:
-            raise RecordingError(
-                f"{topic} is the pose of {child!r}, and /tf_static does not lead from there to {camera!r}: give "
-                f"pose_of={OPTICAL}, {LINK} or the name of a frame that it does lead from"
-            )
-        wrong = track.fill(tree, world, child)
-        frames = self._filled(tree, world, [camera, *others], static_only=True, stop=child)
-        return Places(tree, world, (*_ignored(wrong, topic), *frames.notes))
+        notes = self._fill(tree, [camera, *others], static_only=True)
+        # The poses become those of the root of all that is fixed to the camera.
+        root = next((parent for _, parent in reversed(self._chain(camera, static_only=True))), camera)
+        of = pose_of or child or (LINK if topic.endswith(_OWN_POSES) else "")
+        T_tracked_root = invert(_tracked(tree, root, camera, of, topic))
+        wrong = track.fill(tree, world, root, T_tracked_root)
+        return Places(tree, world, (*_ignored(wrong, topic), *notes))
 
-    def _filled(
-        self, tree: TransformTree, world: str, frames: Iterable[str], *, static_only: bool, stop: str = ""
-    ) -> Places:
-        """Add the transforms above some frames to a tree, up to the world or to ``stop``."""
+    def _fill(self, tree: TransformTree, frames: Iterable[str], *, static_only: bool) -> tuple[str, ...]:
+        """Add the transforms above some frames to a tree and return notes."""
         notes: list[str] = []
-        done: set[str] = set()
-        for frame in frames:
-            for child, parent in self._chain(frame, static_only=static_only):
-                if child in (world, stop):
-                    break
-                if child not in done:
-                    done.add(child)
-                    wrong = self._frames[parent, child].fill(tree, parent, child)
-                    notes += _ignored(wrong, f"{parent} -> {child}")
-        return Places(tree, world, tuple(notes))
+        edges = (edge for frame in frames for edge in self._chain(frame, static_only=static_only))
+        for child, parent in dict.fromkeys(edges):
+            wrong = self._frames[parent, child].fill(tree, parent, child)
+            notes += _ignored(wrong, f"{parent} -> {child}")
+        return tuple(notes)
 
     def _chain(self, frame: str, *, static_only: bool = False) -> list[tuple[str, str]]:
         """Return (child, parent) from a frame up to the root.
@@ -199,6 +188,30 @@ class PoseCollector:
             frames = ", ".join(f"{world} -> {child}" if child else world for (world, child), _ in found)
             raise RecordingError(f"{topic} changes its frames: {frames}")
         return found[0]
+
+
+def _tracked(tree: TransformTree, root: str, camera: str, of: str, topic: str) -> Tensor:
+    """Return the pose [4, 4] of the frame that the poses of a topic are of, in a frame that is fixed to the camera.
+
+    :param of: as of :meth:`PoseCollector.places`.
+    """
+    T_root_camera = torch.eye(4, dtype=torch.float64) if root == camera else tree.lookup(root, camera, 0)
+    if of in (OPTICAL, camera):
+        return T_root_camera
+    if of == LINK:
+        return link_from_camera(T_root_camera)
+    if not of:
+        raise RecordingError(
+            f"{topic} does not say what it is the pose of: give pose_of={OPTICAL} (z forward), {LINK} (x forward) or "
+            "the name of a frame of /tf_static"
+        )
+    try:
+        return tree.lookup(root, of, 0)
+    except FrameError as error:
+        raise RecordingError(
+            f"{topic} is the pose of {of!r}, and /tf_static does not lead from there to {camera!r}: give "
+            f"pose_of={OPTICAL}, {LINK} or the name of a frame that it does lead from"
+        ) from error
 
 
 def _ignored(count: int, what: str) -> list[str]:

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from vmem_ros.errors import InvalidCameraError, RecordingError
 from vmem_ros.geometry import Camera
 from vmem_ros.messages.rectification import MODELS, Rectifier, rectifier_of
 
-_HALF_PIXEL = 0.5
 #: What intrinsics may be, for messages.
 FORMS = (
     "a 3 x 3 matrix, or one row fx fy cx cy, with 4, 5 or 8 coefficients of distortion behind it if the lens has any; "
@@ -50,10 +48,8 @@ def lens_of(values: Sequence[float] | NDArray[np.float64], size: tuple[int, int]
         coefficients = numbers[4:]
     else:
         raise RecordingError(f"{whose} has numbers of shape {list(numbers.shape)}: write {FORMS}")
-    K_package = K.copy()
-    K_package[:2, 2] += _HALF_PIXEL
     try:
-        camera = Camera(torch.from_numpy(K_package), *size)
+        camera = Camera.from_opencv(K, *size)
     except InvalidCameraError as error:
         raise RecordingError(f"{whose}: {error}") from error
     if not coefficients.any():

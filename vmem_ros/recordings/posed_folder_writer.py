@@ -16,7 +16,6 @@ from vmem_ros.files import atomic_folder
 from vmem_ros.recordings.posed_folder import COLOR, DEPTH, INTRINSICS, META, MILLIMETRE, POSES, STAMPS
 from vmem_ros.types import View
 
-_HALF_PIXEL = 0.5
 _LARGEST = np.iinfo(np.uint16).max
 
 
@@ -46,9 +45,7 @@ def write_posed_folder(folder: Path, views: Iterable[View], *, jpeg_quality: int
                 Image.fromarray(units.astype(np.uint16)).save(new / DEPTH / f"{name}.png")
             np.savetxt(new / POSES / f"{name}.txt", view.T_world_camera.numpy(), fmt="%.12g")
             stamps.append(f"{name} {view.stamp_ns}\n")
-        K = first.camera.K.numpy().copy()
-        K[:2, 2] -= _HALF_PIXEL
-        np.savetxt(new / INTRINSICS, K, fmt="%.12g")
+        np.savetxt(new / INTRINSICS, first.camera.K_opencv.numpy(), fmt="%.12g")
         (new / META).write_text(json.dumps({"depth_scale_m": MILLIMETRE, "up": "+z"}) + "\n", encoding="utf-8")
         (new / STAMPS).write_text("".join(stamps), encoding="utf-8")
 
