@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from PIL import Image
 
 from vmem_ros.benchmarking.report import BEGIN
 from vmem_ros.cli import main
+from waiting import wait_until
 
 #: Benchmark: columns that are timed, and how often in a quick run.
 TIMED = {
@@ -144,13 +144,12 @@ def test_without_ros_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, caps
 
 def test_interrupt_ends_it_cleanly_and_keeps_what_was_measured(tmp_path: Path) -> None:
     file = tmp_path / "bench.json"
-    names = ["preview", "memory", "--quick", "--threads", "1"]
+    names = ["quality", "memory", "--quick", "--threads", "1"]
     command = [sys.executable, "-m", "vmem_ros.cli", "bench", *names, "--json", str(file)]
-    # memory comes first: once its figures are written, the interrupt meets the preview's.
+    # memory comes first: once its figures are written, the interrupt meets those of quality, which take seconds.
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ))
     try:
-        while not file.exists() and process.poll() is None:
-            time.sleep(0.01)
+        wait_until(lambda: file.exists() or process.poll() is not None, "the first figures")
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
     finally:

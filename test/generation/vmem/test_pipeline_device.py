@@ -1,6 +1,4 @@
-"""The same pipeline on another device draws the same. ``VMEM_TEST_DEVICE=cuda`` names it."""
-
-import os
+"""The same pipeline on a GPU draws the same."""
 
 import pytest
 import torch
@@ -9,7 +7,8 @@ from chunks import HEIGHT, REFERENCES, TARGETS, WIDTH, chunk, tiny_pipeline
 from tiny_models import tiny_unet
 from vmem_ros.types import Projection
 
-DEVICE = os.environ.get("VMEM_TEST_DEVICE", "cuda" if torch.cuda.is_available() else "cpu")
+pytestmark = pytest.mark.gpu
+DEVICE = "cuda"
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +32,6 @@ def test_images_are_the_same(sampler):
     torch.testing.assert_close(cached.images, found.images, rtol=1e-3, atol=2e-3)
 
 
-@pytest.mark.skipif(torch.device(DEVICE).type == "cpu", reason="parts are moved to and from a device; this is the CPU")
 def test_offloaded_parts_draw_the_same():
     pipeline = tiny_pipeline()
     pipeline.enable_model_cpu_offload(device=DEVICE)

@@ -1,6 +1,6 @@
-"""The same memory on another device shows and chooses the same. ``VMEM_TEST_DEVICE=cuda`` names it."""
+"""The same memory on another device, or in several threads, shows and chooses the same."""
 
-import os
+from __future__ import annotations
 
 import pytest
 import torch
@@ -10,22 +10,22 @@ from vmem_ros.geometry import Camera
 from vmem_ros.types import Target
 from vmem_ros.world import World, default_world
 
-DEVICE = os.environ.get("VMEM_TEST_DEVICE", "cuda" if torch.cuda.is_available() else "cpu")
 CAMERA = Camera.from_fov(120, 80, 75)
 
 
-@pytest.fixture(scope="module")
-def worlds() -> tuple[World, World]:
-    """Return the same world on the CPU, in one thread, and on the device (on the CPU: with all threads)."""
+@pytest.fixture(scope="module", params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def worlds(request: pytest.FixtureRequest) -> tuple[World, World]:
+    """Return the same world on the CPU, in one thread, and on the device, in two."""
     out = []
-    threads = torch.get_num_threads()
-    for device, count in (("cpu", 1), (DEVICE, threads)):
-        torch.set_num_threads(count)
+    before = torch.get_num_threads()
+    for device, threads in (("cpu", 1), (request.param, 2)):
+        torch.set_num_threads(threads)
         world = default_world(device=device)
         for T in orbit(10):
             world.observe(box_view(CAMERA, T))
         list(world.explore([Target(CAMERA, T) for T in orbit(4, radius=0.4, height=0.2)]))
         out.append(world)
+    torch.set_num_threads(before)
     return out[0], out[1]
 
 

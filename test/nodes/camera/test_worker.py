@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 from rclpy.task import Future
@@ -14,8 +13,7 @@ from rclpy.task import Future
 from vmem_ros.errors import CancelledError, ModelError
 from vmem_ros.nodes.camera.worker import Worker
 from vmem_ros.world import World, default_world
-
-WAIT_S = 10.0
+from waiting import WAIT_S, wait_until
 
 
 class Bench:
@@ -36,7 +34,7 @@ class Bench:
         """Load a world and return it."""
         world = default_world()
         self.worker.load(lambda: world)
-        self.until(lambda: self.worker.state == "ready")
+        wait_until(lambda: self.worker.state == "ready", "the world")
         return world
 
     def running(self, steps: threading.Event | None = None) -> Future:
@@ -55,16 +53,9 @@ class Bench:
         assert begun.wait(WAIT_S)
         return future
 
-    @staticmethod
-    def until(condition: Callable[[], Any]) -> None:
-        end = time.monotonic() + WAIT_S
-        while not condition():
-            assert time.monotonic() < end
-            time.sleep(0.001)
-
     def refusal(self, future: Future) -> str:
         """Return why a future was cancelled."""
-        self.until(future.done)
+        wait_until(future.done, "the end of a request")
         error = future.exception()
         assert isinstance(error, CancelledError)
         return str(error)
@@ -89,10 +80,10 @@ class TestEndRequests:
         assert not running.done()
         step.set()
         assert bench.refusal(running) == "closed"
-        bench.until(read.done)
+        wait_until(read.done, "an answer")
         assert read.result() == "read"
         later = bench.worker.submit("request", lambda _: "later")
-        bench.until(later.done)
+        wait_until(later.done, "an answer")
         assert later.result() == "later"
 
     def test_one_that_pause_holds_ends_too(self, bench: Bench) -> None:
@@ -125,11 +116,11 @@ class TestCleanup:
         bench.worker.unload()
         bench.worker.load(build)
         step.set()
-        bench.until(lambda: bench.worker.state == "ready")
+        wait_until(lambda: bench.worker.state == "ready", "the world")
         assert bench.refusal(running) == "the camera node was cleaned up"
         assert left == [None]
         used = bench.worker.submit("read", lambda world: world is new)
-        bench.until(used.done)
+        wait_until(used.done, "an answer")
         assert used.result()
         assert bench.has_world == [True, False, True]
 
@@ -143,7 +134,7 @@ class TestCleanup:
                 cause = error  # whose traceback holds this frame, which holds it
                 raise ModelError("failed") from cause
 
-        bench.until(bench.worker.submit("request", fail).done)
+        wait_until(bench.worker.submit("request", fail).done, "the failure")
 
         def build() -> World:
             left.append(old())
@@ -151,7 +142,7 @@ class TestCleanup:
 
         bench.worker.unload()
         bench.worker.load(build)
-        bench.until(lambda: bench.worker.state == "ready")
+        wait_until(lambda: bench.worker.state == "ready", "the world")
         assert left == [None]
 
     def test_load_in_work_is_superseded(self, bench: Bench) -> None:
@@ -168,9 +159,9 @@ class TestCleanup:
         bench.worker.unload()
         bench.worker.load(lambda: new)
         go.set()
-        bench.until(lambda: bench.worker.state == "ready")
+        wait_until(lambda: bench.worker.state == "ready", "the world")
         used = bench.worker.submit("read", lambda world: world is new)
-        bench.until(used.done)
+        wait_until(used.done, "an answer")
         assert used.result()
         assert bench.has_world == [False, True]
 
@@ -186,7 +177,7 @@ class TestCleanup:
         assert begun.wait(WAIT_S)
         bench.worker.unload()
         go.set()
-        bench.until(lambda: bench.has_world == [False])
+        wait_until(lambda: bench.has_world == [False], "the end of the world")
         assert (bench.worker.state, bench.worker.failure) == ("unloaded", None)
 
     def test_pause_does_not_outlive_it(self, bench: Bench) -> None:
@@ -198,5 +189,5 @@ class TestCleanup:
         assert not bench.worker.paused
         bench.ready()
         later = bench.worker.submit("request", lambda _: "later")
-        bench.until(later.done)
+        wait_until(later.done, "an answer")
         assert later.result() == "later"
