@@ -1,6 +1,9 @@
 """The memories of the package keep the contract."""
 
+from memory_bounds import BoundsContract
 from memory_contract import MemoryContract
+from memory_reading import ReadingContract
+from memory_writing import CommitContract, ProvenanceContract, WritingContract
 from vmem_ros.memory import load_memory
 from vmem_ros.protocols import Memory
 
@@ -13,7 +16,7 @@ class TestSurfels(MemoryContract):
         return load_memory("surfel", max_views=max_views)
 
 
-class TestSurfelColours(TestSurfels):
+class TestSurfelColours(ReadingContract, ProvenanceContract):
     """Projections filled with the colours of surfels instead of stored pixels."""
 
     least_psnr_db = 18.0
@@ -30,10 +33,8 @@ class TestPoints(MemoryContract):
         return load_memory("points", max_views=max_views)
 
 
-class TestCoarsePoints(TestPoints):
+class TestCoarsePoints(WritingContract, CommitContract, ProvenanceContract, BoundsContract):
     """Voxels wider than pixels: views meet in all of them."""
-
-    least_psnr_db = 18.0
 
     def make(self) -> Memory:
         return load_memory("points", voxel=0.2)
