@@ -116,3 +116,18 @@ class TestValues:
         camera = Camera(matrix, 100, 80)
         matrix[0, 0] = 1
         assert camera.fx == 100
+
+
+def test_opencv_puts_pixel_centres_at_integers():
+    K = torch.tensor([[500.0, 0, 319.5], [0, 510, 239.5], [0, 0, 1]], dtype=torch.float64)
+    camera = Camera.from_opencv(K, 640, 480)
+    assert (camera.cx, camera.cy, camera.fx) == (320, 240, 500)
+    assert torch.equal(camera.K_opencv, K)
+    # The point that OpenCV sees at the centre of the first pixel, 0 0.
+    ray = torch.linalg.inv(K) @ torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
+    torch.testing.assert_close(project(ray, camera)[0], torch.tensor([0.5, 0.5], dtype=torch.float64))
+
+
+def test_opencv_intrinsics_are_checked_like_others():
+    with pytest.raises(InvalidCameraError, match="shape"):
+        Camera.from_opencv(torch.eye(4), 640, 480)

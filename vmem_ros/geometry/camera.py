@@ -14,6 +14,8 @@ from vmem_ros.errors import InvalidCameraError
 _MAX_SIDE = 16384
 _FOV_RANGE_DEG = (0.5, 175.0)
 _ROUNDING = 1e-5
+# Between pixel centres at +0.5 and those at integers.
+_HALF_PIXEL = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +23,7 @@ class Camera:
     """A pinhole camera: intrinsics in pixels and the image size they belong to.
 
     :param K: [3, 3] float64, anything :func:`torch.as_tensor` takes. Pixel centres lie at +0.5, so the image spans
-        ``[0, width] x [0, height]`` (ROS and OpenCV put centres at integers; :mod:`vmem_ros.nodes` converts).
+        ``[0, width] x [0, height]`` (ROS and OpenCV put centres at integers: :meth:`from_opencv`, :attr:`K_opencv`).
     :param width: image width in pixels.
     :param height: image height in pixels.
     :raises InvalidCameraError: non-finite or absurd intrinsics, or a size out of range.
@@ -66,6 +68,24 @@ class Camera:
             raise InvalidCameraError(f"fov_deg must be {low:g} to {high:g}, got {fov_deg:g}")
         focal = width / 2 / math.tan(math.radians(fov_deg) / 2)
         return cls(torch.tensor([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]]), width, height)
+
+    @classmethod
+    def from_opencv(cls, K: object, width: int, height: int) -> Camera:
+        """Return a camera from intrinsics that put pixel centres at integers, as OpenCV, ROS and most files do.
+
+        :param K: [3, 3], anything :func:`torch.as_tensor` takes.
+        """
+        shifted = torch.as_tensor(K, dtype=torch.float64).clone()
+        if shifted.shape == (3, 3):  # others are refused below
+            shifted[:2, 2] += _HALF_PIXEL
+        return cls(shifted, width, height)
+
+    @property
+    def K_opencv(self) -> Tensor:
+        """[3, 3] float64 intrinsics that put pixel centres at integers; see :meth:`from_opencv`."""
+        shifted = self.K.clone()
+        shifted[:2, 2] -= _HALF_PIXEL
+        return shifted
 
     @property
     def fx(self) -> float:

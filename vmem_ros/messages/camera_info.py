@@ -1,24 +1,20 @@
-"""Intrinsics. Pixel centres are integers in messages and at +0.5 in the package: both ways are here."""
+"""Intrinsics, in messages with pixel centres at integers."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from vmem_ros.errors import InvalidCameraError
 from vmem_ros.geometry import Camera
 from vmem_ros.messages.message_types import MessageTypes
 
-_HALF_PIXEL = 0.5
-
 
 def camera_to_message(types: MessageTypes, camera: Camera, head: Any) -> Any:
     """Return a ``sensor_msgs/msg/CameraInfo`` without distortion; ``P`` is filled because RViz reads it, not ``K``."""
-    K = camera.K.numpy().copy()
-    K[:2, 2] -= _HALF_PIXEL
+    K = camera.K_opencv.numpy()
     P = np.zeros((3, 4))
     P[:, :3] = K
     whole = types.make("sensor_msgs/msg/RegionOfInterest", x_offset=0, y_offset=0, height=0, width=0, do_rectify=False)
@@ -64,9 +60,8 @@ def camera_from_message(message: Any, *, rectified: bool = False) -> Camera:
         R = np.asarray(message.r, np.float64)
         if R.any() and not np.allclose(R, np.eye(3).reshape(9)):
             raise InvalidCameraError(f"the rectification rotation must be the identity, got {R.tolist()}")
-        K = np.asarray(message.k, np.float64).reshape(3, 3).copy()
-    K[:2, 2] += _HALF_PIXEL
-    return Camera(torch.from_numpy(K), message.width, message.height)
+        K = np.array(message.k, np.float64).reshape(3, 3)
+    return Camera.from_opencv(K, message.width, message.height)
 
 
 def intrinsics_of_rectified(message: Any) -> NDArray[np.float64]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from rclpy.qos import DurabilityPolicy
 
 from vmem_ros.errors import ErrorCode
+from vmem_ros.files import write_text
 from vmem_ros.nodes.interface.error_codes import classes_by_code
 from vmem_ros.nodes.interface.frame_names import FrameNames
 from vmem_ros.nodes.interface.names import (
@@ -125,7 +126,7 @@ def main() -> int:
     """Write the document to the path given as the only argument."""
     parser = argparse.ArgumentParser(prog="docs", description=main.__doc__)
     parser.add_argument("path", type=Path, help="usually docs/ros_interface.md")
-    parser.parse_args().path.write_text(render(), encoding="utf-8")
+    write_text(parser.parse_args().path, render())
     return 0
 
 
