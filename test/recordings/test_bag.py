@@ -355,8 +355,7 @@ def test_images_that_name_no_frame(tmp_path: Path) -> None:
 
 def test_images_of_a_lens_are_rectified_and_its_corners_masked(tmp_path: Path) -> None:
     bag, lens = Bag(), [-0.25, 0.06, 0.0, 0.0, 0.0]
-    K = CAMERA.K.numpy().copy()
-    K[:2, 2] -= 0.5
+    K = CAMERA.K_opencv.numpy()
     point = np.array([[[0.4, 0.25, 1.0]]])
     u, v = cv2.projectPoints(point, np.zeros(3), np.zeros(3), K, np.array(lens))[0].ravel().round().astype(int)
     image = torch.zeros(64, 96, 3, dtype=torch.uint8)

@@ -14,6 +14,7 @@ from vmem_ros.messages.camera_info import camera_from_message
 from vmem_ros.messages.clouds import elements_from_message
 from vmem_ros.messages.images import image_from_message, map_from_message
 from vmem_ros.messages.transforms import camera_from_link, pose_from_message, transform_from_message
+from vmem_ros.recordings import open_recording
 from vmem_ros.reporting.sample import Sample
 from vmem_ros.reporting.world_mcap import TOPICS, write_recording
 from vmem_ros.types import Elements
@@ -92,3 +93,14 @@ def test_elements_need_no_normals(samples, tmp_path):
     messages = messages_of(tmp_path / "bag", samples, elements)
     ((_, cloud),) = messages["/vmem/memory/surfels"]
     assert elements_from_message(cloud).normal is None
+
+
+def test_it_is_a_recording_like_those_of_real_cameras(samples, tmp_path):
+    write_recording(tmp_path / "bag", samples, random_elements(20), start_ns=START_NS)
+    recording = open_recording(tmp_path / "bag")
+    assert (len(recording), recording.up, recording.notes) == (len(samples), "+z", ())
+    for frame, sample in zip(recording.frames(), samples, strict=True):
+        assert torch.equal(frame.view.image, sample.view.image)
+        torch.testing.assert_close(frame.view.depth, sample.view.depth, equal_nan=True)
+        torch.testing.assert_close(frame.view.T_world_camera, sample.view.T_world_camera, rtol=0, atol=1e-9)
+        torch.testing.assert_close(frame.view.camera.K, sample.view.camera.K, rtol=0, atol=1e-9)

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rclpy
+import torch
 from geometry_msgs.msg import PoseStamped
 from PIL import Image as Picture
 from rosbags.highlevel import AnyReader
@@ -21,11 +22,13 @@ from sensor_msgs.msg import Image
 from vmem_ros.msg import Status
 
 from repository import ROOT
+from vmem_ros.nodes.demo.robot import DEMO_HOUSE
 from vmem_ros.nodes.demo.run import environment, main
 from vmem_ros.nodes.interface.delivery import wait_until_received
 from vmem_ros.nodes.interface.names import qos_profile
 from vmem_ros.nodes.interface.rclpy_messages import header, image_to_message
 from vmem_ros.nodes.tools.processes import Processes, ProcessFailedError
+from vmem_ros.recordings import open_recording
 from vmem_ros.showcase.scenario import house_scenario
 from waiting import wait_until
 
@@ -117,6 +120,15 @@ def test_the_demo_leaves_everything(tmp_path: Path) -> None:
     # 7 views of the loop, 17 there and back, one at the best candidate.
     assert counts["/vmem/camera/image_raw"] == counts["/vmem/memory/retrieval"] == 25
     assert counts["/vmem/pose"] == 3  # away, and the two views that are asked for one by one
+    for topic, frames in (("/vmem/seed/image", 12), ("/vmem/camera/image_raw", 25)):
+        recording = open_recording(out / "recording", image_topic=topic)
+        assert len(recording) == frames
+        assert recording[-1].view.depth.isfinite().float().mean() > 0.9
+    robot = open_recording(out / "recording", image_topic="/vmem/seed/image")
+    tour = house_scenario(DEMO_HOUSE, views=7, width=96, stops=4)
+    expected = torch.stack([target.T_world_camera for target in tour.robot])
+    found = torch.stack([target.T_world_camera for target in robot.targets])
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
     assert not processes_with(str(out))
 
 

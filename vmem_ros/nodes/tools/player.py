@@ -23,7 +23,7 @@ from rosbags.rosbag2 import Reader
 from rosbags.rosbag2.errors import ReaderError
 from tqdm import tqdm
 
-from vmem_ros.errors import VmemError, WorldFileError
+from vmem_ros.errors import RecordingError, VmemError
 from vmem_ros.nodes.interface.delivery import wait_for_subscribers, wait_until_received
 from vmem_ros.nodes.interface.names import SUBSCRIBED, message_type_name, qos_profile
 from vmem_ros.nodes.interface.script import exit_status
@@ -38,7 +38,7 @@ class Player(Node):
     :param folder: of the recording, as ``ros2 bag record`` and
         :class:`~vmem_ros.nodes.tools.recorder.Recorder` write it.
     :param rate: times the recorded pace.
-    :raises WorldFileError: no recording, or one without seeds.
+    :raises RecordingError: no recording, or one without seeds.
     """
 
     def __init__(self, folder: Path, *, rate: float = 1.0, context: Context | None = None) -> None:
@@ -54,9 +54,9 @@ class Player(Node):
                 }
                 self.messages = sum(c.msgcount for c in bag.connections if c.topic in found)
         except (ReaderError, OSError) as error:
-            raise WorldFileError(f"{folder} is no recording that can be read: {error}") from error
+            raise RecordingError(f"{folder} is no recording that can be read: {error}") from error
         if not found:
-            raise WorldFileError(
+            raise RecordingError(
                 f"{folder} has no messages of {', '.join(sorted(_SEEDS))}: record them with python -m "
                 "vmem_ros.nodes.tools.recorder, or ros2 bag record"
             )
