@@ -109,7 +109,10 @@ class GeneratorContract(ABC):
         assert torch.equal(torch.rand(4), expected)
 
     def test_it_changes_nothing_of_the_recall(self) -> None:
+        """Not even by what becomes of its views, where one is all that memory shows."""
         recall = recall_of(TARGETS[:2])
+        whole = dataclasses.replace(recall.projections[1], seen=torch.ones(CAMERA.size, dtype=torch.bool))
+        recall = dataclasses.replace(recall, projections=(recall.projections[0], whole))
         copies = [{n: v.clone() for n, v in _tensors(each).items()} for each in (*recall.views, *recall.projections)]
         views = self.draw(recall, TARGETS[:2])
         for view in views:

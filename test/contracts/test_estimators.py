@@ -1,6 +1,7 @@
 """The estimators of the package keep the contract."""
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -17,7 +18,6 @@ from vmem_ros.pointmaps import (
     MemoryDepth,
     ScalePrior,
     SensorDepth,
-    load_estimator,
 )
 from vmem_ros.pointmaps.options import MemoryDepthOptions
 from vmem_ros.pointmaps.small import SmallDepth
@@ -90,24 +90,20 @@ class TestAlignedGiven(PointMapEstimatorContract):
         return [dataclasses.replace(v, depth=d) for v, d in zip(views, drawn, strict=True)]
 
 
+@functools.cache
+def small() -> SmallDepth:
+    """Return the depth network that comes with the package."""
+    return SmallDepth.from_pretrained()
+
+
 class TestSmall(PointMapEstimatorContract):
-    """The depth network that comes with the package."""
-
-    @pytest.fixture(autouse=True, scope="class")
-    def network(self, request: pytest.FixtureRequest) -> None:
-        request.cls.estimator = load_estimator("small")
-
     def make(self) -> PointMapEstimator:
-        return self.estimator
+        return AlignedDepth(small())
 
 
 class TestSmallPredictor(DepthPredictorContract):
-    @pytest.fixture(autouse=True, scope="class")
-    def network(self, request: pytest.FixtureRequest) -> None:
-        request.cls.predictor = SmallDepth.from_pretrained()
-
     def make(self) -> DepthPredictor:
-        return self.predictor
+        return small()
 
 
 class TestGivenPredictor(DepthPredictorContract):

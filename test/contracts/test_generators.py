@@ -1,5 +1,7 @@
 """The generators of the package keep the contract."""
 
+import functools
+
 import pytest
 
 from generator_contract import GeneratorContract
@@ -15,33 +17,40 @@ class TestReprojection(GeneratorContract):
         return ReprojectionGenerator()
 
 
+@functools.cache
+def of_references() -> VMemGenerator:
+    """Return a generator with a network of random weights that is told of references alone."""
+    return VMemGenerator(tiny_pipeline(), sampling=SamplingOptions(sampler="fast", num_inference_steps=3))
+
+
+@functools.cache
+def of_projections() -> VMemGenerator:
+    """Return one that is told of projections, too, in passes of any number of frames."""
+    pipeline = tiny_pipeline()
+    pipeline.register_modules(unet=tiny_unet(projection_channels=5))
+    fast = SamplingOptions(sampler="fast", num_inference_steps=2)
+    return VMemGenerator(pipeline, sampling=fast, fixed_frames=False)
+
+
 class TestVMem(GeneratorContract):
-    """A network of random weights that is told of references alone."""
-
-    @pytest.fixture(autouse=True, scope="class")
-    def network(self, request: pytest.FixtureRequest) -> None:
-        fast = SamplingOptions(sampler="fast", num_inference_steps=3)
-        request.cls.generator = VMemGenerator(tiny_pipeline(), sampling=fast)
-
     def make(self) -> Generator:
-        return self.generator
+        return of_references()
 
 
-class TestVMemWithProjection(TestVMem):
-    """The same with inputs for projections, without a fixed number of frames."""
-
-    @pytest.fixture(autouse=True, scope="class")
-    def network(self, request: pytest.FixtureRequest) -> None:
-        pipeline = tiny_pipeline()
-        pipeline.register_modules(unet=tiny_unet(projection_channels=5))
-        fast = SamplingOptions(sampler="fast", num_inference_steps=2)
-        request.cls.generator = VMemGenerator(pipeline, sampling=fast, fixed_frames=False)
+class TestVMemWithProjection(GeneratorContract):
+    def make(self) -> Generator:
+        return of_projections()
 
 
 @pytest.mark.slow
-class TestShipped(TestVMem):
+class TestShipped(GeneratorContract):
     """The model that comes with the package."""
 
-    @pytest.fixture(autouse=True, scope="class")
-    def network(self, request: pytest.FixtureRequest) -> None:
-        request.cls.generator = load_generator("vmem")
+    def make(self) -> Generator:
+        return shipped()
+
+
+@functools.cache
+def shipped() -> Generator:
+    """Return the engine that stands where nothing is named."""
+    return load_generator()

@@ -88,4 +88,5 @@ class ReprojectionGenerator:
             image = np.where(hole[..., None], np.round(color).astype(np.uint8), image)
         elif hole.any():
             image = cv2.inpaint(image, hole.astype(np.uint8), self.options.radius_px, _FLAGS[self.options.inpainting])
-        return torch.from_numpy(image).to(projection.image.device)
+        # A copy, also where there is no hole.
+        return torch.tensor(image, device=projection.image.device)
