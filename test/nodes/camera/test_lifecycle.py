@@ -268,6 +268,7 @@ def test_kill_in_the_middle_of_a_save_keeps_the_old_world(tmp_path: Path, monkey
         assert client.wait_until_ready().stored_views == 1
         assert client.capture(SEED).reused
         client.save(overwrite=True)
+        assert len(list(root.iterdir())) == 1, "what the killed process has left is removed"
 
 
 def test_engine_that_cannot_be_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
