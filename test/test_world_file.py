@@ -24,6 +24,7 @@ from vmem_ros.types import Target
 from vmem_ros.world import World, default_world
 from vmem_ros.world_file import read_world, write_world
 
+HERE = Path(__file__).resolve().parent
 VIEWS = views_at(orbit(8)[:3])
 TARGET = Target(CAMERA, orbit(24)[1])
 
@@ -304,7 +305,7 @@ import sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-sys.path.insert(0, {test!r})
+sys.path[:0] = {folders!r}
 from memories import views_at
 from rooms import box_view, orbit
 from vmem_ros.errors import WorldFileError
@@ -321,7 +322,7 @@ for view in views_at(orbit(8)[:2]):
         return [
             sys.executable,
             "-c",
-            self.PREPARE.format(test=str(Path(__file__).parent / "helpers"), path=str(path)) + body,
+            self.PREPARE.format(folders=[str(HERE / "helpers"), str(HERE / "contracts")], path=str(path)) + body,
         ]
 
     def test_kill_in_the_middle_of_saving(self, path, other):
