@@ -21,10 +21,15 @@ def test_quick_run(tmp_path: Path) -> None:
         torch.set_num_threads(threads)
     benchmarks = json.loads(file.read_text(encoding="utf-8"))["benchmarks"]
     packing, publishing = benchmarks["packing"]["tables"]
-    assert [row["MB"] for row in packing["rows"]] == [pytest.approx(mb, rel=0.01) for mb in (0.995, 1.327, 9.6)]
-    assert all(row["array.array"]["median_ms"] > 0 for row in packing["rows"])
+    assert [row["MB"] for row in packing["rows"]] == [pytest.approx(mb, rel=0.01) for mb in (0.995, 1.327, 0.96)]
+    for row in packing["rows"]:
+        assert (row["array.array"]["repeats"], row["NumPy"]["repeats"]) == (2, 2)
+        assert row["ratio"] == pytest.approx(row["NumPy"]["median_ms"] / row["array.array"]["median_ms"])
     assert [row["publish"]["repeats"] for row in publishing["rows"]] == [2, 2, 2]
     links, camera = benchmarks["dds"]["tables"]
     assert [row["received"] for row in links["rows"]] == ["5 of 5"]
-    assert len(camera["rows"]) == 4
-    assert all(row["latency"]["repeats"] == 2 and row["latency"]["median_ms"] > 0 for row in camera["rows"])
+    assert [row["from the client's process"].partition(":")[0] for row in camera["rows"]] == [
+        *("render service", "render service"),
+        *("pose published until preview received", "capture"),
+    ]
+    assert all(row["latency"]["repeats"] == 2 for row in camera["rows"])

@@ -26,7 +26,6 @@ from vmem_ros.types import Elements, Target
 from vmem_ros.world import Frame, default_world
 
 _SIDE, _FOV_DEG = 576, 75
-_POINTS = 300_000
 _CLOUD = "camera/points"
 _IMAGES = (
     "camera/image_raw",
@@ -45,7 +44,7 @@ def run(settings: Settings) -> BenchmarkResult:
     repeats = settings.pick(quick=2, normal=15)
     packing = Figures(
         "Message packing",
-        _packing(repeats),
+        _packing(repeats, points=settings.pick(quick=30_000, normal=300_000)),
         f"Median / 90th percentile in ms of {repeats} messages. array.array: vmem_ros.messages, "
         "from tensors to a message. NumPy: the same message with the same bytes assigned as a NumPy array.",
     )
@@ -64,24 +63,24 @@ def run(settings: Settings) -> BenchmarkResult:
     return BenchmarkResult([packing, publishing], budgets)
 
 
-def _packing(repeats: int) -> list[Row]:
+def _packing(repeats: int, *, points: int) -> list[Row]:
     image = torch.randint(0, 256, (_SIDE, _SIDE, 3), dtype=torch.uint8)
     depth = torch.rand(_SIDE, _SIDE)
     cloud = Elements(
-        position=torch.randn(_POINTS, 3),
-        color=torch.randint(0, 256, (_POINTS, 3), dtype=torch.uint8),
-        normal=torch.randn(_POINTS, 3),
-        radius=torch.rand(_POINTS),
+        position=torch.randn(points, 3),
+        color=torch.randint(0, 256, (points, 3), dtype=torch.uint8),
+        normal=torch.randn(points, 3),
+        radius=torch.rand(points),
     )
     head = header("map", 0)
     return [
         _compared(f"Image {_SIDE} x {_SIDE} rgb8", lambda _: image_to_message(image, head), Image, image, repeats),
         _compared(f"Image {_SIDE} x {_SIDE} 32FC1", lambda _: map_to_message(depth, head), Image, depth, repeats),
         _compared(
-            f"PointCloud2 of {_POINTS:,} surfels",
+            f"PointCloud2 of {points:,} surfels",
             lambda _: elements_to_message(cloud, head),
             PointCloud2,
-            torch.rand(_POINTS, 8),
+            torch.rand(points, 8),
             repeats,
         ),
     ]
