@@ -5,7 +5,5 @@ from __future__ import annotations
 from vmem_ros.benchmarking.analytic_denoiser import AnalyticDenoiser
 
 
-def test_errors_of_samplers_are_those_of_an_exact_denoiser():
-    mixture = AnalyticDenoiser()
-    published, fast, many = (mixture.error(*run) for run in (("published", 50), ("fast", 8), ("fast", 50)))
-    assert many < 0.01 < fast < published < 0.1
+def test_many_steps_of_a_sampler_arrive_where_the_equation_leads() -> None:
+    assert AnalyticDenoiser().error("fast", 50) < 0.01

@@ -12,7 +12,7 @@ from vmem_ros.memory.surfel import SurfelMemory
 CAMERA = Camera.from_fov(64, 48, 75)
 
 
-def test_survey_fills_a_memory_and_knows_what_is_new() -> None:
+def test_it_fills_a_memory_and_knows_what_is_new() -> None:
     memory = SurfelMemory()
     filler = MemoryFiller(Building(), CAMERA, memory)
     filler.grow(views=VIEWS_PER_ROOM)

@@ -125,8 +125,8 @@ def test_the_demo_leaves_everything(tmp_path: Path) -> None:
         assert len(recording) == frames
         assert recording[-1].view.depth.isfinite().float().mean() > 0.9
     robot = open_recording(out / "recording", image_topic="/vmem/seed/image")
-    tour = house_scenario(DEMO_HOUSE, views=7, width=96, stops=4)
-    expected = torch.stack([target.T_world_camera for target in tour.robot])
+    scenario = house_scenario(DEMO_HOUSE, views=7, width=96, stops=4)
+    expected = torch.stack([target.T_world_camera for target in scenario.robot])
     found = torch.stack([target.T_world_camera for target in robot.targets])
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
     assert not processes_with(str(out))
@@ -151,8 +151,8 @@ def test_the_demo_shows_a_photo(tmp_path: Path) -> None:
 
 
 def test_the_demo_shows_a_photo_without_depth(tmp_path: Path) -> None:
-    tour = house_scenario(1_000_003, views=4, width=128, stops=2)
-    Picture.fromarray(tour.look(tour.robot[0]).image.numpy()).save(tmp_path / "photo.png")
+    scenario = house_scenario(1_000_003, views=4, width=128, stops=2)
+    Picture.fromarray(scenario.look(scenario.robot[0]).image.numpy()).save(tmp_path / "photo.png")
     command = [*DEMO, "--engine", "reprojection", "--out", str(tmp_path / "out"), "--views", "6", "--fov", "75"]
     command += ["--image", str(tmp_path / "photo.png")]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=170, check=False)

@@ -46,8 +46,8 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_replayed_drive_is_remembered_and_the_rest_is_invented(recording: Path, tmp_path: Path) -> None:
-    tour = house_scenario(HOUSE, views=24, width=96, stops=STOPS)
-    camera = tour.robot[0].camera
+    scenario = house_scenario(HOUSE, views=24, width=96, stops=STOPS)
+    camera = scenario.robot[0].camera
     size = {"camera.width": camera.width, "camera.height": camera.height, "camera.fov_deg": 75.0}
     with (
         CameraProcess(tmp_path / "log", {**PARAMETERS, **size}) as _,
@@ -58,17 +58,17 @@ def test_a_replayed_drive_is_remembered_and_the_rest_is_invented(recording: Path
         # The robot drove as fast as memory took its views; a camera skips views that come faster than it takes them.
         player = processes.start("tools.player", [str(recording), "--rate", "0.015", *NAMESPACE])
         processes.wait_for(player, beside=[], limit_s=120)
-        client.wait_for(lambda status: status.stored_views == len(tour.robot))
-        asked = list(tour.ask(2.0).loop[::6])
+        client.wait_for(lambda status: status.stored_views == len(scenario.robot))
+        asked = list(scenario.ask(2.0).loop[::6])
         views = client.generate([target.T_world_camera for target in asked])
-        looked = client.capture(tour.robot[0].T_world_camera)
+        looked = client.capture(scenario.robot[0].T_world_camera)
     # Where the robot stood and looked, nothing is new.
-    assert psnr(looked.image, tour.look(tour.robot[0]).image) > 25
+    assert psnr(looked.image, scenario.look(scenario.robot[0]).image) > 25
     confidence = np.stack([np.asarray(view.confidence) for view in views])
     seen = confidence > IMAGINED_CONFIDENCE + 0.01
     assert 0.2 < seen.mean() < 0.999
     assert (confidence[~seen] <= IMAGINED_CONFIDENCE + 0.01).all()
-    truth = np.stack([tour.look(Target(camera, target.T_world_camera)).image.numpy() for target in asked])
+    truth = np.stack([scenario.look(Target(camera, target.T_world_camera)).image.numpy() for target in asked])
     images = np.stack([np.asarray(view.image) for view in views])
     assert psnr(images[seen], truth[seen]) > 16
     invented = confidence == 0
