@@ -19,7 +19,7 @@ from vmem_ros.training.data.house_walks import ViewWalk
 
 _BATCH = 16
 # Encoded walks of another version are encoded again.
-_VERSION = b"3"
+_VERSION = b"4"
 # How the names of an autoencoder's layers between image and latents begin.
 _ENCODING = ("encoder.", "quant_conv.")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,8 @@ from accelerate import Accelerator
 from vmem_ros.generation.vmem.autoencoding import decode
 from vmem_ros.generation.vmem.pipeline import VMemPipeline
 from vmem_ros.generation.vmem.pipeline_checks import check_size
-from vmem_ros.generation.vmem.pipeline_folder import read_networks
-from vmem_ros.generation.vmem.room_filling import HoleFilling
 from vmem_ros.training.data.house_walks import ViewWalkFactory
-from vmem_ros.training.data.latent_walks import EncodedWalk, Encoder
+from vmem_ros.training.data.latent_walks import EncodedWalk
 from vmem_ros.training.data.view_sets import ViewSetSampler
 from vmem_ros.training.data.walk_caches import OpenEncodedCaches, evaluation_walks
 from vmem_ros.training.data.walk_stream import WalkStream
@@ -24,43 +21,9 @@ from vmem_ros.training.recipes.denoising import Loss
 from vmem_ros.training.recipes.generator import GeneratorRecipe
 from vmem_ros.training.recipes.lora import LoraRecipe
 from vmem_ros.training.tasks.adversary import AdversarialPair
-from vmem_ros.training.tasks.autoencoder_classes import load_autoencoder
 from vmem_ros.training.tasks.denoising import DenoisingTask
 from vmem_ros.training.tasks.denoising_objective import DenoisingObjective
-
-_ENCODERS = ("vae", "image_encoder")
-
-
-@dataclass(frozen=True)
-class AutoencoderEncoder:
-    """Loads the encoder of a training whose pipeline is new: that of the autoencoder. Picklable.
-
-    :param folder: of the autoencoder.
-    """
-
-    folder: str
-    device: str
-    hole_filling: HoleFilling
-
-    def __call__(self) -> Encoder:
-        return Encoder(load_autoencoder(self.folder).to(self.device), hole_filling=self.hole_filling)
-
-
-@dataclass(frozen=True)
-class PipelineEncoder:
-    """Loads the encoders of a pipeline. Picklable.
-
-    :param folder: of the pipeline.
-    """
-
-    folder: str
-    device: str
-    hole_filling: HoleFilling
-
-    def __call__(self) -> Encoder:
-        # Every process that makes data does this: the large network stays on the disk.
-        parts = {name: part.to(self.device) for name, part in read_networks(self.folder, *_ENCODERS).items()}
-        return Encoder(parts["vae"], parts.get("image_encoder"), hole_filling=self.hole_filling)
+from vmem_ros.training.tasks.encoder_loading import EncoderLoader
 
 
 def build_objective(pipeline: VMemPipeline, loss: Loss, **options: Any) -> DenoisingObjective:
@@ -82,7 +45,7 @@ def build_objective(pipeline: VMemPipeline, loss: Loss, **options: Any) -> Denoi
 def build_denoising_task(
     recipe: GeneratorRecipe | LoraRecipe,
     pipeline: VMemPipeline,
-    load_encoder: AutoencoderEncoder | PipelineEncoder,
+    load_encoder: EncoderLoader,
     objective: DenoisingObjective,
     write: Callable[[Path], str],
     *,

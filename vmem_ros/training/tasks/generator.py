@@ -18,7 +18,8 @@ from vmem_ros.training.recipes.generator import GeneratorRecipe
 from vmem_ros.training.tasks.adversary import AdversarialPair, Adversary
 from vmem_ros.training.tasks.autoencoder_classes import build, load_autoencoder
 from vmem_ros.training.tasks.denoising import DenoisingTask
-from vmem_ros.training.tasks.denoising_setup import AutoencoderEncoder, build_denoising_task, build_objective
+from vmem_ros.training.tasks.denoising_setup import build_denoising_task, build_objective
+from vmem_ros.training.tasks.encoder_loading import EncoderLoader
 from vmem_ros.training.tasks.initialisation import initialise
 
 # Channels of the rays, and the mask of the frames that are given.
@@ -68,7 +69,7 @@ def generator_task(recipe: GeneratorRecipe, *, cache: Path, accelerator: Acceler
     return build_denoising_task(
         recipe,
         pipeline,
-        AutoencoderEncoder(recipe.autoencoder, str(accelerator.device), recipe.hole_filling),
+        EncoderLoader.of_autoencoder(recipe.autoencoder, str(accelerator.device), recipe.hole_filling),
         build_objective(pipeline, recipe.diffusion, log_normal=recipe.diffusion.log_normal, **options),
         lambda folder: _save(pipeline, folder),
         cache=cache,

@@ -13,7 +13,8 @@ from vmem_ros.generation.vmem.pipeline import VMemPipeline
 from vmem_ros.generation.vmem.pipeline_folder import read_pipeline
 from vmem_ros.training.recipes.lora import LoraRecipe
 from vmem_ros.training.tasks.denoising import DenoisingTask
-from vmem_ros.training.tasks.denoising_setup import PipelineEncoder, build_denoising_task, build_objective
+from vmem_ros.training.tasks.denoising_setup import build_denoising_task, build_objective
+from vmem_ros.training.tasks.encoder_loading import EncoderLoader
 
 
 def lora_task(recipe: LoraRecipe, *, cache: Path, accelerator: Accelerator) -> DenoisingTask:
@@ -36,7 +37,7 @@ def lora_task(recipe: LoraRecipe, *, cache: Path, accelerator: Accelerator) -> D
     return build_denoising_task(
         recipe,
         pipeline,
-        PipelineEncoder(recipe.pipeline, str(accelerator.device), pipeline.config.hole_filling),
+        EncoderLoader.of_pipeline(recipe.pipeline, str(accelerator.device), pipeline.config.hole_filling),
         build_objective(pipeline, recipe),
         lambda folder: _save(pipeline, folder),
         cache=cache,
