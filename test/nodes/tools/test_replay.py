@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from geometry_msgs.msg import PoseStamped
+from rosbags.rosbag2 import Reader
 from sensor_msgs.msg import CameraInfo, Image
 
 from harness import CAMERA, ROOT, CameraProcess, Probe, pose_at, psnr, seen_from
@@ -22,6 +23,7 @@ from vmem_ros.showcase.scenario import house_scenario
 from vmem_ros.types import IMAGINED_CONFIDENCE, Target
 
 HOUSE, STOPS = 1_000_003, 2
+SECONDS_PER_VIEW = 0.5
 NAMESPACE = ["--ros-args", "-r", "__ns:=/vmem"]
 PARAMETERS = {"seed.pose_source": "topic", "seed.min_translation_m": 0.0, "seed.min_rotation_deg": 0.0}
 
@@ -56,7 +58,10 @@ def test_a_replayed_drive_is_remembered_and_the_rest_is_invented(recording: Path
     ):
         client.wait_until_ready()
         # The robot drove as fast as memory took its views; a camera skips views that come faster than it takes them.
-        player = processes.start("tools.player", [str(recording), "--rate", "0.015", *NAMESPACE])
+        with Reader(recording) as bag:
+            taken_ns = [time for connection, time, _ in bag.messages() if connection.topic == "/vmem/seed/image"]
+        rate = (taken_ns[-1] - taken_ns[0]) * 1e-9 / (SECONDS_PER_VIEW * len(scenario.robot))
+        player = processes.start("tools.player", [str(recording), "--rate", f"{rate:.6f}", *NAMESPACE])
         processes.wait_for(player, beside=[], limit_s=120)
         client.wait_for(lambda status: status.stored_views == len(scenario.robot))
         asked = list(scenario.ask(2.0).loop[::6])
