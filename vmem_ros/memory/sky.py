@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from vmem_ros.memory.view_stack import ViewStack
+from vmem_ros.memory.other_view import OtherView, TargetPoints
 from vmem_ros.types import Target, View
 
 #: So many views, those with the nearest poses, are asked what they saw nothing of.
@@ -34,10 +34,8 @@ def looked_through(views: Sequence[View], target: Target, depth: Tensor, asked: 
     pixel = asked.flatten().nonzero().squeeze(1)
     if not len(pixel) or not views:
         return through
-    stack = ViewStack(views, target.camera, target.T_world_camera, depth.device)
-    place = (pixel % target.camera.width + 0.5, pixel // target.camera.width + 0.5)
-    z = depth.flatten().index_select(0, pixel)
-    for number in range(len(stack)):
-        look = stack.look(torch.full_like(pixel, number), place, z)
+    points = TargetPoints.of(depth, pixel)
+    for view in views:
+        look = OtherView(view, target.camera, target.T_world_camera).look(points)
         through.view(-1)[pixel[torch.isposinf(look.ratio)]] = True
     return through

@@ -38,6 +38,8 @@ class ViewStore:
         self._commit = GrowableTensor((), torch.int64, cpu)
         #: Whether a camera looked at nothing in it.
         self._sky = GrowableTensor((), torch.bool, cpu)
+        #: Whether a real camera took it.
+        self._observed = GrowableTensor((), torch.bool, cpu)
         #: Label of the commit of each view.
         self._labels: list[str] = []
 
@@ -56,6 +58,11 @@ class ViewStore:
     def poses(self) -> Tensor:
         """[V, 4, 4] float64 ``T_world_camera``; valid until the next change."""
         return self._poses.data
+
+    @property
+    def observed(self) -> Tensor:
+        """[V] bool: a real camera took the view; valid until the next change."""
+        return self._observed.data
 
     @property
     def nbytes(self) -> int:
@@ -106,6 +113,7 @@ class ViewStore:
         self._votes.append(usual[None])
         self._commit.append(torch.tensor([last if extends and last >= 0 else last + 1]))
         self._sky.append(torch.tensor([sky.sees_nothing(view)]))
+        self._observed.append(torch.tensor([view.source == "observed"]))
         self._labels.append(label)
 
     def extends(self, label: str) -> bool:
@@ -115,7 +123,7 @@ class ViewStore:
     def truncate(self, length: int) -> None:
         """Keep the first ``length`` views."""
         self._total_bytes -= int(self._bytes.data[length:].sum())
-        for column in (self._poses, self._bytes, self._votes, self._commit, self._sky):
+        for column in (self._poses, self._bytes, self._votes, self._commit, self._sky, self._observed):
             column.truncate(length)
         del self._views[length:], self._labels[length:]
 
@@ -132,7 +140,7 @@ class ViewStore:
     def keep(self, index: Tensor) -> None:
         """Keep the views numbered ``index`` [k] int64, ascending."""
         self._views, self._labels = ([each[i] for i in index.tolist()] for each in (self._views, self._labels))
-        for column in (self._poses, self._bytes, self._votes, self._commit, self._sky):
+        for column in (self._poses, self._bytes, self._votes, self._commit, self._sky, self._observed):
             column.replace(column.data[index])
         self._total_bytes = int(self._bytes.data.sum())
 

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from vmem_ros.memory.blending import Blended, blend_views
 from vmem_ros.memory.choice import Choice
 from vmem_ros.memory.sky import looked_through
 from vmem_ros.memory.surfel.extraction import sample_surfels
@@ -16,7 +17,6 @@ from vmem_ros.memory.surfel.index import SurfelIndex
 from vmem_ros.memory.surfel.retrieval import Selection, choose_views
 from vmem_ros.memory.surfel.splatting import Splat
 from vmem_ros.memory.surfel.surfels import SurfelCloud
-from vmem_ros.memory.surfel.warping import Warped, best_views, warp_views
 from vmem_ros.memory.view_memory import ViewMemory, nothing_shown
 from vmem_ros.types import IMAGINED_CONFIDENCE, Elements, PointMap, Projection, Target, View
 
@@ -127,10 +127,10 @@ class SurfelMemory(ViewMemory[SurfelIndex]):
         provenance = torch.zeros_like(depth)
         unanswered = seen
         if self.config.detail == "pixels":
-            warped = self._warp(rendered, target)
-            image, provenance, depth = warped.image, warped.provenance, warped.depth
-            seen = seen & ~warped.refuted
-            unanswered = seen & ~warped.found
+            blended = self._blend(rendered, target)
+            image, provenance, depth = blended.image, blended.provenance, blended.depth
+            seen = seen & ~blended.refuted
+            unanswered = seen & ~blended.found
         where = unanswered.flatten().nonzero().squeeze(1)
         ids = rendered.ids.flatten().index_select(0, where)
         image.view(-1, 3).index_copy_(0, where, cloud.color.index_select(0, ids))
@@ -172,26 +172,28 @@ class SurfelMemory(ViewMemory[SurfelIndex]):
         )  # fmt: skip
         return choice, votes
 
-    def _warp(self, rendered: Splat, target: Target) -> Warped:
-        """Fetch the pixels of the views that the rendered surfels vote for."""
+    def _blend(self, rendered: Splat, target: Target) -> Blended:
+        """Fetch depth and pixels of the views that the rendered surfels vote for."""
         # Every fourth pixel of every fourth row is enough to choose a few views.
         sparse = Splat(rendered.ids[::4, ::4], rendered.depth[::4, ::4])
-        chosen = self._voted(sparse, target.T_world_camera, self.config.detail_views)[0].views
-        views = [self._store[i] for i in chosen]
-        visible = self._index.visible(rendered)
-        row, surfel = self._index.observations.of_all(torch.tensor(chosen, dtype=torch.int64, device=self.device))
-        number = visible.of(surfel)
-        saw = torch.zeros(len(views), len(visible.elements), dtype=torch.bool, device=self.device)
-        saw[row[number >= 0], number[number >= 0]] = True
-        best = best_views(
-            views, saw, self._index.cloud.position.index_select(0, visible.elements),
-            self._index.local(self._store.poses[chosen]), self._index.local(target.T_world_camera)[:3, 3],
-        )  # fmt: skip
-        # The last entry answers for pixels without a surfel, whose number is -1.
-        first = torch.nn.functional.pad(best, (0, 1), value=-1)[visible.of(rendered.ids.flatten())].view_as(
-            rendered.ids
+        votes, weight = self._index.votes(sparse, target.T_world_camera)
+        observed = self._store.observed.to(votes.device)
+        ways: tuple[tuple[Tensor, Selection, float], ...] = (
+            (observed, "nearest", 0.0),
+            (observed, "coverage", self.config.suppression),
+            (~observed, "nearest", 0.0),
         )
-        return warp_views(views, first, target.camera, target.T_world_camera, rendered.depth)
+        nearest, covering, drawn = (
+            choose_views(
+                torch.where(among, votes, 0), weight, self._index.observations, self._store.poses,
+                target.T_world_camera, k=self.config.detail_views, selection=selection, suppression=suppression,
+            ).views
+            for among, selection, suppression in ways
+        )  # fmt: skip
+        groups = (nearest, [i for i in covering if i not in nearest], drawn)
+        return blend_views(
+            [[self._store[i] for i in group] for group in groups], target.camera, target.T_world_camera, rendered.depth
+        )
 
     def _new_index(self) -> SurfelIndex:
         config = self.config

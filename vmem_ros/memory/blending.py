@@ -1,0 +1,185 @@
+"""Detail for a projection: depth and colours of a few stored views, fused along what memory knows of the surface.
+
+Sensors err: depth is noisy, poses are off by a centimetre, exposure drifts. So no single view is believed. The depth of
+each pixel becomes the weighted mean of what the views measured there, and its colour that of the views, with weights
+that change smoothly over the picture: how similarly a view looked at the point, from how far, how well its depth
+agrees, how near the border of its picture is. Choosing one view for each pixel would tear pictures into patches.
+(Blending by such penalties is that of Buehler et al., Unstructured Lumigraph Rendering, 2001.)
+
+A view that looked *through* a point proves that no surface is there, unless another view confirms it; then the depth
+behind is tried instead. The work depends on the target's size, not on the history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vmem_ros.geometry import Camera
+from vmem_ros.memory.other_view import Look, OtherView, TargetPoints
+from vmem_ros.types import View
+
+# Differences at which a view counts a third (exp(-1)): of the angle between its ray and the target's in radians, for
+# colour and for depth, and of its depth, relative.
+_ANGLE, _ANGLE_OF_DEPTH, _DEPTH, _DEPTH_BEFORE_FUSION = 0.2, 0.3, 0.03, 0.06
+# Differences of angle and distance up to which views are as good as each other, so that the nearest does not win alone.
+_EQUAL = 0.1
+# Depths agree within 3 %; beyond, the view saw another surface.
+_TOLERANCE = 0.03
+# Weight of a view that has no depth at a pixel: it may have seen the point, or what is in front of it.
+_WITHOUT_DEPTH = 0.05
+# Over this share of its smaller side a picture fades towards its border, down to this weight.
+_BORDER, _AT_BORDER = 0.05, 0.02
+# What differs by more in depth is another surface.
+_OTHER_SURFACE = 0.06
+# Weight of the depth that is asked about, where that of a view that looks from the same place is 1.
+_OF_MEMORY = 0.25
+# Less than this is no answer.
+_LEAST = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class Blended:
+    """Answers of the views at every target pixel.
+
+    :param image: [H, W, 3] uint8, zero where ``found`` is false.
+    :param depth: [H, W] float32: fused where views measured it, else as given; the depth behind a refuted surface where
+        that was found.
+    :param provenance: [H, W] float32, 1 where a real camera saw the pixel.
+    :param found: [H, W] bool: at least one view answers.
+    :param refuted: [H, W] bool: no view answers here, and at least one saw through the surface.
+    """
+
+    image: Tensor
+    depth: Tensor
+    provenance: Tensor
+    found: Tensor
+    refuted: Tensor
+
+
+def blend_views(groups: Sequence[Sequence[View]], camera: Camera, T_world_camera: Tensor, depth: Tensor) -> Blended:
+    """Fetch colours for the target pixels whose z-depth [H, W] is known (NaN elsewhere), and fuse their depth.
+
+    :param groups: of views with depth, on the device of ``depth``. The views of a group are blended; each group is
+        asked where none before it answered. Generated views are copies where they are not invented, so their groups
+        come last.
+    """
+    answers = _Answers(depth)
+    asked = [[OtherView(view, camera, T_world_camera) for view in group] for group in groups]
+    real = [group for group in asked if any(each.view.source == "observed" for each in group)]
+    every = torch.isfinite(depth).flatten().nonzero().squeeze(1)
+    for group in real:
+        answers.ask(group, answers.open(every))
+    refuted = answers.go_behind(every)
+    for group in real:
+        answers.ask(group, answers.open(refuted))
+    for group in asked:
+        if group not in real:
+            answers.ask(group, answers.open(every))
+    return answers.blended(refuted)
+
+
+class _Answers:
+    """What the views say of each of the P target pixels."""
+
+    def __init__(self, depth: Tensor) -> None:
+        self._size = depth.shape
+        self._depth = depth.flatten().clone()
+        # [P] smallest depth that a view saw behind the asked one, or infinite
+        self._behind = torch.full_like(self._depth, torch.inf)
+        self._color = torch.zeros(len(self._depth), 3, device=depth.device)
+        self._provenance = torch.zeros_like(self._depth)
+        self._weight = torch.zeros_like(self._depth)
+
+    def ask(self, views: Sequence[OtherView], pixels: Tensor) -> None:
+        """Take the answers of views at some pixels [n] int64 that have none yet."""
+        if not views or not len(pixels):
+            return
+        points = TargetPoints.of(self._depth.view(self._size), pixels)
+        points = points._replace(z=self._fused(views, points, pixels))
+        total, provenance = torch.zeros_like(points.z), torch.zeros_like(points.z)
+        color = points.z.new_zeros(len(pixels), 3)
+        for view in views:
+            look = view.look(points)
+            weight = _color_weight(view, points, look)
+            total += weight
+            color += weight[:, None] * view.colors(look)
+            provenance += weight * view.provenance(look)
+        self._depth.index_copy_(0, pixels, points.z)
+        self._weight.index_copy_(0, pixels, total)
+        self._color.index_copy_(0, pixels, color)
+        self._provenance.index_copy_(0, pixels, provenance)
+
+    def _fused(self, views: Sequence[OtherView], points: TargetPoints, pixels: Tensor) -> Tensor:
+        """Return the depth [n] of the points as the views measured it together, and note what they saw behind."""
+        # What is asked about is a measurement, too.
+        total = _OF_MEMORY / points.z.square()
+        mean = total * points.z
+        behind = torch.full_like(points.z, torch.inf)
+        confirmed = torch.zeros_like(points.z, dtype=torch.bool)
+        for view in views:
+            # The depth of a generated view is partly invented, and proves nothing.
+            if view.view.source == "generated":
+                continue
+            look = view.look(points, fine=True)
+            angle, _ = view.angle_and_distance(points)
+            error = look.ratio - 1
+            found = view.along(points, look.ratio)
+            weight = torch.exp(-angle / _ANGLE_OF_DEPTH**2 - (error / _DEPTH_BEFORE_FUSION).square())
+            # Errors of depth grow with depth.
+            weight = torch.nan_to_num(weight / look.depth.square(), nan=0.0)
+            total += weight
+            mean += torch.where(weight > 0, weight * found, 0.0)
+            confirmed |= error.abs() <= _TOLERANCE
+            through = (error > _TOLERANCE) & torch.isfinite(found) & (found > points.z)
+            behind = torch.where(through, torch.minimum(behind, found), behind)
+        behind = torch.minimum(behind, self._behind.index_select(0, pixels))
+        self._behind.index_copy_(0, pixels, torch.where(confirmed, torch.inf, behind))
+        return mean / total
+
+    def open(self, pixels: Tensor) -> Tensor:
+        """Return which of the pixels have no answer."""
+        return pixels.index_select(0, (self._weight.index_select(0, pixels) <= _LEAST).nonzero().squeeze(1))
+
+    def go_behind(self, pixels: Tensor) -> Tensor:
+        """Move the points that views looked through, and that nobody confirms, to what was seen behind them.
+
+        :return: the pixels [m].
+        """
+        behind = self._behind.index_select(0, pixels)
+        moved = pixels.index_select(0, torch.isfinite(behind).nonzero().squeeze(1))
+        self._depth.index_copy_(0, moved, self._behind.index_select(0, moved))
+        self._weight.index_fill_(0, moved, 0.0)
+        return moved
+
+    def blended(self, refuted: Tensor) -> Blended:
+        """Return everything; ``refuted`` [m] are the pixels whose surface was given up."""
+        found = self._weight > _LEAST
+        total = torch.where(found, self._weight, 1.0)
+        lost = torch.zeros_like(found)
+        lost[refuted] = True
+        return Blended(
+            image=(self._color / total[:, None]).round_().clamp_(0, 255).to(torch.uint8).view(*self._size, 3),
+            depth=self._depth.view(self._size),
+            provenance=(self._provenance / total * found).view(self._size),
+            found=found.view(self._size),
+            refuted=(lost & ~found).view(self._size),
+        )
+
+
+def _color_weight(view: OtherView, points: TargetPoints, look: Look) -> Tensor:
+    """Return how much a view's colours count at points: [n]."""
+    angle, distance = view.angle_and_distance(points)
+    farther = (distance.clamp(min=1).sqrt() - 1).square()
+    error = look.ratio - 1
+    agreement = torch.exp(-(error / _DEPTH).square()) * (error.abs() <= _OTHER_SURFACE)
+    agreement = torch.where(error.isnan(), _WITHOUT_DEPTH, agreement)
+    # Who looked from nearly the same place shows the point nearly as it is; nobody is better than that.
+    nearness = torch.exp(-angle / _ANGLE**2) / (distance.clamp(min=1) * (1e-3 + (angle + farther) / _EQUAL**2))
+    camera = view.view.camera
+    margin = torch.minimum(torch.minimum(look.u, camera.width - look.u), torch.minimum(look.v, camera.height - look.v))
+    border = (margin / (_BORDER * min(camera.size))).clamp(_AT_BORDER, 1)
+    return torch.where(look.inside, agreement * nearness * border, 0.0)

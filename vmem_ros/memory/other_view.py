@@ -1,0 +1,134 @@
+"""A stored view as pixels of a target camera meet it: where a point appears in it, and how well it could see it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import grid_sample
+
+from vmem_ros.geometry import Camera, invert
+from vmem_ros.types import View
+
+# Neighbouring pixels of one surface differ less in depth, relative.
+_ONE_SURFACE = 0.03
+
+
+class TargetPoints(NamedTuple):
+    """Points on n pixels of a target camera.
+
+    :param u: [n] float32 pixel coordinates, centres at +0.5; with ``v``.
+    :param z: [n] float32 z-depth in metres.
+    """
+
+    u: Tensor
+    v: Tensor
+    z: Tensor
+
+    @classmethod
+    def of(cls, depth: Tensor, pixels: Tensor) -> TargetPoints:
+        """Return the points of a depth map [H, W] at ``pixels`` [n] int64, numbered row by row."""
+        width = depth.shape[1]
+        v = torch.div(pixels, width, rounding_mode="floor")
+        return cls(pixels - v * width + 0.5, v + 0.5, depth.flatten().index_select(0, pixels))
+
+    def select(self, index: Tensor) -> TargetPoints:
+        """Return the points numbered ``index`` [m] int64."""
+        return TargetPoints(*(column.index_select(0, index) for column in self))
+
+
+class Look(NamedTuple):
+    """How n points appear in a view.
+
+    :param u: [n] float32 pixel coordinates, centres at +0.5; with ``v`` 0 where the point is outside the picture.
+    :param inside: [n] bool: it is in the picture.
+    :param depth: [n] float32 depth that the view has there; NaN outside, and where it has none.
+    :param ratio: [n] float32 that depth over the depth of the point: 1 where the view saw the point, more where it
+        looked past it.
+    """
+
+    u: Tensor
+    v: Tensor
+    inside: Tensor
+    depth: Tensor
+    ratio: Tensor
+
+
+class OtherView:
+    """A view with depth, and how pixels of a target camera get into it.
+
+    :param T_world_target: [4, 4] pose of the target camera.
+    """
+
+    def __init__(self, view: View, target: Camera, T_world_target: Tensor) -> None:
+        assert view.depth is not None, "only views with depth can be asked"
+        self.view = view
+        T_view_target = invert(view.T_world_camera) @ T_world_target
+        R, t = T_view_target[:3, :3], T_view_target[:3, 3:]
+        # One homogeneous product takes pixels to pixels: K_view [R K_target^-1 | t], float64 until here.
+        self._projection = (view.camera.K @ torch.cat([R @ torch.linalg.inv(target.K), t], dim=-1)).tolist()
+        #: Centre of the view in the frame of the target camera.
+        self.centre: list[float] = (-R.T @ t).squeeze(-1).tolist()
+        self._depth = view.depth.flatten()
+        # Linear in the picture over a plane, as depth is not.
+        self._inverse_depth = 1 / view.depth
+        self._target = target
+
+    def look(self, points: TargetPoints, *, fine: bool = False) -> Look:
+        """Return how points of the target appear in the view.
+
+        :param fine: interpolate depth between pixels of one surface; otherwise it is that of the nearest pixel.
+        """
+        u, v, z = points
+        x, y = u * z, v * z
+        (a, b, c) = (x * row[0] + y * row[1] + z * row[2] + row[3] for row in self._projection)
+        u, v = a / c, b / c
+        camera = self.view.camera
+        inside = (c > 0) & (u >= 0) & (u < camera.width) & (v >= 0) & (v < camera.height)
+        u, v = torch.where(inside, u, 0.0), torch.where(inside, v, 0.0)
+        depth = self._depth.index_select(0, v.long() * camera.width + u.long())
+        if fine:
+            between = 1 / self._sampled(self._inverse_depth[None], u, v)[0]
+            depth = torch.where((between / depth - 1).abs() <= _ONE_SURFACE, between, depth)
+        depth = torch.where(inside, depth, torch.nan)
+        return Look(u, v, inside, depth, depth / c)
+
+    def along(self, points: TargetPoints, ratio: Tensor) -> Tensor:
+        """Return the depth [n] in the target of what the view saw at the points instead of them.
+
+        :param ratio: :attr:`Look.ratio`. The surface lies on the ray from the view's centre C through the point X, at
+            ``C + ratio (X - C)``; this is its z.
+        """
+        return ratio * points.z + (1 - ratio) * self.centre[2]
+
+    def angle_and_distance(self, points: TargetPoints) -> tuple[Tensor, Tensor]:
+        """Return how differently view and target see the points.
+
+        :return: [n] squared angle between the two rays in radians (of small angles), and [n] squared distance from the
+            view over that from the target.
+        """
+        camera, (cx, cy, cz) = self._target, self.centre
+        rx, ry = (points.u - camera.cx) / camera.fx, (points.v - camera.cy) / camera.fy
+        own = points.z.square() * (1 + rx.square() + ry.square())
+        across = points.z * (rx * cx + ry * cy + cz)
+        other = (own - 2 * across + (cx * cx + cy * cy + cz * cz)).clamp(min=1e-12)
+        cosine = (own - across) * torch.rsqrt(own * other)
+        return 2 * (1 - cosine).clamp(min=0), other / own
+
+    def colors(self, look: Look) -> Tensor:
+        """Return colours [n, 3] float32 in 0..255, bilinear between pixels."""
+        return self._sampled(self.view.image.permute(2, 0, 1).float(), look.u, look.v).T
+
+    def _sampled(self, maps: Tensor, u: Tensor, v: Tensor) -> Tensor:
+        """Return the values [C, n] of maps [C, H, W], bilinear between pixels."""
+        camera = self.view.camera
+        place = torch.stack([u * (2 / camera.width) - 1, v * (2 / camera.height) - 1], dim=-1)
+        return grid_sample(maps[None], place[None, None], padding_mode="border", align_corners=False)[0, :, 0]
+
+    def provenance(self, look: Look) -> Tensor:
+        """Return [n] float32, 1 where a real camera saw the pixel."""
+        confidence = self.view.confidence
+        if confidence is None:
+            return look.inside.float()
+        return confidence.flatten().index_select(0, look.v.long() * self.view.camera.width + look.u.long())
