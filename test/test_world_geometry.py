@@ -12,7 +12,7 @@ from outdoors import in_world, outdoor_view
 from rooms import HALF, box_view
 from vmem_ros.geometry import Camera, look_at, project, transform
 from vmem_ros.geometry.poses import invert
-from vmem_ros.memory import load_memory
+from vmem_ros.memory import MEMORIES, load_memory
 from vmem_ros.pointmaps import GeometryPrior, MemoryDepth, MemoryDepthOptions
 from vmem_ros.types import Target, View
 from vmem_ros.world import World, default_world
@@ -62,11 +62,17 @@ def poses_of(scene: str) -> tuple[list[Tensor], list[Tensor]]:
     return seen, asked
 
 
-def explored(scene: str, prior: GeometryPrior, up: tuple[float, float, float] | None = (0.0, 0.0, 1.0)) -> World:
+def explored(
+    scene: str,
+    prior: GeometryPrior,
+    up: tuple[float, float, float] | None = (0.0, 0.0, 1.0),
+    *,
+    memory: str = "surfel",
+) -> World:
     """Return a world that has seen a scene, and was asked for what it has not seen."""
     look, _, T_world_scene = SCENES[scene]
     seen, asked = poses_of(scene)
-    world = default_world(estimator=MemoryDepth(MemoryDepthOptions(prior=prior, up=up)))
+    world = default_world(memory=load_memory(memory), estimator=MemoryDepth(MemoryDepthOptions(prior=prior, up=up)))
     for T in seen:
         world.observe(in_world(look(CAMERA, T), T_world_scene))
     frames = list(world.explore([Target(CAMERA, T_world_scene @ T) for T in asked], seed=0))
@@ -93,9 +99,10 @@ def elements_nobody_saw(world: World) -> Tensor:
     return position[~observed_by([view for view in world.memory.views if view.source == "observed"], position)]
 
 
+@pytest.mark.parametrize("memory", MEMORIES)
 @pytest.mark.parametrize("scene", SCENES)
-def test_without_a_prior_nothing_is_remembered_that_nobody_saw(scene: str) -> None:
-    world = explored(scene, "none")
+def test_without_a_prior_nothing_is_remembered_that_nobody_saw(scene: str, memory: str) -> None:
+    world = explored(scene, "none", memory=memory)
     assert len(elements_nobody_saw(world)) == 0
     drawn = [view for view in world.memory.views if view.source == "generated"]
     assert any(bool(view.depth.isnan().any()) for view in drawn)
