@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from geometry_msgs.msg import Twist
 from sensor_msgs.msg import CameraInfo, Image
 
 from harness import CAMERA, CameraProcess, Inbox, Probe, pose_at, psnr, seen_from, stamped
+from vmem_ros.errors import NotReadyError
 from vmem_ros.geometry import Camera
 from vmem_ros.messages.images import image_from_message, map_from_message
 from vmem_ros.messages.stamps import stamp_to_ns
@@ -88,6 +90,13 @@ class Setup:
     robot: Robot
     diagnostics: Inbox
 
+    def is_seeded(self) -> bool:
+        """Show the room once, and tell whether the node has taken it."""
+        self.robot.look(pose_at(-1.0))
+        with suppress(NotReadyError):
+            self.client.wait_for(lambda s: s.stored_views > 0, timeout_s=3.0)
+        return self.client.status.stored_views > 0
+
     def seeding(self) -> dict[str, str]:
         """Return the newest figures of /diagnostics."""
         seen = len(self.diagnostics.messages)
@@ -113,7 +122,7 @@ def setup(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setup]:
         setup = Setup(node, probe, client, Robot(probe), diagnostics)
         # The node listens to /tf from the first image on, which comes too early for itself.
         setup.probe.set_parameter("tf_timeout_s", 0.0)
-        wait_until(lambda: setup.robot.look(pose_at(-1.0)) and client.status.stored_views, "the first seed")
+        wait_until(setup.is_seeded, "the first seed")
         setup.probe.set_parameter("tf_timeout_s", 5.0)
         yield setup
         probe.close()
