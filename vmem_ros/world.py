@@ -172,6 +172,7 @@ class World:
                 found = PointMap.from_depth(
                     depth, found.confidence, found.camera, found.T_world_camera, shown=found.shown
                 )
+                view = dataclasses.replace(view, confidence=(~mask).to(found.depth))
             view = dataclasses.replace(view, depth=found.depth.contiguous())
             self._version.write([view], [found], label="")
         if first:

@@ -104,10 +104,14 @@ class _Answers:
         color = points.z.new_zeros(len(pixels), 3)
         for view in views:
             look = view.look(points)
+            seen = view.provenance(look)
             weight = _color_weight(view, points, look)
+            if view.view.source == "observed":
+                # What a camera is not to have seen, because it moves, is none of its answers.
+                weight *= seen > 0
             total += weight
             color += weight[:, None] * view.colors(look)
-            provenance += weight * view.provenance(look)
+            provenance += weight * seen
         self._depth.index_copy_(0, pixels, points.z)
         self._weight.index_copy_(0, pixels, total)
         self._color.index_copy_(0, pixels, color)

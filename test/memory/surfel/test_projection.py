@@ -11,6 +11,7 @@ from vmem_ros.geometry import Camera, look_at
 from vmem_ros.memory.surfel import SurfelMemory, SurfelMemoryOptions
 from vmem_ros.pointmaps import SensorDepth
 from vmem_ros.types import PointMap, Target
+from vmem_ros.world import default_world
 
 BETWEEN = orbit(16, radius=0.8)[3]
 BESIDE = look_at((-1.5, 1.0, 0.2), (2, -0.3, 0))
@@ -70,6 +71,31 @@ class TestValues:
         assert found.seen.float().mean() > 0.999
         assert psnr(found.image, truth.image) > 45
         assert (depth_error(found, truth) > 0.02).sum() <= 5
+
+    def test_a_view_shows_itself_whole_where_it_has_no_depth(self):
+        truth = box_view(CAMERA, BETWEEN)
+        blind = truth.depth.clone()
+        blind[:, : CAMERA.width // 2] = torch.nan
+        memory = memory_of([dataclasses.replace(truth, depth=blind)])
+        found = memory.project(truth.target)
+        assert bool(found.seen.all())
+        assert torch.equal(found.image, truth.image)
+        assert bool(found.depth[:, : CAMERA.width // 2 - 2].isnan().all())
+        assert bool((found.confidence == 1).all())
+
+    @pytest.mark.parametrize("moved_m", [0.0, 0.02])
+    def test_what_was_masked_is_not_shown(self, moved_m):
+        """Not even at the pose of the view, whose stored image still has it."""
+        truth = box_view(CAMERA, BETWEEN)
+        mask = torch.zeros(CAMERA.size, dtype=torch.bool)
+        mask[10:30, 20:40] = True
+        world = default_world()
+        world.observe(truth, mask=mask)
+        T = BETWEEN.clone()
+        T[2, 3] += moved_m
+        inner = mask.clone()
+        inner[10:13, :] = inner[27:, :] = inner[:, 20:23] = inner[:, 37:] = False
+        assert not bool(world.glimpse(Target(CAMERA, T)).seen[inner].any())
 
     @pytest.mark.parametrize("T", [BETWEEN, BESIDE], ids=["between", "beside"])
     def test_at_a_new_pose(self, memory, T):

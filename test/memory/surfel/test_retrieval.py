@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from vmem_ros.geometry import look_at
-from vmem_ros.memory.surfel.index import SurfelIndex
 from vmem_ros.memory.choice import Choice, fill_up, nearest_views
 from vmem_ros.memory.observations import Observations
+from vmem_ros.memory.surfel.index import SurfelIndex
 from vmem_ros.memory.surfel.retrieval import choose_views
 from vmem_ros.memory.surfel.splatting import Splat
 from vmem_ros.memory.surfel.surfels import SurfelCloud

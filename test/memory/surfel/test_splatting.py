@@ -5,8 +5,8 @@ import torch
 
 from vmem_ros.geometry import Camera, invert, look_at, pixel_rays, transform
 from vmem_ros.memory.growable import BLOCK
-from vmem_ros.memory.surfel import SurfelMemoryOptions
 from vmem_ros.memory.occlusion import NEAR
+from vmem_ros.memory.surfel import SurfelMemoryOptions
 from vmem_ros.memory.surfel.splatting import Splat, splat
 from vmem_ros.memory.surfel.surfels import SurfelCloud, SurfelStore
 

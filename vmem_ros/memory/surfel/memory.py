@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -135,13 +136,15 @@ class SurfelMemory(ViewMemory[SurfelIndex]):
         ids = rendered.ids.flatten().index_select(0, where)
         image.view(-1, 3).index_copy_(0, where, cloud.color.index_select(0, ids))
         provenance.view(-1).index_copy_(0, where, cloud.provenance.index_select(0, ids))
-        return Projection(
+        shown = Projection(
             image=image,
             depth=torch.where(seen, depth, torch.nan),
             seen=seen,
             ids=torch.where(seen, rendered.ids, -1),
             confidence=torch.where(seen, IMAGINED_CONFIDENCE + (1 - IMAGINED_CONFIDENCE) * provenance, 0.0),
         )
+        own = self._store.find(target)
+        return shown if own is None or own.source == "generated" else _itself(own, shown)
 
     # Insides
 
@@ -212,3 +215,16 @@ class SurfelMemory(ViewMemory[SurfelIndex]):
             known=None if known is None else known >= 0,
         )  # fmt: skip
         self._index.add(new, view.T_world_camera, seen=None if known is None else known[known >= 0])
+
+
+def _itself(view: View, shown: Projection) -> Projection:
+    """Return what a memory shows at the very pose of an observed view: the view, whole, also where it has no depth."""
+    assert view.confidence is not None, "the memory stores the confidence of every view"
+    saw = view.confidence > 0
+    confidence = IMAGINED_CONFIDENCE + (1 - IMAGINED_CONFIDENCE) * view.confidence
+    return dataclasses.replace(
+        shown,
+        image=torch.where(saw[..., None], view.image, shown.image),
+        seen=shown.seen | saw,
+        confidence=torch.where(saw, confidence, shown.confidence),
+    )
