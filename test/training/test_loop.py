@@ -79,6 +79,7 @@ def test_going_on_gives_the_weights_of_an_uninterrupted_training(uninterrupted, 
     assert [entry["step"] for entry in log(tmp_path) if "loss" in entry] == [1, 2, 3, 4]
 
 
+@pytest.mark.slow
 def test_a_training_killed_at_any_time_goes_on(cache, tmp_path, uninterrupted):
     recipe = tmp_path / "recipe.yaml"
     # Steps take milliseconds: with so many, it is killed in the middle of some step or checkpoint.

@@ -57,6 +57,7 @@ def test_a_second_ctrl_c_ends_it_at_once(cache, tmp_path, monkeypatch):
         run(AUTOENCODER, tmp_path, cache)
 
 
+@pytest.mark.slow
 def test_one_of_two_processes_is_told_to_stop_and_both_save(cache, tmp_path):
     recipe, out = tmp_path / "recipe.yaml", tmp_path / "out"
     long = changed(AUTOENCODER, optimisation={"steps": 100_000}, reporting={"checkpoint_every": 1_000_000})

@@ -24,6 +24,7 @@ def test_a_walk_that_was_cut_short_is_made_again(tmp_path):
     assert walks.open(0, sample=0).read_bytes() == whole
 
 
+@pytest.mark.slow
 def test_workers_make_no_walks_that_the_training_has_left(tmp_path):
     data = Data(**DATA | {"workers": 1, "window": 2, "samples_per_walk": 1})
     walks = WalkStream(OpenWalkCache(tmp_path, data), data)
