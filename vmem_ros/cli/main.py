@@ -17,6 +17,7 @@ from vmem_ros.process import keep_freed_memory, set_thread_waiting
 #: Verb: what it does. ``vmem_ros.cli.<verb>`` has ``add_arguments(parser)`` and ``run(args)``.
 VERBS = {
     "explore": "draw views of a photo with depth, or of a procedural house, from poses no camera visited",
+    "record": "record a walk through a procedural house, as noisy as a real camera's",
     "bench": "measure what the camera costs on this machine",
     "train": "train a small model, or an adapter, on procedural houses",
     "ship": "put a trained model into the package",
@@ -26,6 +27,7 @@ VERBS = {
 #: Verb: the extra that it needs, if any.
 EXTRAS = {
     "explore": "showcase",
+    "record": "recordings",
     "bench": "benchmarking",
     "train": "training",
     "ship": "training",
