@@ -19,7 +19,7 @@ from vmem_ros.files import atomic_file
 from vmem_ros.training.recipes.data import Data
 
 # Walks of another version are made again.
-_VERSION = 2
+_VERSION = 3
 # What decides what a walk is; the other fields say how walks are used.
 _FIELDS = (
     "size",
