@@ -17,6 +17,7 @@ ARGS ?=
 OUT ?= demo_out
 IMAGE ?=
 DEPTH ?=
+RECORDING ?=
 
 .PHONY: help setup demo test check lint format camera clean distclean
 
@@ -26,9 +27,10 @@ help: ## list the targets
 setup: ## create the environment, install ROS 2 and all else, build the package
 	@$(PREPARE)
 
-demo: setup ## a robot, the camera and a planner over ROS 2; pictures in OUT=demo_out (IMAGE= for your own photo, DEPTH= if you have it)
+demo: setup ## a robot, the camera and a planner over ROS 2; pictures in OUT=demo_out (IMAGE= for your own photo, DEPTH= if you have it; RECORDING= of a real camera)
 	@tools/run.sh --local $(DISTRO) python -m vmem_ros.nodes.demo --out '$(OUT)' \
-	  $(if $(IMAGE),--image '$(IMAGE)') $(if $(DEPTH),--depth '$(DEPTH)') $(ARGS)
+	  $(if $(IMAGE),--image '$(IMAGE)') $(if $(DEPTH),--depth '$(DEPTH)') \
+	  $(if $(RECORDING),--recording '$(RECORDING)') $(ARGS)
 
 # As many tests at once as there are cores, each in one thread.
 PYTEST := tools/run.sh --local $(DISTRO) python -m pytest --numprocesses $(shell nproc) --maxprocesses 8

@@ -32,7 +32,7 @@ def exploration() -> Exploration:
         Sample(f.view, f.confidence, p, box_view(CAMERA, t.T_world_camera))
         for f, p, t in zip(frames, previews, targets, strict=True)
     ]
-    return Exploration(loop, [loop[0], loop[1], loop[0]], observed, world.memory.elements(), "reprojection")
+    return Exploration(loop, [loop[0], loop[1], loop[0]], observed, world.memory.elements(), "reprojection", exact=True)
 
 
 def test_results_hold_everything(exploration, tmp_path):
@@ -55,7 +55,7 @@ def test_results_hold_everything(exploration, tmp_path):
 
 def test_webp_animations_keep_true_colour(exploration, tmp_path):
     write_animation(
-        tmp_path / "a.webp", exploration.loop, elements=exploration.elements, robot=orbit(4), frames_per_s=5
+        tmp_path / "a.webp", exploration.path, elements=exploration.elements, robot=orbit(4), frames_per_s=5
     )
     with Image.open(tmp_path / "a.webp") as animation:
         assert animation.n_frames == 5

@@ -1,4 +1,4 @@
-"""Draw views of a photo, or of a procedural house, from poses where no camera was.
+"""Draw views of a photo, a recording or a procedural house, from poses where no camera was.
 
 Writes a contact sheet, an animation, the cloud of the memory, a recording for Foxglove and a report.
 """
@@ -42,6 +42,8 @@ def run(args: argparse.Namespace) -> None:
 
     started = time.monotonic()
     scenario = scenario_from_options(args)
+    for note in scenario.notes:
+        print(f"{scenario.title}: {note}")
     generator = generator_from_options(args)
     estimator = estimator_from_options(args, has_depth=scenario.has_depth, prior=scenario.prior)
     args.out.mkdir(parents=True, exist_ok=True)
@@ -51,26 +53,27 @@ def run(args: argparse.Namespace) -> None:
     for view in tqdm(observed, desc="remembering", unit="view"):
         world.observe(view)
     requested = scenario.ask(typical_depth(world.glimpse(scenario.robot[0]).depth))
-    loop, loop_s = _ask(world, scenario, requested.loop, seed=args.seed, label="loop")
+    path, path_s = _ask(world, scenario, requested.path, seed=args.seed, label="path")
     returns, returns_s = _ask(world, scenario, requested.there_and_back, seed=args.seed, label="there and back")
     exploration = Exploration(
-        loop=loop,
+        path=path,
         there_and_back=returns,
         observed=observed,
         elements=world.memory.elements(),
         engine=world.generator.name,
+        exact=scenario.exact,
         settings={
-            **describe_options(args),
+            **describe_options(args, scenario),
             "memory": world.memory.kind,
             "depth of new views": estimator.name,
             "seed": args.seed,
             "stored views are reused": "no",
         },
     )
-    views = len(loop) + len(returns)
-    speed = Table("Time", [{"views": views, "seconds a view": (loop_s + returns_s) / views}], "Previews included.")
+    views = len(path) + len(returns)
+    speed = Table("Time", [{"views": views, "seconds a view": (path_s + returns_s) / views}], "Previews included.")
     write_results(args.out, exploration, title=scenario.title, more=[speed])
-    write_recording(args.out / "recording", loop, world.memory.elements(), start_ns=time.time_ns())
+    write_recording(args.out / "recording", path, world.memory.elements(), start_ns=time.time_ns())
     print(f"wrote {args.out}/contact_sheet.png and more in {time.monotonic() - started:.0f} s")
 
 
@@ -78,6 +81,8 @@ def _ask(
     world: World, scenario: Scenario, targets: Sequence[Target], *, seed: int, label: str
 ) -> tuple[list[Sample], float]:
     """Ask for a view at each target; return the samples, and the seconds that previews and views took."""
+    if not targets:
+        return [], 0.0
     start = time.monotonic()
     previews = [preview_of(world.glimpse(target), target) for target in targets]
     frames = list(tqdm(world.explore(targets, seed=seed), total=len(targets), desc=label, unit="view"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from torch import Tensor
+import torch
 
 from vmem_ros.evaluation.consistency import Consistency, back_and_forth, closed_loop
 from vmem_ros.evaluation.fidelity import Fidelity, against_truth
@@ -15,11 +15,13 @@ from vmem_ros.reporting.sample import Sample
 from vmem_ros.reporting.tables import Table, Value
 from vmem_ros.types import View
 
+# Poses that went through messages differ by rounding.
+_SAME_POSE = 1e-6
 _NEAREST = "copy the nearest view"
 _MEMORY = "memory alone (holes black)"
 _TRUTH_NOTE = (
-    "Means over the poses of the loop, which no camera visited, against exact pictures of the house. Remembered PSNR: "
-    "of the pixels that memory showed. Unseen PSNR: of those whose surface no view of the robot sees in the house. "
+    "Means over the poses of the path, which were not observed, against what a camera there sees. Remembered PSNR: of "
+    "the pixels that memory showed. Unseen PSNR: of those whose surface no view of the robot sees, if that is known. "
     "Rotation and translation: between the pose asked for and the pose that the picture shows, by SIFT and "
     "perspective-n-point where that succeeds."
 )
@@ -34,8 +36,8 @@ _CONSISTENCY_NOTE = (
 class Comparison:
     """Figures by method: of the engine first, of memory alone, and of copying the nearest view.
 
-    :param fidelity: means over the poses of the loop whose truth is known; empty if none is.
-    :param loop: last view of the loop against the first.
+    :param fidelity: means over the poses of the path whose truth is known; empty if none is.
+    :param loop: last view of the path against the first; empty if it is not closed.
     :param back: means over the views of the way back; empty if there is none.
     """
 
@@ -46,29 +48,31 @@ class Comparison:
     def tables(self) -> list[Table]:
         """Return the tables for a report: against the truth, where that is known, and consistency with itself."""
         truth: list[Mapping[str, Value]] = [{"method": name} | v.cells() for name, v in self.fidelity.items()]
+        parts = [(values, label) for values, label in ((self.loop, "loop"), (self.back, "way back")) if values]
         own: list[Mapping[str, Value]] = [
-            {"method": name} | values.cells("loop") | (self.back[name].cells("way back") if self.back else {})
-            for name, values in self.loop.items()
+            {"method": name} | {k: v for values, label in parts for k, v in values[name].cells(label).items()}
+            for name in (self.loop or self.back)
         ]
         columns = Consistency.columns("loop") | Consistency.columns("way back")
         return [
             *([Table("Against the truth", truth, _TRUTH_NOTE, Fidelity.columns())] if truth else []),
-            Table("Consistency with itself", own, _CONSISTENCY_NOTE, columns),
+            *([Table("Consistency with itself", own, _CONSISTENCY_NOTE, columns)] if own else []),
         ]
 
 
 def compare(
-    loop: Sequence[Sample], there_and_back: Sequence[Sample], observed: Sequence[View], *, engine: str
+    path: Sequence[Sample], there_and_back: Sequence[Sample], observed: Sequence[View], *, engine: str, exact: bool
 ) -> Comparison:
     """Return the figures of what was answered.
 
-    :param loop: along a path whose last pose is its first.
+    :param path: where it is closed, its last pose is its first.
     :param there_and_back: along a path whose pose i equals pose n - 1 - i; may be empty.
-    :param observed: the views that a real camera took; what they do not see is known if all have depth.
+    :param observed: the views that a real camera took.
     :param engine: name of the generator.
+    :param exact: whether their depth and that of the truth is exact: then it is known what they do not see.
     """
-    known = [(sample, sample.truth) for sample in loop if sample.truth is not None]
-    unseen = [_unseen(truth, observed) for _, truth in known]
+    known = [(sample, sample.truth) for sample in path if sample.truth is not None]
+    unseen = [unseen_pixels(truth, observed) if exact else None for _, truth in known]
     fidelity = {
         name: Fidelity.mean(
             [
@@ -78,18 +82,14 @@ def compare(
         )
         for name, views in _answers([sample for sample, _ in known], observed, engine=engine).items()
     }
+    first, last = (path[i].view.T_world_camera for i in (0, -1))
+    loop = _answers(path, observed, engine=engine) if torch.allclose(first, last, rtol=0, atol=_SAME_POSE) else {}
     returns = _answers(there_and_back, observed, engine=engine) if there_and_back else {}
     return Comparison(
         fidelity=fidelity if known else {},
-        loop={name: closed_loop(views) for name, views in _answers(loop, observed, engine=engine).items()},
+        loop={name: closed_loop(views) for name, views in loop.items()},
         back={name: back_and_forth(views) for name, views in returns.items()},
     )
-
-
-def _unseen(truth: View, observed: Sequence[View]) -> Tensor | None:
-    if any(view.depth is None for view in (truth, *observed)):
-        return None
-    return unseen_pixels(truth, observed)
 
 
 def _answers(samples: Sequence[Sample], observed: Sequence[View], *, engine: str) -> dict[str, list[View]]:

@@ -24,18 +24,20 @@ CONTACT_SHEET, ANIMATION, CLOUD = "contact_sheet.png", "loop.gif", "cloud.ply"
 class Exploration:
     """Everything that was asked of a world and answered.
 
-    :param loop: along a path whose last pose is its first.
+    :param path: along a path; where it is closed, its last pose is its first.
     :param there_and_back: along a path whose pose i equals pose n - 1 - i; may be empty.
     :param observed: the views that a real camera took.
+    :param exact: whether their depth, and that of the truth, is exact and everywhere.
     :param elements: what the world remembers in the end.
     :param engine: name of the generator.
     """
 
-    loop: Sequence[Sample]
+    path: Sequence[Sample]
     there_and_back: Sequence[Sample]
     observed: Sequence[View]
     elements: Elements
     engine: str
+    exact: bool
     settings: Mapping[str, Value] = field(default_factory=dict)
 
 
@@ -45,29 +47,30 @@ def write_results(folder: Path, exploration: Exploration, *, title: str, more: S
     :param more: tables that follow those of section "against the truth" and "consistency with itself".
     """
     e = exploration
-    comparison = compare(e.loop, e.there_and_back, e.observed, engine=e.engine)
+    comparison = compare(e.path, e.there_and_back, e.observed, engine=e.engine, exact=e.exact)
     robot = torch.stack([view.T_world_camera for view in e.observed])
     write_contact_sheet(
-        folder / CONTACT_SHEET, e.loop, elements=e.elements, robot=robot, title=title, facts=_facts(e, comparison)
+        folder / CONTACT_SHEET, e.path, elements=e.elements, robot=robot, title=title, facts=_facts(e, comparison)
     )
-    write_animation(folder / ANIMATION, e.loop, elements=e.elements, robot=robot)
+    write_animation(folder / ANIMATION, e.path, elements=e.elements, robot=robot)
     write_ply(folder / CLOUD, e.elements)
-    views = len(e.loop) + len(e.there_and_back)
+    views = len(e.path) + len(e.there_and_back)
     summary = (
         f"A camera took {len(e.observed)} views. {views} views were then asked for at poses where it never was, and "
         f"drawn by the engine `{e.engine}` from what the world remembers: {len(e.elements):,} points in the end."
     )
-    pictures = [(CONTACT_SHEET, "Some of the poses asked for, and the answers"), (ANIMATION, "The whole loop")]
+    pictures = [(CONTACT_SHEET, "Some of the poses asked for, and the answers"), (ANIMATION, "The whole path")]
     Report(title, summary, [*comparison.tables(), *more], pictures, e.settings).write(folder)
 
 
 def _facts(e: Exploration, comparison: Comparison) -> list[tuple[str, str]]:
     """Return the figures for the head of the contact sheet, (value, meaning)."""
     remembered, seen = (
-        sum(share) / len(e.loop) for share in zip(*((s.remembered, s.observed) for s in e.loop), strict=True)
+        sum(share) / len(e.path) for share in zip(*((s.remembered, s.observed) for s in e.path), strict=True)
     )
+    where = "in a closed loop" if comparison.loop else "where no camera was"
     facts = [
-        (str(len(e.loop)), "poses asked for in a closed loop"),
+        (str(len(e.path)), f"poses asked for {where}"),
         (f"{remembered:.0%}", f"of their pixels were remembered, {seen:.0%} from the real camera"),
     ]
     measured = {

@@ -11,9 +11,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vmem_ros.errors import InvalidImageError
+from vmem_ros.errors import InvalidImageError, RecordingError
 from vmem_ros.geometry import Camera
 from vmem_ros.pointmaps import GeometryPrior
+from vmem_ros.recordings import Recording
 from vmem_ros.scenes.headings import face_open_space, turn_about_vertical
 from vmem_ros.scenes.house import HOUSE_FOV_DEG, House
 from vmem_ros.showcase.camera_paths import TrajectoryName, trajectory
@@ -28,11 +29,11 @@ _ASKED_HEIGHT_M, _ASKED_PITCH = 1.5, -0.15
 class RequestedPoses(NamedTuple):
     """Where views are asked for.
 
-    :param loop: the last pose is the first.
-    :param there_and_back: pose i equals pose n - 1 - i.
+    :param path: where it is closed, the last pose is the first.
+    :param there_and_back: pose i equals pose n - 1 - i; may be empty.
     """
 
-    loop: tuple[Target, ...]
+    path: tuple[Target, ...]
     there_and_back: tuple[Target, ...]
 
 
@@ -46,7 +47,9 @@ class Scenario:
     :param look: what a real camera sees at a target; for a photo it knows the photo's own pose only.
     :param known: whether ``look`` knows the truth at every pose.
     :param has_depth: whether the robot's camera measures depth.
+    :param exact: whether its depth is exact and everywhere, so that it tells what nobody has seen.
     :param prior: what may be believed of surfaces that nobody saw.
+    :param notes: what a user should know.
     """
 
     title: str
@@ -55,7 +58,9 @@ class Scenario:
     look: Callable[[Target], View]
     known: bool
     has_depth: bool
+    exact: bool
     prior: GeometryPrior
+    notes: tuple[str, ...] = ()
 
     def observe(self, target: Target) -> View:
         """Return what the robot's camera sees at a target."""
@@ -103,6 +108,7 @@ def house_scenario(
         look=lambda target: house.view(target, supersample=2),
         known=True,
         has_depth=has_depth,
+        exact=has_depth,
         prior="room",
     )
 
@@ -126,8 +132,41 @@ def photo_scenario(photo: View, path: TrajectoryName, *, views: int, title: str,
         look=lambda target: photo,
         known=False,
         has_depth=photo.depth is not None,
+        exact=False,
         prior="none",
     )
+
+
+def recording_scenario(recording: Recording, *, views: int | None, has_depth: bool = True) -> Scenario:
+    """Return a scenario in which a robot takes every other frame of a recording, and the others are asked for.
+
+    What the real camera saw there is the truth.
+
+    :param views: how many are asked for at most: frames are left out evenly; ``None``: none is left out.
+    :param has_depth: whether the robot's depth is used, if the recording has any.
+    :raises RecordingError: fewer than two frames, or the first cannot be read.
+    """
+    if len(recording) < 2:
+        raise RecordingError(f"{recording.title} has one frame: one is observed and one asked for, at least")
+    step = 1 if views is None else -(-len(recording) // (2 * views))
+    chosen = range(0, len(recording), step)
+    # Cameras may stand still: of frames at one pose, any is the truth.
+    numbers = {_key(recording.targets[i]): i for i in chosen}
+    return Scenario(
+        title=f"Recording {recording.title}",
+        robot=tuple(recording.targets[i] for i in chosen[0::2]),
+        ask=lambda depth_m: RequestedPoses(tuple(recording.targets[i] for i in chosen[1::2]), ()),
+        look=lambda target: recording[numbers[_key(target)]].view,
+        known=True,
+        has_depth=has_depth and recording[0].view.depth is not None,
+        exact=False,
+        prior="none",
+        notes=recording.notes,
+    )
+
+
+def _key(target: Target) -> tuple[float, ...]:
+    return tuple(target.T_world_camera.flatten().tolist())
 
 
 def typical_depth(depth: Tensor) -> float:

@@ -21,6 +21,7 @@ from rosbags.typesys import Stores, get_typestore
 from sensor_msgs.msg import Image
 from vmem_ros.msg import Status
 
+from recorded import walk
 from repository import ROOT
 from vmem_ros.nodes.demo.robot import DEMO_HOUSE
 from vmem_ros.nodes.demo.run import environment, main
@@ -29,6 +30,7 @@ from vmem_ros.nodes.interface.names import qos_profile
 from vmem_ros.nodes.interface.rclpy_messages import header, image_to_message
 from vmem_ros.nodes.tools.processes import Processes, ProcessFailedError
 from vmem_ros.recordings import open_recording
+from vmem_ros.recordings.rgbd_bag import write_bag
 from vmem_ros.showcase.scenario import house_scenario
 from waiting import wait_until
 
@@ -98,6 +100,24 @@ def test_a_folder_of_other_things_is_not_recorded_into(processes: Processes, tmp
     assert "recorder: FileExistsError" in said
     assert "choose another folder" in said
     assert (tmp_path / "thesis.txt").exists()
+
+
+def test_a_recording_is_played_as_the_robot(tmp_path: Path) -> None:
+    """Every other frame goes over the wire into the memory, the others are asked for."""
+    write_bag(tmp_path / "bag", walk(9))
+    out = tmp_path / "demo_out"
+    command = [*DEMO, "--out", str(out), "--recording", str(tmp_path / "bag"), "--engine", "reprojection"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=170, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    report = json.loads((out / "report.json").read_text())
+    methods = {row["method"]: row for row in report["tables"]["Against the truth"]}
+    assert methods["reprojection"]["PSNR dB"] > methods["copy the nearest view"]["PSNR dB"] + 2
+    assert "Consistency with itself" not in report["tables"]
+    robot = open_recording(out / "recording", image_topic="/vmem/seed/image")
+    for frame, view in zip(robot.frames(), walk(9)[::2], strict=True):
+        assert torch.equal(frame.view.image, view.image)
+        torch.testing.assert_close(frame.view.depth, view.depth)
+        torch.testing.assert_close(frame.view.T_world_camera, view.T_world_camera, rtol=0, atol=1e-6)
 
 
 def test_the_demo_leaves_everything(tmp_path: Path) -> None:

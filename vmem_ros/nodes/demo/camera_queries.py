@@ -103,7 +103,9 @@ class Planner:
             topics.wait_for("preview/image_raw", _unlike(here), timeout_s=_WAIT_S)
 
     def path(self, targets: Sequence[Target], *, label: str) -> list[CapturedView]:
-        """Ask for all views as one action, with its feedback as a progress bar."""
+        """Ask for all views, if there are any, as one action, with its feedback as a progress bar."""
+        if not targets:
+            return []
         with tqdm(total=len(targets), desc=label, unit="view") as bar:
 
             def show(feedback: Feedback) -> None:

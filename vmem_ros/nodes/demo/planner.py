@@ -31,7 +31,7 @@ from vmem_ros.showcase.scenario import RequestedPoses, Scenario, typical_depth
 from vmem_ros.showcase.scenario_options import add_scenario_options, describe_options, scenario_from_options
 from vmem_ros.types import Target, View
 
-# One part in so many of the loop is asked for view by view, the rest as a path.
+# One part in so many of the path is asked for view by view, the rest as a path.
 _ONE_BY_ONE = 6
 _ROBOT_TIMEOUT_S = 120.0
 _LATENCY_NOTE = (
@@ -42,22 +42,26 @@ _LATENCY_NOTE = (
 Result = TypeVar("Result")
 
 
-def run(planner: Planner, requested: RequestedPoses, truths: Truths) -> tuple[Exploration, list[Table]]:
-    """Ask for everything, and return what came back with the tables that only a planner can fill."""
-    scores = planner.next_best_view(requested.loop[0])
-    previews = planner.previews([*requested.loop, *requested.there_and_back])
-    few = -(-len(requested.loop) // _ONE_BY_ONE)
-    loop = planner.one_by_one(requested.loop[:few])
-    loop += planner.path(requested.loop[few:], label="the loop as one path")
+def run(planner: Planner, requested: RequestedPoses, truths: Truths, *, exact: bool) -> tuple[Exploration, list[Table]]:
+    """Ask for everything, and return what came back with the tables that only a planner can fill.
+
+    :param exact: whether the depth of the robot and of the truth is exact.
+    """
+    scores = planner.next_best_view(requested.path[0])
+    previews = planner.previews([*requested.path, *requested.there_and_back])
+    few = -(-len(requested.path) // _ONE_BY_ONE)
+    views = planner.one_by_one(requested.path[:few])
+    views += planner.path(requested.path[few:], label="the rest as one path")
     returns = planner.path(requested.there_and_back, label="there and back")
     elements = planner.elements()
-    n = len(requested.loop)
+    n = len(requested.path)
     exploration = Exploration(
-        loop=[_sample(v, p, t) for v, p, t in zip(loop, previews[:n], truths.of_loop(), strict=True)],
+        path=[_sample(v, p, t) for v, p, t in zip(views, previews[:n], truths.of_path(), strict=True)],
         there_and_back=[_sample(v, p, None) for v, p in zip(returns, previews[n:], strict=True)],
         observed=truths.of_robot(),
         elements=elements,
         engine=planner.engine,
+        exact=exact,
     )
     return exploration, [scores, planner.watch.table("Latency", _LATENCY_NOTE)]
 
@@ -65,18 +69,18 @@ def run(planner: Planner, requested: RequestedPoses, truths: Truths) -> tuple[Ex
 class Truths:
     """What a real camera would have seen, drawn in the background while the planner waits for the camera."""
 
-    def __init__(self, scenario: Scenario, loop: Sequence[Target]) -> None:
+    def __init__(self, scenario: Scenario, path: Sequence[Target]) -> None:
         self._pool = ThreadPoolExecutor(1)
         self._robot = [self._pool.submit(scenario.look, target) for target in scenario.robot]
-        self._loop = [self._pool.submit(scenario.truth, target) for target in loop]
+        self._path = [self._pool.submit(scenario.truth, target) for target in path]
 
     def of_robot(self) -> list[View]:
         """Return the views that the robot took."""
         return _results(self._robot, "robot's views")
 
-    def of_loop(self) -> list[View | None]:
-        """Return the truth along the loop, where it is known."""
-        return _results(self._loop, "truth")
+    def of_path(self) -> list[View | None]:
+        """Return the truth along the path, where it is known."""
+        return _results(self._path, "truth")
 
     def close(self) -> None:
         """Drop what is not drawn yet."""
@@ -119,10 +123,12 @@ def _explore(args: argparse.Namespace) -> None:
             camera.set_camera(first.camera)
             known = camera.render(first.T_world_camera, camera=first.camera).depth
             requested = scenario.ask(typical_depth(torch.as_tensor(known)))
-            truths = Truths(scenario, requested.loop)
-            exploration, tables = run(Planner(camera, args.namespace, seed=args.seed), requested, truths)
+            truths = Truths(scenario, requested.path)
+            exploration, tables = run(
+                Planner(camera, args.namespace, seed=args.seed), requested, truths, exact=scenario.exact
+            )
             saved = camera.save("demo_world", overwrite=True)
-        settings = {**describe_options(args), "seed": args.seed, "stored views are reused": "no"}
+        settings = {**describe_options(args, scenario), "seed": args.seed, "stored views are reused": "no"}
         settings["saved world"] = f"{Path(saved.path).name}, {saved.stored_views} views"
         print("drawing the contact sheet and the animation, measuring against the truth")
         write_results(args.out, dataclasses.replace(exploration, settings=settings), title=scenario.title, more=tables)

@@ -49,7 +49,9 @@ def run(args: argparse.Namespace, forwarded: Sequence[str]) -> None:
     """
     out: Path = args.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
-    scenario = scenario_from_options(args)  # also checks the photo before anything starts
+    scenario = scenario_from_options(args)  # also checks photo or recording before anything starts
+    for note in scenario.notes:
+        print(f"{scenario.title}: {note}")
     camera = scenario.robot[0].camera
     parameters = {
         **_PARAMETERS,
