@@ -75,15 +75,14 @@ class PointMemory(ViewMemory[PointIndex]):
         store = self._index.store
         if not len(store):
             return nothing_shown(target, self.device)
-        ids, depth = self._index.render(target, scale=self.config.splat_scale)
+        ids, depth, image = self._index.render(target, scale=self.config.splat_scale)
         observed = store.voxels.observed[ids.clamp(min=0)]
         through = looked_through(self._store.sky_near(target), target, depth, (ids >= 0) & ~observed)
         ids = torch.where(through, -1, ids)
         seen = ids >= 0
-        image = torch.where(seen[..., None], store.color[ids.clamp(min=0)], 0)
         confidence = torch.where(observed, 1.0, IMAGINED_CONFIDENCE)
         return Projection(
-            image=image,
+            image=torch.where(seen[..., None], image, 0),
             depth=torch.where(seen, depth, torch.nan),
             seen=seen,
             ids=ids,

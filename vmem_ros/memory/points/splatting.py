@@ -1,8 +1,9 @@
-"""Points into a picture: which voxel every pixel shows, and how far away it is. Deterministic on every device.
+"""Points into a picture: what every pixel shows, and how far away it is. Deterministic on every device.
 
-A point is drawn as a square wider than its voxel: surfaces are closed. That makes every pixel see several points
-of one surface. A first pass finds the nearest depth of each pixel; of the points that lie at that depth, a second pass
-chooses the one whose centre is nearest to the pixel's. So squares close gaps without blurring what is dense.
+A point is drawn as a square wider than its voxel: surfaces are closed. That makes every pixel see several points of one
+surface. A first pass finds the nearest depth of each pixel. Of the points that lie at that depth, a second pass chooses
+the one whose centre is nearest to the pixel's, and blends the colours of all, the nearer ones more. So squares close
+gaps, and neither blur what is dense nor show themselves where it is not.
 """
 
 from __future__ import annotations
@@ -28,15 +29,21 @@ _AT_ONCE = {"cpu": 8192, "cuda": 1 << 20}
 _STEEPEST = 3.0
 
 
+# Weights of colours are whole numbers up to this, so that sums do not depend on their order.
+_MOST_WEIGHT = 255
+
+
 class Splat(NamedTuple):
     """What a camera sees of the points.
 
     :param ids: [H, W] int64 of the voxel, or -1.
     :param depth: [H, W] float32 z-depth of its point, NaN where there is none.
+    :param image: [H, W, 3] uint8, zero where there is none.
     """
 
     ids: Tensor
     depth: Tensor
+    image: Tensor
 
 
 class _Squares(NamedTuple):
@@ -52,11 +59,19 @@ class _Squares(NamedTuple):
 
 
 class _Fragments(NamedTuple):
-    """Pixels that squares cover: [f] pixel, [f] square, and [f] squared distance of the centres, in pixels."""
+    """Pixels that squares cover.
+
+    :param pixel: [f] and square [f], int64.
+    :param squared: [f] squared distance of the pixel's centre from the square's, in pixels.
+    """
 
     pixel: Tensor
     square: Tensor
     squared: Tensor
+
+    def select(self, index: Tensor) -> _Fragments:
+        """Return the fragments numbered ``index`` [n] int64."""
+        return _Fragments(*(column.index_select(0, index) for column in self))
 
     def of(self, column: Tensor) -> Tensor:
         """Return what each fragment has of a column [n] of the squares: [f]."""
@@ -83,26 +98,47 @@ def splat(store: VoxelStore, camera: Camera, T_points_camera: Tensor, *, scale: 
             fragments = _fragments(some, camera)
             zbuffer.draw(buffer, fragments.pixel, fragments.of(some.centre[:, 2]), fragments.of(some.tag))
             drawn.append((some, fragments))
-    nearest = _nearest(drawn, buffer)
+    nearest, image = _at_front(drawn, store.color, camera, buffer)
     ids = zbuffer.ids_of(nearest)
     depth = torch.full((len(ids),), torch.nan, device=device)
     shown = (ids >= 0).nonzero().squeeze(1)
     points = store.position.index_select(0, ids.index_select(0, shown))
     depth[shown] = transform(T_camera_points, points)[:, 2]
-    return Splat(ids.view(camera.size), depth.view(camera.size))
+    return Splat(ids.view(camera.size), depth.view(camera.size), image.view(*camera.size, 3))
 
 
-def _nearest(drawn: list[tuple[_Squares, _Fragments]], buffer: Tensor) -> Tensor:
-    """Return a buffer [H * W] of the points whose centres are nearest to each pixel's, of those at its depth."""
+def _at_front(
+    drawn: list[tuple[_Squares, _Fragments]], color: Tensor, camera: Camera, buffer: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return of the points at each pixel's depth a buffer [H * W] of the nearest ones, and the image [H * W, 3] of all.
+
+    :param color: [N, 3] uint8 of all points.
+    """
     front, only_seen = zbuffer.depth_of(buffer, empty=torch.inf), buffer < 0
     nearest = zbuffer.empty_buffer(len(buffer), buffer.device)
+    # Two numbers of 32 bits each: red and green, blue and the weights.
+    sums = torch.zeros(2, len(buffer), dtype=torch.int64, device=buffer.device)
     for squares, fragments in drawn:
-        tag = fragments.of(squares.tag)
         at_front = fragments.of(squares.centre[:, 2] - _STEEPEST * squares.half) <= front[fragments.pixel]
-        at_front &= (tag < 0) == only_seen[fragments.pixel]
-        kept = at_front.nonzero().squeeze(1)
-        zbuffer.draw(nearest, *(c.index_select(0, kept) for c in (fragments.pixel, fragments.squared, tag)))
-    return nearest
+        at_front &= fragments.of(squares.tag < 0) == only_seen[fragments.pixel]
+        shown = fragments.select(at_front.nonzero().squeeze(1))
+        zbuffer.draw(nearest, shown.pixel, shown.squared, shown.of(squares.tag))
+        weight = _weights(squares, shown, camera)
+        red, green, blue = color.index_select(0, squares.tag & 0xFFFFFFFF).long().unbind(1)
+        for total, packed in zip(sums, ((red << 32) | green, (blue << 32) | 1), strict=True):
+            total.index_add_(0, shown.pixel, shown.of(packed) * weight)
+    red_green, blue_weight = sums
+    weight = (blue_weight & 0xFFFFFFFF).clamp(min=1)
+    channels = (red_green >> 32, red_green & 0xFFFFFFFF, blue_weight >> 32)
+    image = torch.stack([(channel + weight // 2) // weight for channel in channels], dim=-1).to(torch.uint8)
+    return nearest, image
+
+
+def _weights(squares: _Squares, fragments: _Fragments, camera: Camera) -> Tensor:
+    """Return how much each fragment counts in the colour of its pixel [f] int64: hardly anything at the edge."""
+    half = squares.half / squares.centre[:, 2] * max(camera.fx, camera.fy)
+    share = 1 - fragments.squared / fragments.of(half.clamp(min=1).square())
+    return (share.clamp_(min=0).square() * (_MOST_WEIGHT - 1)).long() + 1
 
 
 def _squares(store: VoxelStore, blocks: Tensor, camera: Camera, T_camera_points: Tensor, scale: float) -> _Squares:
