@@ -107,6 +107,13 @@ class TestMemoryDepth:
         assert (found.confidence[filled] == FILLED_CONFIDENCE).all()
         assert found.confidence[mask & ~filled].max() == 0 if (mask & ~filled).any() else True
 
+    def test_seen_without_depth_is_trusted_no_more_than_a_hole(self):
+        """As where a view shows itself, whose sensor failed at some pixels."""
+        recall = recall_of(torch.where(holes("middle"), torch.nan, self.view.depth))
+        whole = dataclasses.replace(recall.projections[0], seen=torch.ones(CAMERA.size, dtype=torch.bool))
+        (found,) = MemoryDepth(ROOM).estimate([self.view], dataclasses.replace(recall, projections=(whole,)))
+        assert found.confidence[holes("middle")].max() == FILLED_CONFIDENCE
+
     def test_what_is_no_room_stays_unknown(self):
         """Of a single wall nobody knows what lies beside it."""
         wall = torch.where(holes("right"), torch.nan, plane_depth((0.0, 0.0, 1.0)))

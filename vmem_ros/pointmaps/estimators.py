@@ -62,8 +62,9 @@ class MemoryDepth:
         maps = []
         unseen = self._unseen(views, recall)
         for view, projection, behind in zip(views, recall.projections, unseen, strict=True):
-            depth = torch.where(projection.depth.isnan(), behind, projection.depth)
-            confidence = torch.where(projection.seen, 1.0, FILLED_CONFIDENCE)
+            unknown = projection.depth.isnan()
+            depth = torch.where(unknown, behind, projection.depth)
+            confidence = torch.where(unknown, FILLED_CONFIDENCE, torch.ones_like(depth))
             # Elements reach a little beyond what was seen: written again, surfaces would grow with every view. Those of
             # a room go on anyway, and written again they become finer where the camera is nearer.
             shown = None if bool(behind.isfinite().any()) else projection.ids
