@@ -38,6 +38,7 @@ def test_memory_that_is_kept_costs_no_page_faults() -> None:
     assert faults("keep") < 1000
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc only")
 def test_a_users_own_setting_of_the_allocator_wins() -> None:
     own = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}

@@ -325,6 +325,7 @@ for view in views_at(orbit(8)[:2]):
             self.PREPARE.format(folders=[str(HERE / "helpers"), str(HERE / "contracts")], path=str(path)) + body,
         ]
 
+    @pytest.mark.slow
     def test_kill_in_the_middle_of_saving(self, path, other):
         """The file is replaced over and over until the process is killed; whenever that is, a whole world is there."""
         body = "print('ready', flush=True)\nwhile True:\n    world.save(path, overwrite=True)\n"

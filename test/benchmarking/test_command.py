@@ -70,6 +70,7 @@ def quick_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Quick
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TIMED)
 def test_everything_is_timed_as_often_as_it_says(quick_run: Callable[[str], QuickRun], name: str) -> None:
     rows = quick_run(name).tables[0]
@@ -142,6 +143,7 @@ def test_without_ros_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, caps
     assert "make setup" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_interrupt_ends_it_cleanly_and_keeps_what_was_measured(tmp_path: Path) -> None:
     file = tmp_path / "bench.json"
     names = ["quality", "memory", "--quick", "--threads", "1"]

@@ -14,6 +14,7 @@ from vmem_ros.benchmarking.generator_network import (
 from vmem_ros.cli import main
 
 
+@pytest.mark.slow
 def test_quick_run_leaves_every_table(tmp_path, capsys):
     threads, file = str(torch.get_num_threads()), tmp_path / "bench.json"
     assert main(["bench", "generator", "--quick", "--device", "cpu", "--threads", threads, "--json", str(file)]) == 0

@@ -38,6 +38,7 @@ def test_exact_savings_change_nothing_but_rounding(workload, saving):
     assert difference(saved, without) < 1e-12
 
 
+@pytest.mark.slow
 def test_savings_save_operations(meta):
     flops = {saving.name: [count(meta, w).total for w in (saving.without, saving.saved)] for saving in SAVINGS}
     for name, (without, saved) in flops.items():
@@ -79,6 +80,7 @@ def test_other_layouts_and_types_are_the_same_network(workload):
     assert 1e-4 < difference(prepared(short), prepared(precise)) < 0.2
 
 
+@pytest.mark.slow
 def test_sizes_are_those_of_the_published_and_of_a_small_model():
     shapes = [(size.side, size.latent_side, size.references, size.targets) for size in (FULL, SMALL)]
     assert shapes == [(576, 72, 4, 4), (128, 16, 4, 4)]

@@ -58,6 +58,7 @@ def model(tmp_path):
     return tmp_path / "model"
 
 
+@pytest.mark.slow
 def test_it_leaves_tables_figures_pictures_and_pages(model, tmp_path, capsys):
     page, readme, out = tmp_path / "evaluation.md", tmp_path / "README.md", tmp_path / "out"
     page.write_text(f"Before.\n\n{MARKS[0]}\nold\n{MARKS[1]}\n\nAfter.\n")
@@ -90,6 +91,7 @@ def test_the_pages_of_the_repository_have_marks():
     assert marks_of((ROOT / "README.md").read_text(encoding="utf-8"), ROOT) == [SHORT_MARKS]
 
 
+@pytest.mark.slow
 def test_an_engine_and_a_memory_of_ones_own_with_their_options(tmp_path, monkeypatch):
     (tmp_path / "own_parts.py").write_text(OWN)
     monkeypatch.syspath_prepend(tmp_path)
@@ -111,6 +113,7 @@ def test_an_engine_and_a_memory_of_ones_own_with_their_options(tmp_path, monkeyp
     assert "- depth of new views: memory (prior = room)" in report
 
 
+@pytest.mark.slow
 def test_exact_depth_is_better_than_that_of_memory(tmp_path):
     errors = {}
     for estimator in ("memory", "exact"):

@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 import torch
 
 
@@ -9,6 +10,7 @@ def images(result, method):
     return torch.stack([answer.view.image for answer in result.answers[method]["out and back"]])
 
 
+@pytest.mark.slow
 def test_methods_differ_only_once_there_is_something_to_remember(result):
     names = ("retrieved views", "nearest poses", "most recent views", "first view")
     chunks = [images(result, name) for name in names]

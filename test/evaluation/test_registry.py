@@ -41,6 +41,7 @@ def _metrics_as_before(monkeypatch):
     METRICS.update(before)
 
 
+@pytest.mark.slow
 def test_a_metric_that_is_registered_is_in_all_tables_and_files(tmp_path):
     register(BRIGHTNESS, UNSEEN_SHARE)
     methods = [m for m in METHODS if m.engine != "judged"]
@@ -74,6 +75,7 @@ def test_a_metric_that_is_registered_is_in_all_tables_and_files(tmp_path):
     assert row["brightness error levels"] == f"{copied:.1f}"
 
 
+@pytest.mark.slow
 def test_the_command_takes_a_metric_of_ones_own(tmp_path, monkeypatch):
     (tmp_path / "own_metric.py").write_text(
         "from vmem_ros.evaluation.registry import Metric\n"

@@ -60,6 +60,7 @@ def test_what_any_view_sees_is_seen():
     assert not bool(unseen_pixels(view, [view]).any())
 
 
+@pytest.mark.slow
 def test_in_a_house_it_agrees_with_its_ray_caster(house):
     camera = Camera.from_fov(128, 128, HOUSE_FOV_DEG)
     path = house.random_walk(9, 0, step=0.5)

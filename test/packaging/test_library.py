@@ -131,6 +131,7 @@ def run(command: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_library_imports_without_ros(library: Path) -> None:
     probe = """
 import importlib, importlib.metadata, pkgutil, sys
@@ -182,6 +183,7 @@ def test_requirements_are_what_is_imported(library: Path) -> None:
     assert declared == {name.lower() for name in re.findall(r"^([\w-]+)==", pinned, re.MULTILINE)}
 
 
+@pytest.mark.slow
 def test_a_plain_installation_draws(library: Path) -> None:
     """Without the packages of any extra all other rooms import, both engines draw, and what is missing is named."""
     probe = """
@@ -240,6 +242,7 @@ main(["explore", "--help"])
         assert f"vmem_ros[{extra}]" in line
 
 
+@pytest.mark.slow
 def test_models_come_along(library: Path) -> None:
     """Into the environment, and into the archive that package indexes hold."""
     (installed,) = library.glob("lib/python*/site-packages/vmem_ros/models")
@@ -257,6 +260,7 @@ def test_models_come_along(library: Path) -> None:
     assert {f"vmem_ros/models/{name}" for name in files_below(ROOT / "vmem_ros" / "models")} <= names
 
 
+@pytest.mark.slow
 def test_command_starts_without_ros(library: Path) -> None:
     done = run([str(library / "bin" / "vmem"), "--help"], library)
     assert done.returncode == 0, done.stderr

@@ -136,11 +136,12 @@ def test_free_space_is_inside_and_clear_of_things() -> None:
     assert not (free[2] & ~free[1]).any()
 
 
+@pytest.mark.slow
 def test_a_free_ball_meets_no_surface() -> None:
     """What free space promises, the renderer confirms: nothing is nearer than the radius in any direction."""
     from vmem_ros.geometry import Camera, look_at, pixel_rays
 
-    house = House(1)
+    house = House(6)
     rng = np.random.default_rng(1)
     points = rng.uniform([0, 0, 0.3], [*house.plan.size, 2.3], (400, 3))
     points = points[house.is_free(points, radius=0.2)][:8]

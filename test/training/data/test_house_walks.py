@@ -1,5 +1,6 @@
 """Walks through houses as memory sees them."""
 
+import pytest
 import torch
 
 from training_runs import DATA
@@ -21,6 +22,7 @@ def test_equal_numbers_make_equal_walks_and_others_do_not(factory, walk):
     assert not torch.equal(walk.images, other.images)
 
 
+@pytest.mark.slow
 def test_a_walk_shows_the_house_from_its_poses(walk):
     truth = House(TRAINING_SEEDS[0]).render((walk.camera, walk.poses[5])).image
     assert torch.equal(walk.images[5], truth)
@@ -45,6 +47,7 @@ def test_a_forgetful_walk_keeps_only_its_first_view():
     assert forgetful.recalled[:, 1:].eq(-1).all()
 
 
+@pytest.mark.slow
 def test_training_and_evaluation_walk_through_different_houses():
     assert not set(TRAINING_SEEDS) & set(EVALUATION_SEEDS)
     evaluation = ViewWalkFactory(Data(**DATA | {"walks_per_house": 1}), houses=EVALUATION_SEEDS).make(0)
@@ -62,6 +65,7 @@ def test_imperfect_views_are_remembered_worse(walk):
     assert error(imperfect) > 1.2 * error(perfect)
 
 
+@pytest.mark.slow
 def test_walks_by_day_and_in_the_evening_are_kept_apart(tmp_path):
     evening = Data(time_of_day="evening")
     assert cache_folder(tmp_path, "walks", evening) != cache_folder(tmp_path, "walks", Data())

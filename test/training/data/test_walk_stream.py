@@ -40,6 +40,7 @@ def test_workers_make_no_walks_that_the_training_has_left(tmp_path):
     assert made < 200, f"{made} walks in {time.monotonic() - before:.0f} s"
 
 
+@pytest.mark.slow
 def test_walks_are_made_by_other_processes(tmp_path):
     data = Data(**DATA | {"workers": 1})
     walks = WalkStream(OpenWalkCache(tmp_path, data), data)
@@ -52,6 +53,7 @@ def test_walks_are_made_by_other_processes(tmp_path):
     assert all(torch.equal(tensor, expected.tensors()[name]) for name, tensor in made.tensors().items())
 
 
+@pytest.mark.slow
 def test_what_ends_a_worker_ends_the_training(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("no folder")

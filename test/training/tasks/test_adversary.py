@@ -1,11 +1,13 @@
 """A network and its adversary: each gets its own gradient, and both go on where they were."""
 
+import pytest
 import torch
 
 from training_runs import GENERATOR, log, run, same, weights
 from vmem_ros.training.tasks.adversary import Adversary
 
 
+@pytest.mark.slow
 def test_an_adversary_learns_and_the_network_learns_from_it(autoencoder, cache, tmp_path):
     fields = {
         "autoencoder": str(autoencoder),
@@ -21,6 +23,7 @@ def test_an_adversary_learns_and_the_network_learns_from_it(autoencoder, cache, 
     assert not any("adversary" in name for name in weights(out))
 
 
+@pytest.mark.slow
 def test_going_on_with_an_adversary_gives_the_weights_of_an_uninterrupted_training(autoencoder, cache, tmp_path):
     fields = {
         "autoencoder": str(autoencoder),

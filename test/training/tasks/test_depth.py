@@ -28,6 +28,7 @@ def _said(call) -> str:
 
 
 class TestTraining:
+    @pytest.mark.slow
     def test_it_learns(self, cache, tmp_path):
         made = recipe(optimisation={"steps": 40, "ema_decay": 0.0}, reporting={"sample_every": 1000})
         accelerator = Accelerator(cpu=True)

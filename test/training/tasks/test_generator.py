@@ -13,6 +13,7 @@ from vmem_ros.training.loop import TrainingLoop
 from vmem_ros.training.recipes import as_recipe
 
 
+@pytest.mark.slow
 def test_a_generator_comes_out_as_a_pipeline_that_draws(generator_out):
     pipeline = read_pipeline(generator_out / "model")
     assert pipeline.unet.config.projection_channels == pipeline.vae.config.latent_channels + 1
@@ -31,6 +32,7 @@ def test_samples_are_drawn_and_compared_while_it_trains(generator_out):
         assert (generator_out / "samples" / f"step-{figures['step']:07d}.png").exists()
 
 
+@pytest.mark.slow
 def test_going_on_gives_the_weights_of_an_uninterrupted_training(generator_out, autoencoder, cache, tmp_path):
     run(GENERATOR, tmp_path, cache, autoencoder=str(autoencoder), optimisation={"steps": 1})
     run(GENERATOR, tmp_path, cache, autoencoder=str(autoencoder))
@@ -67,6 +69,7 @@ def test_another_network_to_start_from_is_named(generator_out, autoencoder, cach
     assert not (tmp_path / "checkpoints").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("prediction", "error"),
     [("epsilon", "latents"), ("v_prediction", "latents"), ("sample", "latents"), ("sample", "pixels")],

@@ -20,6 +20,7 @@ def test_an_adapter_is_trained_loaded_and_removed(generator_out, cache, tmp_path
     assert all(".lora_" in name for name in weights(adapter))
 
 
+@pytest.mark.slow
 def test_an_adapter_goes_on_where_it_was(generator_out, cache, tmp_path):
     straight, halted = tmp_path / "straight", tmp_path / "halted"
     options = {"pipeline": str(generator_out / "model"), "checkpointing": True}

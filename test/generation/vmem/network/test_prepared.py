@@ -165,6 +165,7 @@ def test_channels_last_features_are_copied_only_to_regroup_frames():
     assert operators.count["copy_"] == 0
 
 
+@pytest.mark.slow
 def test_operations_of_the_published_size():
     plain = network_flops(height=72, width=72)
     prepared = network_flops(height=72, width=72, prepared=True)

@@ -191,6 +191,7 @@ def test_gradient_checkpointing_computes_layers_twice_and_changes_no_gradient():
         torch.testing.assert_close(gradient, expected[name], rtol=1e-5, atol=1e-7, msg=name)
 
 
+@pytest.mark.slow
 def test_traces_as_one_graph():
     """``fullgraph`` raises at the first thing that the compiler cannot follow."""
     unet = networks.small_unet(attention_resolutions=(2,))
