@@ -506,3 +506,10 @@ def test_compressed_images_and_depth(tmp_path: Path) -> None:
     same(open_recording(folder, image_topic=f"{COLOR}/compressed"), depth_m=0.51e-3)
     bag.messages = [message for message in bag.messages if message[0] != COLOR]
     same(open_recording(bag.write(tmp_path / "bag")), depth_m=0.51e-3)
+
+
+def test_a_closed_bag_cannot_be_read(tmp_path: Path) -> None:
+    with open_recording(rgbd(VIEWS).write(tmp_path / "bag")) as recording:
+        assert torch.equal(recording[0].view.image, VIEWS[0].image)
+    with pytest.raises(RecordingError, match="cannot be read"):
+        recording[1]

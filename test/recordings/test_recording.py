@@ -145,3 +145,18 @@ def test_a_folder_of_two_layouts(folder: Path) -> None:
     with pytest.raises(RecordingError, match="give layout, one of posed_folder, tum"):
         open_recording(folder)
     assert len(open_recording(folder, layout="posed_folder")) == 5
+
+
+def test_a_layout_of_ones_own(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_layout.py").write_text(
+        "from vmem_ros.recordings.posed_folder import PosedFolderOptions, open_posed_folder\n\n"
+        "def opened(path, on_step, backwards):\n"
+        "    source = open_posed_folder(PosedFolderOptions(), path=path / 'walk')\n"
+        "    source.layout, source.up = 'mine', '-z' if backwards else None\n"
+        "    return source\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    recording = open_recording(folder.parent, layout="my_layout:opened", backwards=True)
+    assert (recording.layout, recording.up, len(recording)) == ("mine", "-z", 5)
+    with pytest.raises(RecordingError, match="cannot be imported: No module named 'no_layout'"):
+        open_recording(folder, layout="no_layout:opened")

@@ -58,8 +58,8 @@ class BagFile:
         :raises RecordingError: the bag is damaged.
         """
         wanted = set(topics)
-        chosen = [connection for connection in self._reader.connections if connection.topic in wanted]
         with self._named("read"):
+            chosen = [connection for connection in self._reader.connections if connection.topic in wanted]
             for connection, written_ns, data in self._reader.messages(chosen, start_ns, stop_ns):
                 yield connection.topic, written_ns, self._types.deserialize_cdr(data, connection.msgtype)
 
