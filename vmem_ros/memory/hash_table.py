@@ -22,7 +22,7 @@ class HashTable:
         self._device = device
         self._row = row
         self._keys = torch.full((_FIRST_SLOTS,), EMPTY, dtype=torch.int64, device=device)
-        #: [slots, *row] int32: what the key of each slot has; valid until the next :meth:`claim`.
+        #: [slots, *row] int32: what the key of each slot has. A :meth:`claim` may replace it: claim first, then ask.
         self.rows = torch.full((_FIRST_SLOTS, *row), EMPTY, dtype=torch.int32, device=device)
         self._used = 0
 

@@ -1,0 +1,115 @@
+"""Spatia's arithmetic against arrays computed with the published code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from vmem_ros.geometry import Camera, invert
+from vmem_ros.memory.points import match_references, render_points, shared_points, voxel_means
+
+
+@pytest.fixture(scope="module")
+def others(reference_dir: Path) -> Path:
+    folder = reference_dir / "others"
+    if not folder.is_dir():
+        pytest.skip(f"no reference arrays at {folder}")
+    return folder
+
+
+def arrays(folder: Path, name: str) -> dict[str, NDArray]:
+    with np.load(folder / f"{name}.npz") as file:
+        return dict(file)
+
+
+def camera_of(K: NDArray, height: int, width: int) -> Camera:
+    fx, fy, cx, cy = K.tolist()
+    return Camera(torch.tensor([[fx, 0, cx], [0, fy, cy], [0, 0, 1]]), width, height)
+
+
+def sorted_rows(points: torch.Tensor, colors: torch.Tensor) -> tuple[NDArray, NDArray]:
+    order = np.lexsort(points.numpy().T[::-1])
+    return points.numpy()[order], colors.numpy()[order]
+
+
+@pytest.mark.parametrize("voxel", [0.25, 0.5])
+def test_voxel_means(others: Path, voxel: float) -> None:
+    data = arrays(others, "spatia_voxel")
+    points, colors = torch.from_numpy(data["points"]), torch.from_numpy(data["colors"])
+    found = sorted_rows(*voxel_means(points, colors, voxel, points.amin(dim=0) - voxel / 2))
+    np.testing.assert_allclose(found[0], data[f"points_{voxel}"], rtol=0, atol=1e-15)
+    np.testing.assert_allclose(found[1], data[f"colors_{voxel}"], rtol=0, atol=1e-15)
+
+
+def test_an_outlier_moves_the_published_grid_and_not_one_of_the_world(others: Path) -> None:
+    data = arrays(others, "spatia_voxel")
+    points = torch.from_numpy(np.vstack([data["points"], data["outlier"]]))
+    colors = torch.zeros_like(points)
+    published, _ = voxel_means(points, colors, 0.25, points.amin(dim=0) - 0.125)
+    np.testing.assert_allclose(
+        sorted_rows(published, published)[0], data["points_0.25_with_outlier"], rtol=0, atol=1e-15
+    )
+    still = torch.zeros(3, dtype=torch.float64)
+    without, _ = voxel_means(points[:-1], colors[:-1], 0.25, still)
+    with_it, _ = voxel_means(points, colors, 0.25, still)
+    same = (without[:, None] == with_it).all(dim=-1).any(dim=1)
+    assert len(with_it) == len(without) + 1
+    assert same.all()
+
+
+@pytest.mark.parametrize("case", ["centered", "offcenter", "tall", "default_radius"])
+def test_picture_and_coverage(others: Path, case: str) -> None:
+    data = arrays(others, "spatia_render")
+    expected = torch.from_numpy(data[f"{case}__image"])
+    camera = camera_of(data[f"{case}__K"], *expected.shape[1:3])
+    image, coverage = render_points(
+        torch.from_numpy(data["points"]),
+        torch.from_numpy(data["colors"]),
+        [camera] * len(expected),
+        invert(torch.from_numpy(data["w2c"]).double()),
+        radius=float(data[f"{case}__radius"]),
+        convention="published",
+    )
+    # Disks of less than half a pixel show how the published code rounds: single precision is 2e-5 of their radius.
+    near = 6e-5 if case == "default_radius" else 2e-5
+    torch.testing.assert_close(image, expected, rtol=0, atol=near)
+    torch.testing.assert_close(coverage, torch.from_numpy(data[f"{case}__coverage"]), rtol=0, atol=near)
+
+
+@pytest.mark.parametrize("cx", [15.0, 20.0])
+def test_the_principal_point_is_where_the_camera_says(cx: float) -> None:
+    """A point on the axis: published, it lands on the other side of the middle."""
+    camera = Camera(torch.tensor([[30.0, 0, cx], [0, 30.0, 12.0], [0, 0, 1]]), 40, 24)
+    point, here = torch.tensor([[0.0, 0, 2]]), torch.eye(4, dtype=torch.float64)[None]
+    columns = {}
+    for convention in ("pixel", "published"):
+        _, coverage = render_points(point, torch.ones(1, 3), [camera], here, radius=0.3, convention=convention)
+        weight = coverage[0].sum(dim=0)
+        columns[convention] = float((weight * torch.arange(40)).sum() / weight.sum())
+    assert columns["pixel"] == pytest.approx(cx - 0.5, abs=0.05)
+    assert columns["published"] == pytest.approx({15.0: 24.2, 20.0: 18.98}[cx], abs=0.05)
+
+
+def test_shared_points(others: Path) -> None:
+    data = arrays(others, "spatia_retrieval")
+    camera = camera_of(data["K"], *data["image_size"].tolist())
+    targets, views = (invert(torch.from_numpy(data[f"{name}_w2c"]).double()) for name in ("target", "history"))
+    counts = shared_points(torch.from_numpy(data["points"]), camera, targets, views, convention="published")
+    assert counts.tolist() == data["shared"].tolist()
+
+
+def test_matching(others: Path) -> None:
+    data = arrays(others, "spatia_retrieval")
+    counts = torch.from_numpy(data["shared"])
+    expected = torch.from_numpy(data["hungarian"])
+    found = match_references(counts)
+    shares = counts[torch.arange(len(counts)), expected] > 0
+    assert torch.equal(found[shares], expected[shares])
+    assert (found[~shares] == -1).all(), "a view that shares nothing is no reference"
+    assert (~shares).any()
+    large = match_references(torch.from_numpy(data["large_shared"]))
+    assert large.tolist() == data["large_fp32_hungarian"].tolist()
