@@ -266,7 +266,8 @@ class WorldContract(MemorySubject):
     def test_memory_that_runs_out_between_versions_loses_nothing(self) -> None:
         world = self.world()
         branch = world.branch()
-        list(branch.explore(PATH[:2], seed=1))
+        # Of two chunks, so that there is something between two writes.
+        list(branch.explore(PATH[:4], seed=1))
         branch.observe(VIEWS[4])
         kept, before = snapshot(branch.memory), snapshot(world.memory)
         operations = operations_of(lambda: branch.memory)
