@@ -153,7 +153,7 @@ class Projection:
     """What a memory shows at a pose, without imagining anything.
 
     :param image: [H, W, 3] uint8; zero where nothing is remembered.
-    :param depth: [H, W] float32 z-depth in metres; NaN where nothing is remembered.
+    :param depth: [H, W] float32 z-depth in metres; NaN where nothing is remembered, or its depth is not known.
     :param seen: [H, W] bool: something is remembered here.
     :param ids: [H, W] int64: number of the element of the memory in front, or -1.
     :param confidence: [H, W] float32: 0 not seen, :data:`IMAGINED_CONFIDENCE` remembered but imagined, 1 remembered

@@ -28,21 +28,19 @@ class Entry:
     extra: str = ""
 
 
-def import_factory(name: str, *, what: str, extra: str = "") -> Any:
+def import_factory(name: str, *, what: str) -> Any:
     """Return what ``module:name`` names.
 
     :param what: what is being chosen, for the message: ``engine``, say.
-    :param extra: packages to install if the import fails.
     :raises ModelError: it cannot be imported, or the module has no such name.
     """
     module, separator, attribute = name.partition(":")
     if not separator or not module or not attribute:
         raise ModelError(f"{what} = {name!r} is no 'module:factory'")
-    remedy = f": pip install {extra}" if extra else ""
     try:
         return getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
-        raise ModelError(f"{what} = {name!r} cannot be imported: {error}{remedy}") from error
+        raise ModelError(f"{what} = {name!r} cannot be imported: {error}") from error
 
 
 def make(
@@ -66,12 +64,12 @@ def make(
         factory: Callable[..., Any] = import_factory(name, what=what)
         return _called(lambda: factory(**arguments, **options), f"{what} = {name!r}", options)
     entry = registry[name]
-    kind = import_factory(entry.options, what=what, extra=entry.extra)
+    kind = _of_package(entry.options, entry, f"{what} = {name!r}")
     allowed = [field.name for field in dataclasses.fields(kind)]
     if unknown := sorted(set(options) - set(allowed)):
         known = f"it has {', '.join(allowed)}" if allowed else "it has none"
         raise ModelError(f"{what} {name!r} has no option {', '.join(unknown)}: {known}")
-    factory = import_factory(entry.factory, what=what, extra=entry.extra)
+    factory = _of_package(entry.factory, entry, f"{what} = {name!r}")
     return _called(lambda: factory(kind(**options), **arguments), f"{what} = {name!r}", options)
 
 
@@ -79,8 +77,18 @@ def has_option(registry: Mapping[str, Entry], name: str, option: str) -> bool:
     """Return whether what the registry knows by this name has an option; of a user's own nobody knows."""
     if name not in registry:
         return False
-    kind = import_factory(registry[name].options, what=name, extra=registry[name].extra)
+    kind = _of_package(registry[name].options, registry[name], name)
     return option in {field.name for field in dataclasses.fields(kind)}
+
+
+def _of_package(path: str, entry: Entry, name: str) -> Any:
+    """Return what an entry names; what cannot be imported is a package that it needs."""
+    module, _, attribute = path.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except ImportError as error:
+        remedy = f": pip install {entry.extra}" if entry.extra else ""
+        raise ModelError(f"{name} needs a package that cannot be imported ({error}){remedy}") from error
 
 
 def _called(call: Callable[[], Any], name: str, options: Mapping[str, Any]) -> Any:

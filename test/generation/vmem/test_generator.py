@@ -72,7 +72,7 @@ def test_views_have_camera_pose_and_time_of_their_targets(generator, recall) -> 
         assert view.latent.shape == (4, 6, 8)
         assert view.embedding.shape == (48,)
         assert view.depth is None
-    assert generator.uses == {"views"}
+    assert generator.uses == {"views", "depth"}
 
 
 def test_it_is_the_pipeline_with_the_nearest_reference_first_and_eight_frames(pipeline, generator, recall) -> None:
@@ -180,7 +180,7 @@ def test_projections_condition_a_network_that_takes_them(recall) -> None:
     unet = tiny_unet(projection_channels=5)
     torch.nn.init.normal_(unet.projection_in.weight, std=0.1)
     generator = VMemGenerator(VMemPipeline(unet, tiny_vae(), None, tiny_pipeline().scheduler), sampling=FAST)
-    assert generator.uses == {"views", "projection"}
+    assert generator.uses == {"views", "depth", "projection"}
     memory = SurfelMemory()
     World(memory, generator, MemoryDepth()).observe(recall.views[0])
     shown = [memory.project(target) for target in targets(2)]
