@@ -40,7 +40,7 @@ def folder(tmp_path_factory):
 
 
 def test_the_page_has_files_and_commands():
-    assert {"diary.py", "fog.py", "plane.py", "tint.py"} <= FILES.keys()
+    assert {"diary.py", "fog.py", "plane.py", "tint.py", "test_parts.py"} <= FILES.keys()
     assert len(COMMANDS) >= 4
     assert all(line.startswith("vmem ") for line in COMMANDS)
 
@@ -117,3 +117,18 @@ def test_names_that_lead_nowhere(folder, load, name):
 def test_the_modules_of_the_page_name_what_the_page_names(folder):
     for name in FILES:
         importlib.import_module(name.removesuffix(".py"))
+
+
+def test_contracts_run_beside_parts_of_ones_own(folder):
+    """From a folder outside the checkout, with nothing of ``test/`` but the contracts."""
+    path = os.pathsep.join(map(str, (folder, ROOT, ROOT / "test" / "contracts")))
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_parts.py"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert re.search(r"[4-9]\d passed", done.stdout)
