@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import random
 from collections.abc import Callable
 
 import pytest
@@ -204,6 +205,37 @@ class CommitContract(MemorySubject):
     def test_nothing_to_undo(self) -> None:
         with pytest.raises(NothingToUndoError, match="0 are stored"):
             self.make().undo()
+
+    @pytest.mark.parametrize("seed", range(3))
+    def test_any_history_equals_its_outcome(self, seed: int) -> None:
+        """After writes, reads, undos and clears in any order, memory is bit by bit one of the views that are left."""
+        choose = random.Random(seed)
+        memory, left = self.make(), []  # the commits that are left, each a list of views
+        for _ in range(12):
+            action = choose.choice(["write", "write", "write", "undo", "read", "clear"])
+            if action == "write":
+                left.append([
+                    dataclasses.replace(view, source=choose.choice(["observed", "generated"]))
+                    for view in choose.sample(VIEWS, choose.randint(1, 3))
+                ])  # fmt: skip
+                write(memory, left[-1])
+            elif action == "undo" and left:
+                n = choose.randint(1, len(left))
+                memory.undo(n)
+                del left[-n:]
+            elif action == "read" and left:
+                memory.read([choose.choice(VIEWS).target], 4, record=False)
+            elif action == "clear" and choose.random() < 0.3:
+                memory.clear()
+                left.clear()
+        again = self.make()
+        for views in left:
+            write(again, views)
+        check_same(memory, again)
+        # What cannot be read off the state, tables of places say, shows in what meets next.
+        for each in (memory, again):
+            write(each, VIEWS[:1])
+        check_same(memory, again)
 
     def test_undo_of_views_of_every_kind(self) -> None:
         """Observed over imagined, imagined over observed, views without depth, other sizes: down again one by one."""

@@ -8,7 +8,7 @@ from rooms import box_view, orbit
 from vmem_ros.geometry import Camera, look_at
 from vmem_ros.memory import zbuffer
 from vmem_ros.memory.surfel import SurfelMemory
-from vmem_ros.types import IMAGINED_CONFIDENCE, PointMap, Target, View
+from vmem_ros.types import PointMap, Target, View
 
 CAMERA = Camera.from_fov(96, 64, 75)
 HERE = look_at([0.0, 0.0, 0.0], [1.0, 0.0, 0.0])
@@ -49,22 +49,6 @@ class TestZBuffer:
 
 
 class TestMemory:
-    def test_imagined_wall_does_not_hide_the_seen_one_behind_it(self):
-        memory = SurfelMemory()
-        memory.write(*wall(3.0, "observed", 200))
-        memory.write(*wall(1.5, "generated", 50))
-        shown = memory.project(Target(CAMERA, HERE))
-        assert torch.allclose(middle(shown.depth), torch.tensor(3.0))
-        assert (middle(shown.image) == 200).all()
-        assert (middle(shown.confidence) == 1).all()
-
-    def test_imagined_wall_shows_where_nothing_was_seen(self):
-        memory = SurfelMemory()
-        memory.write(*wall(1.5, "generated", 50))
-        shown = memory.project(Target(CAMERA, HERE))
-        assert (middle(shown.image) == 50).all()
-        assert (middle(shown.confidence) == IMAGINED_CONFIDENCE).all()
-
     def test_a_camera_replaces_what_was_imagined_at_the_same_place(self):
         memory = SurfelMemory()
         memory.write(*wall(2.0, "generated", 50))
@@ -74,13 +58,6 @@ class TestMemory:
         shown = memory.project(Target(CAMERA, HERE))
         assert (middle(shown.image) == 200).all()
         assert (middle(shown.confidence) == 1).all()
-
-    def test_what_is_generated_of_seen_surfaces_adds_no_surfels(self):
-        memory = SurfelMemory()
-        memory.write(*wall(2.0, "observed", 200))
-        before = memory.n_surfels
-        memory.write(*wall(2.0, "generated", 190))
-        assert memory.n_surfels == before
 
     def test_pixels_come_from_real_views_although_a_generated_one_is_nearer(self):
         memory = SurfelMemory()
