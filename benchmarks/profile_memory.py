@@ -20,11 +20,11 @@ from vmem_ros.memory.surfel import SurfelMemory
 ROWS = 25
 
 
-def operation(name: str, survey: MemoryFiller, calls: int) -> Callable[[], None]:
+def operation(name: str, filler: MemoryFiller, calls: int) -> Callable[[], None]:
     """Return what is profiled, with its inputs made beforehand."""
-    memory = survey.memory
+    memory = filler.memory
     if name == "write":
-        written = list(survey.known_views(calls))
+        written = list(filler.known_views(calls))
 
         def write() -> None:
             for views, maps in written:
@@ -32,7 +32,7 @@ def operation(name: str, survey: MemoryFiller, calls: int) -> Callable[[], None]
                 memory.undo()
 
         return write
-    asks = list(survey.asks(calls))
+    asks = list(filler.asks(calls))
 
     def look() -> None:
         for targets in asks:
@@ -50,9 +50,9 @@ def main() -> None:
     parser.add_argument("--by", choices=("function", "operator"), default="function", help="Python or torch")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    survey = MemoryFiller(Building(), Camera.from_fov(*args.size, 75), SurfelMemory())
-    survey.grow(surfels=args.surfels)
-    run = operation(args.operation, survey, args.calls)
+    filler = MemoryFiller(Building(), Camera.from_fov(*args.size, 75), SurfelMemory())
+    filler.grow(surfels=args.surfels)
+    run = operation(args.operation, filler, args.calls)
     run()
     start = time.thread_time()
     run()
@@ -65,7 +65,7 @@ def main() -> None:
         functions = cProfile.Profile(time.thread_time)
         functions.runcall(run)
         pstats.Stats(functions).sort_stats("tottime").print_stats(ROWS)
-    print(f"{args.operation} at {survey.memory.n_surfels:,} surfels: {per_call:.1f} ms of CPU a call, without profiler")
+    print(f"{args.operation} at {filler.memory.n_surfels:,} surfels: {per_call:.1f} ms of CPU a call, without profiler")
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ class _Series(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Course:
+class _WalkCase:
     """What one kind of predictor is put through.
 
     :param measured_start: the first view comes with its true depth.
@@ -67,8 +67,8 @@ class _Course:
 def run(settings: Settings) -> BenchmarkResult:
     """Walk with the depth network of the package, if it is there, and with the truth, disturbed."""
     side = settings.pick(quick=32, normal=_SIDE)
-    courses = [
-        _Course(
+    cases = [
+        _WalkCase(
             "disturbed truth",
             DisturbedTruth,
             houses=settings.pick(quick=1, normal=4, full=16),
@@ -78,23 +78,23 @@ def run(settings: Settings) -> BenchmarkResult:
     ]
     network, absent = _network(settings)
     if network is not None:
-        course = _Course(
+        case = _WalkCase(
             "depth network",
             lambda house: network,
             houses=settings.pick(quick=1, normal=16),
             views=settings.pick(quick=4, normal=100),
             measured_start=False,
         )
-        courses.insert(0, course)
+        cases.insert(0, case)
     tables, panels, budgets = [], [], []
-    for course in courses:
-        series = [_measure(course, side, aligned, settings.device) for aligned in (True, False)]
-        tables.append(_table(course, series, side, absent))
-        panels.append(_panel(course, series))
-        if not course.measured_start:
+    for case in cases:
+        series = [_measure(case, side, aligned, settings.device) for aligned in (True, False)]
+        tables.append(_table(case, series, side, absent))
+        panels.append(_panel(case, series))
+        if not case.measured_start:
             row = series[0].row()
             budgets += [
-                Budget(f"{what} of {course.title} over {course.views} views", limit, float(row[f"{what} %"]), "%")  # type: ignore[arg-type]
+                Budget(f"{what} of {case.title} over {case.views} views", limit, float(row[f"{what} %"]), "%")  # type: ignore[arg-type]
                 for what, limit in (("error", 10.0), ("drift", 5.0))
             ]
     timing = _timing(side, settings)
@@ -124,46 +124,46 @@ def _network(settings: Settings) -> tuple[DepthPredictor | None, str]:
         return None, f" The depth network is left out: {error}."
 
 
-def _measure(course: _Course, side: int, aligned: bool, device: str) -> _Series:
+def _measure(case: _WalkCase, side: int, aligned: bool, device: str) -> _Series:
     name = "aligned" if aligned else "as predicted"
     walks = [
         walk(
             House(seed),
-            course.make,
-            views=course.views,
+            case.make,
+            views=case.views,
             side=side,
             aligned=aligned,
-            measured_start=course.measured_start,
+            measured_start=case.measured_start,
             device=device,
         )
-        for seed in tqdm(EVALUATION_SEEDS[: course.houses], desc=f"{course.title}, {name}", unit="house")
+        for seed in tqdm(EVALUATION_SEEDS[: case.houses], desc=f"{case.title}, {name}", unit="house")
     ]
-    return _Series(course.title, aligned, walks)
+    return _Series(case.title, aligned, walks)
 
 
-def _table(course: _Course, series: Sequence[_Series], side: int, absent: str) -> Figures:
-    begin = "one view with its true depth" if course.measured_start else "one picture without depth"
+def _table(case: _WalkCase, series: Sequence[_Series], side: int, absent: str) -> Figures:
+    begin = "one view with its true depth" if case.measured_start else "one picture without depth"
     what = (
         "the truth times a factor between 0.5 and 1.5 for each view, 5 % of noise, a fifth of the pixels wrong"
-        if course.measured_start
+        if case.measured_start
         else "the network's"
     )
     note = (
-        f"Houses {EVALUATION_SEEDS[0]} to {EVALUATION_SEEDS[course.houses - 1]}, {course.views} views of a random walk "
+        f"Houses {EVALUATION_SEEDS[0]} to {EVALUATION_SEEDS[case.houses - 1]}, {case.views} views of a random walk "
         f"that begins with {begin}, {side} x {side}; pictures are the houses' own. Predicted depth is {what}. Error: "
         "median over pixels of the relative error, median over views, mean over houses. Drift: difference of the "
         "median scale between the last and the first tenth of the views."
     )
-    return Figures(f"Depth on long walks, {course.title}", [s.row() for s in series], note + absent)
+    return Figures(f"Depth on long walks, {case.title}", [s.row() for s in series], note + absent)
 
 
-def _panel(course: _Course, series: Sequence[_Series]) -> Panel:
+def _panel(case: _WalkCase, series: Sequence[_Series]) -> Panel:
     x = np.mean([w.walked_m for w in series[0].walks], axis=0)
     lines = {
         ("aligned" if s.aligned else "as predicted"): (100 * np.nanmean([w.relative for w in s.walks], axis=0)).tolist()
         for s in series
     }
-    return Panel(course.title, "metres walked", x.tolist(), lines, {})
+    return Panel(case.title, "metres walked", x.tolist(), lines, {})
 
 
 def _timing(side: int, settings: Settings) -> Timing:

@@ -333,7 +333,7 @@ class TestProjections:
     def test_a_projection_of_another_size_is_resized(self):
         pipeline = tiny_pipeline(unet=self.trained())
         large = [
-            Projection(*(getattr(p, name).repeat_interleave(2, 0).repeat_interleave(2, 1) for name in vars(p)))
+            Projection(*(m.repeat_interleave(2, 0).repeat_interleave(2, 1) for m in vars(p).values() if m is not None))
             for p in self.projections()
         ]
         assert pipeline(**chunk(projections=large)).images.shape == (TARGETS, 3, HEIGHT, WIDTH)

@@ -64,7 +64,7 @@ def test_a_replayed_drive_is_remembered_and_the_rest_is_invented(recording: Path
         player = processes.start("tools.player", [str(recording), "--rate", f"{rate:.6f}", *NAMESPACE])
         processes.wait_for(player, beside=[], limit_s=120)
         client.wait_for(lambda status: status.stored_views == len(scenario.robot))
-        asked = list(scenario.ask(2.0).loop[::6])
+        asked = list(scenario.ask(2.0).path[::6])
         views = client.generate([target.T_world_camera for target in asked])
         looked = client.capture(scenario.robot[0].T_world_camera)
     # Where the robot stood and looked, nothing is new.

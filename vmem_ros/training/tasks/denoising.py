@@ -83,8 +83,10 @@ class DenoisingTask:
             blocks.append(Block(title, rows))
         self.network.train(training)
         write_image_grid(sheet, blocks)
-        figures = {"psnr_dB": float(np.mean(quality)), "psnr_memory_alone_dB": float(np.mean(baseline))}
-        return figures | ({"psnr_unseen_dB": float(np.mean(unseen_quality))} if unseen_quality else {})
+        figures = {"psnr_dB": quality, "psnr_memory_alone_dB": baseline, "psnr_unseen_dB": unseen_quality}
+        # At the pose of a remembered view memory shows that view itself: an infinite figure says nothing of the others.
+        finite = {name: [value for value in values if np.isfinite(value)] for name, values in figures.items()}
+        return {name: float(np.mean(values)) for name, values in finite.items() if values}
 
     def save(self, folder: Path) -> str:
         """Write the result."""
