@@ -38,7 +38,7 @@ PYTEST := tools/run.sh --local $(DISTRO) python -m pytest --numprocesses $(shell
 test: setup ## all tests; ARGS='-k surfels' for some, ARGS='-n 0 --pdb' one by one
 	@$(PYTEST) $(ARGS)
 
-check: setup ## the tests that are done in three minutes: no ROS processes, no long trainings
+check: setup ## the tests that are done in four minutes: no ROS processes, no long trainings
 	@$(PYTEST) -m 'not slow and not ros' $(ARGS)
 
 lint: ## ruff and mypy
