@@ -77,6 +77,8 @@ def explored(
         world.observe(in_world(look(CAMERA, T), T_world_scene))
     frames = list(world.explore([Target(CAMERA, T_world_scene @ T) for T in asked], seed=0))
     assert sum(float((~frame.projection.seen).float().mean()) for frame in frames) > 0.5, "there was nothing to imagine"
+    if prior == "none":
+        assert all(bool(frame.view.depth[~frame.projection.seen].isnan().all()) for frame in frames)
     return world
 
 

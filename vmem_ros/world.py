@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -254,17 +255,8 @@ class World:
         It costs what is added to it, not what is there. Using both in turns costs what was added to each
         (:mod:`vmem_ros.memory.versions`). It belongs to the same thread; :meth:`release` it, or drop it, when done.
         """
-        out = World(
-            self._version.memory,
-            self.generator,
-            self.estimator,
-            k=self.k,
-            chunk=self.chunk,
-            composite=self.composite,
-            reuse_views=self.reuse_views,
-        )
+        out = copy.copy(self)
         out._version = self._version.branch()
-        out._scale = self._scale
         return out
 
     def release(self) -> None:

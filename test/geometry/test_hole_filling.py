@@ -5,10 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vmem_ros.geometry import Camera, pixel_rays
+from planes import CAMERA, holes, plane_depth
 from vmem_ros.geometry.hole_filling import fill_depth, fill_holes
-
-CAMERA = Camera.from_fov(80, 60, 70)
 
 
 @settings(max_examples=25, deadline=None)
@@ -42,23 +40,6 @@ def test_the_values_of_holes_do_not_matter():
     images, seen = torch.rand(1, 3, 16, 24), torch.rand(1, 16, 24) < 0.4
     other = torch.where(seen[:, None], images, 7.0)
     assert torch.equal(fill_holes(images, seen), fill_holes(other, seen))
-
-
-def plane_depth(normal, distance: float = 2.0) -> torch.Tensor:
-    """Return the z-depth [H, W] of the plane ``n . p = distance``."""
-    rays = pixel_rays(CAMERA, dtype=torch.float64)
-    return (distance / (rays @ torch.tensor(normal, dtype=torch.float64))).float()
-
-
-def holes(kind: str) -> torch.Tensor:
-    mask = torch.zeros(CAMERA.size, dtype=torch.bool)
-    if kind == "middle":
-        mask[20:40, 30:55] = True
-    elif kind == "scattered":
-        mask = torch.rand(CAMERA.size, generator=torch.Generator().manual_seed(0)) < 0.6
-    elif kind == "right":
-        mask[:, 70:] = True
-    return mask
 
 
 class TestFillDepth:
