@@ -86,6 +86,22 @@ def test_not_connected(tree: TransformTree) -> None:
         tree.lookup("map", "crater", 0)
 
 
+def test_errors_of_robots_with_thousands_of_frames_stay_short() -> None:
+    tree = TransformTree()
+    for i in range(3000):
+        tree.add("map", f"link_{i:04}", pose(0), 0, static=True)
+    with pytest.raises(FrameError, match=r"known are link_0000, .*link_0019 and 2981 more$") as caught:
+        tree.lookup("map", "gripper", 0)
+    assert len(str(caught.value)) < 400
+
+
+def test_newest_comes_with_its_time(tree: TransformTree) -> None:
+    T, stamp_ns = tree.newest("map", "camera")
+    assert stamp_ns == 2 * SECOND
+    torch.testing.assert_close(T, tree.lookup("map", "camera", stamp_ns))
+    assert tree.newest("base", "camera")[1] == 0  # holds for all times
+
+
 def test_loop_ends() -> None:
     tree = TransformTree()
     tree.add("a", "b", pose(0), 0, static=True)

@@ -17,6 +17,18 @@ _HAS_ROS = find_spec("rclpy") is not None and find_spec("sensor_msgs") is not No
 def types(request) -> MessageTypes:
     if request.param == "rosbags":
         return MessageTypes.of_rosbags(get_typestore(Stores.ROS2_JAZZY))
+    return _of_rclpy()
+
+
+@pytest.fixture
+def rclpy_types() -> MessageTypes:
+    """For what other packages of ROS read or write."""
+    if not _HAS_ROS:
+        pytest.skip("ROS 2 is not here")
+    return _of_rclpy()
+
+
+def _of_rclpy() -> MessageTypes:
     return import_module("vmem_ros.nodes.interface.rclpy_messages").RCLPY
 
 

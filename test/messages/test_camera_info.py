@@ -61,11 +61,17 @@ def test_rectified_images_are_described_by_p(types, head) -> None:
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"k": np.zeros(9)}, "last row 0 0 1"),
+        ({"k": np.zeros(9)}, "K is all zeros: the camera is uncalibrated; run camera_calibration"),
+        (
+            {"k": np.diag([40.0, 40.0, 0.0]).reshape(9)},
+            r"got \[\[40.0, 0.0, 0.0\], \[0.0, 40.0, 0.0\], \[0.0, 0.0, 0.0\]\]",
+        ),
+        ({"k": np.array([40.0, 0, 900, 0, 40, 24, 0, 0, 1])}, r"far outside .*k = \[40, 0, 900, 0, 40, 24, 0, 0, 1\]"),
         ({"k": np.array([0.0, 0, 3, 0, 0, 3, 0, 0, 1])}, "uncalibrated"),
         ({"k": np.full(9, np.nan)}, "finite"),
-        ({"width": 0}, "width must be 1 to"),
-        ({"binning_x": 2}, "binning 2 x 0"),
+        ({"width": 0}, "images of 0 x 48 pixels: the driver has not filled it in"),
+        ({"width": 2**31, "height": 32}, "width must be 1 to"),
+        ({"binning_x": 100}, "images of 0 x 48 pixels"),
         ({"r": np.diag([1.0, -1.0, -1.0]).reshape(9)}, "rotation must be the identity"),
     ],
 )
@@ -75,13 +81,34 @@ def test_refused(types, head, change: dict, text: str) -> None:
         camera_from_message(changed(info, **change))
 
 
-def test_cropped_is_refused_but_the_full_region_is_not(types, head) -> None:
+@pytest.mark.parametrize("rectified", [False, True])
+def test_a_region_read_with_pixels_joined_is_a_camera_of_its_own(types, head, rectified: bool) -> None:
+    """A point falls on the pixel of the small image that has joined the pixels of the whole one where it fell."""
+    info = camera_to_message(types, CAMERA, head)
+    info.roi.x_offset, info.roi.y_offset, info.roi.width, info.roi.height = 40, 60, 400, 300
+    info.binning_x, info.binning_y = 2, 3
+    camera = camera_from_message(info, rectified=rectified)
+    assert camera.size == (100, 200)
+    points = torch.tensor([[0.3, -0.2, 2.0], [-1.0, 0.4, 5.0]], dtype=torch.float64)
+    whole, small = project(points, CAMERA)[0], project(points, camera)[0]
+    # Edges lie at integers here: those of the joined pixels are those of their parts.
+    torch.testing.assert_close(small, (whole - torch.tensor([40.0, 60.0])) / torch.tensor([2.0, 3.0]))
+
+
+def test_a_region_is_within_the_image(types, head) -> None:
     info = camera_to_message(types, Camera.from_fov(64, 48, 90), head)
     info.roi.width, info.roi.height = 64, 48
-    camera_from_message(info)
-    info.roi.width = 32
-    with pytest.raises(InvalidCameraError, match="region of interest"):
+    assert camera_from_message(info) == Camera.from_fov(64, 48, 90)
+    info.roi.x_offset = 1
+    with pytest.raises(InvalidCameraError, match="64 x 48 pixels from 1, 0, is not within the 64 x 48 of the camera"):
         camera_from_message(info)
+
+
+def test_a_bound_on_pixels(types, head) -> None:
+    info = camera_to_message(types, CAMERA, head)
+    assert camera_from_message(info, max_pixels=640 * 480) == CAMERA
+    with pytest.raises(InvalidCameraError, match="640 x 480 pixels, more than the 307,199 allowed"):
+        camera_from_message(info, max_pixels=640 * 480 - 1)
 
 
 def test_what_no_driver_has_filled_is_refused(types, head) -> None:

@@ -1,5 +1,6 @@
 """Clouds: the layout of their records, what elements have and have not, and malformed ones."""
 
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,9 @@ from vmem_ros.messages.clouds import (
     elements_from_message,
     elements_to_message,
     points_to_message,
+    unpacked_rgb,
 )
+from vmem_ros.messages.stamps import header
 
 
 @pytest.mark.parametrize(
@@ -84,3 +87,53 @@ def test_a_cloud_without_colours_is_no_memory(types, head) -> None:
     message.fields[3].name = "intensity"
     with pytest.raises(InvalidImageError, match="no rgb, only x, y, z, intensity"):
         elements_from_message(message)
+
+
+class TestBesideSensorMsgsPy:
+    """What other nodes read of our clouds, and we of theirs, where ``sensor_msgs_py`` is installed."""
+
+    @pytest.fixture
+    def point_cloud2(self) -> Any:
+        return pytest.importorskip(
+            "sensor_msgs_py.point_cloud2", reason="sensor_msgs_py is not installed: a ROS installation has it"
+        )
+
+    @pytest.fixture
+    def head(self, rclpy_types) -> Any:
+        return header(rclpy_types, "map", 1_500_000_002)
+
+    def test_it_reads_ours(self, point_cloud2, rclpy_types, head) -> None:
+        given = random_elements(100)
+        message = elements_to_message(rclpy_types, given, head)
+        found = point_cloud2.read_points_numpy(message, ["x", "y", "z", "normal_x", "normal_y", "normal_z", "radius"])
+        expected = torch.cat([given.position, given.normal, given.radius[:, None]], dim=1)
+        np.testing.assert_array_equal(found, expected)
+        packed = point_cloud2.read_points(message)["rgb"]
+        np.testing.assert_array_equal(unpacked_rgb(packed), given.color)
+        ours = cloud_from_message(message)
+        for name in point_cloud2.read_points(message).dtype.names:
+            if name != "rgb":
+                np.testing.assert_array_equal(ours[name], point_cloud2.read_points(message)[name])
+
+    def test_we_read_its(self, point_cloud2, rclpy_types, head) -> None:
+        points = np.arange(12, dtype=np.float32).reshape(4, 3)
+        read = cloud_from_message(point_cloud2.create_cloud_xyz32(head, points))
+        np.testing.assert_array_equal(np.stack([read[name] for name in "xyz"], axis=1), points)
+
+    def test_both_readers_of_the_client_agree(self, point_cloud2, rclpy_types, head, monkeypatch) -> None:
+        cloud_reading = import_module("vmem_ros.nodes.client.cloud_reading")
+        message = elements_to_message(rclpy_types, random_elements(50), head)
+        theirs = cloud_reading.read_cloud(message)
+        monkeypatch.setattr(cloud_reading, "point_cloud2", None)
+        ours = cloud_reading.read_cloud(message)
+        np.testing.assert_array_equal(ours.position, theirs.position)
+        np.testing.assert_array_equal(ours.color, theirs.color)
+        assert ours.fields.keys() == theirs.fields.keys()
+        for name, values in ours.fields.items():
+            np.testing.assert_array_equal(values, theirs.fields[name])
+        message.data = message.data[:-4]
+        with pytest.raises(InvalidImageError, match="1596 bytes, 50 points need 1600"):
+            cloud_reading.read_cloud(message)
+        monkeypatch.undo()
+        with pytest.raises(InvalidImageError, match="sensor_msgs_py cannot read the cloud"):
+            cloud_reading.read_cloud(message)

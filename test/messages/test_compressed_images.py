@@ -7,6 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from vmem_ros.errors import InvalidImageError
@@ -15,6 +16,7 @@ from vmem_ros.messages.compressed_images import (
     depth_from_compressed_message,
     is_compressed_depth,
 )
+from vmem_ros.messages.depth_compression import compressed_depth_to_message
 from vmem_ros.messages.images import jpeg_to_message
 from vmem_ros.messages.rvl import decode_rvl
 
@@ -102,6 +104,34 @@ def test_depth_in_metres_is_quantised_in_inverse_depth(types, head) -> None:
     np.testing.assert_allclose(found[UNITS > 0], depth[UNITS > 0], rtol=2e-3)
 
 
+@pytest.mark.parametrize(
+    ("near", "far", "a"),
+    [(0.3, 9.0, 10100.0), (0.3, 200.0, 10100.0), (0.02, 30.0, 65534 / (1 / 0.02 - 1 / 30)), (2.0, 2.0, 10100.0)],
+)
+def test_depth_of_our_own(types, head, near: float, far: float, a: float) -> None:
+    """Every known pixel comes back, within half a step of the quantisation."""
+    depth = np.geomspace(near, far, 60 * 84).reshape(60, 84).astype(np.float32)
+    depth[7, :5] = np.nan, np.inf, -np.inf, 0.0, -1.0
+    sent = compressed_depth_to_message(types, torch.from_numpy(depth), head)
+    assert (sent.format, sent.header) == ("32FC1; compressedDepth png", head)
+    begins = np.frombuffer(sent.data, np.uint8)[:12]
+    assert begins[:4].view("<i4")[0] == 0
+    assert begins[4:].view("<f4").tolist() == pytest.approx([a, 1 - a / far], rel=1e-4)
+    found = depth_from_compressed_message(sent)
+    assert found.shape == depth.shape
+    unknown = np.zeros(depth.shape, bool)
+    unknown[7, :5] = True
+    assert np.array_equal(np.isnan(found), unknown)
+    error = np.abs(found - depth)[~unknown]
+    assert (error <= depth[~unknown] ** 2 / a * 0.51 + 1e-4 * depth[~unknown]).all()
+
+
+def test_depth_of_which_nothing_is_known(types, head) -> None:
+    found = depth_from_compressed_message(compressed_depth_to_message(types, np.full((3, 4), np.nan, np.float32), head))
+    assert found.shape == (3, 4)
+    assert np.isnan(found).all()
+
+
 def test_depth_in_rvl(types, head) -> None:
     size = np.array([84, 60], "<i4").tobytes()
     found = depth_from_compressed_message(
@@ -139,7 +169,9 @@ def test_rvl_by_hand() -> None:
             "do not fit 5040 pixels: damaged or truncated|ends after .* of 5040 pixels: truncated",
         ),
         ("8UC1; compressedDepth png", HEAD + png(UNITS), "compressed depth must be '16UC1; compressedDepth png'"),
-        ("16UC1; zstd", HEAD + png(UNITS), "compressed depth must be"),
+        ("bgr8; compressedDepth png", HEAD + png(UNITS), "compressed depth must be"),
+        ("32FC1; png compressed", png(UNITS), "no parameters of its quantisation: use the compressedDepth transport"),
+        ("16UC1; compressedDepth png", b"", "'16UC1; compressedDepth png' is empty"),
     ],
 )
 def test_depth_that_cannot_be_read_is_named(types, head, form: str, data: bytes, text: str) -> None:

@@ -65,8 +65,8 @@ class TestColor:
     @pytest.mark.parametrize(
         ("change", "text"),
         [
-            ({"encoding": "yuv422"}, "rgb8, bgr8, rgba8, bgra8, mono8"),
-            ({"encoding": "16UC1"}, "rgb8"),
+            ({"encoding": "yuv420p"}, "colour images must be rgb8, .*, nv24, got 'yuv420p': set another pixel format"),
+            ({"encoding": "32FC1"}, "got '32FC1'"),
             ({"step": 17}, "step is 17 bytes, but 6 pixels of rgb8 need 18"),
             ({"height": 4}, "data has 90 bytes, but 4 rows of 18 make 72"),
             ({"height": 0}, "empty"),
@@ -110,11 +110,6 @@ class TestDepth:
         values = np.array([[0.0, 0.5], [1.0, -2.0]])
         message = depth_message(types, head, "32FC1", values, big=True)
         np.testing.assert_array_equal(map_from_message(message), values)
-
-    @pytest.mark.parametrize(("encoding", "value"), [("32FC1", 1800.0), ("16UC1", 3)])
-    def test_wrong_unit_is_noticed(self, types, head, encoding: str, value: float) -> None:
-        with pytest.raises(InvalidImageError, match="unit is probably wrong"):
-            depth_from_message(depth_message(types, head, encoding, np.full((3, 3), value)))
 
     def test_nothing_valid_is_no_error(self, types, head) -> None:
         assert np.isnan(depth_from_message(depth_message(types, head, "16UC1", np.zeros((2, 2))))).all()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from rosbags.typesys import Stores, get_typestore
@@ -103,11 +104,106 @@ def test_a_pinhole_camera_needs_no_rectification() -> None:
     assert rectifier_for(camera_to_message(TYPES, PINHOLE, header(TYPES, "camera", 0))) is None
 
 
+K1_TO_K6 = [*LENSES["rational_polynomial"]]
+# Thin prism (s1 to s4) and tilted sensor.
+PRISM, TILT = [0.01, -0.004, 0.006, 0.002], [0.02, -0.03]
+
+
+@pytest.mark.parametrize(
+    ("model", "d", "same_as"),
+    [
+        ("plumb_bob", K1_TO_K6, ("rational_polynomial", K1_TO_K6)),
+        ("plumb_bob", [*LENSES["plumb_bob"], 0, 0, 0], ("plumb_bob", LENSES["plumb_bob"])),
+        ("plumb_bob", [*LENSES["plumb_bob"], 0], ("plumb_bob", LENSES["plumb_bob"])),
+        ("plumb_bob", [*LENSES["plumb_bob"], *[0] * 12], ("plumb_bob", LENSES["plumb_bob"])),
+        ("rational_polynomial", LENSES["plumb_bob"], ("plumb_bob", LENSES["plumb_bob"])),
+        ("rational_polynomial", [*K1_TO_K6, *[0] * 4], ("rational_polynomial", K1_TO_K6)),
+        ("rational_polynomial", [*K1_TO_K6, *PRISM, 0, 0], ("rational_polynomial", [*K1_TO_K6, *PRISM])),
+        ("equidistant", [*LENSES["equidistant"], 0], ("equidistant", LENSES["equidistant"])),
+        ("fisheye", [*LENSES["equidistant"], 0, 0, 0, 0], ("equidistant", LENSES["equidistant"])),
+        ("", LENSES["plumb_bob"], ("plumb_bob", LENSES["plumb_bob"])),
+        ("", K1_TO_K6, ("rational_polynomial", K1_TO_K6)),
+    ],
+)
+def test_one_lens_written_in_several_ways(model: str, d: list[float], same_as: tuple[str, list[float]]) -> None:
+    message, other = info_of("plumb_bob"), info_of("plumb_bob")
+    message.distortion_model, message.d = model, d
+    other.distortion_model, other.d = same_as
+    found, expected = rectifier_for(message), rectifier_for(other)
+    np.testing.assert_allclose(found.x, expected.x, atol=1e-4)
+    np.testing.assert_allclose(found.y, expected.y, atol=1e-4)
+
+
+@pytest.mark.parametrize("d", [[*K1_TO_K6, *PRISM], [*K1_TO_K6, *PRISM, *TILT]])
+@pytest.mark.parametrize("model", ["plumb_bob", "rational_polynomial"])
+def test_thin_prisms_and_tilted_sensors(model: str, d: list[float]) -> None:
+    message = info_of("plumb_bob")
+    message.distortion_model, message.d = model, d
+    K = np.asarray(message.k).reshape(3, 3)
+    v, u = np.mgrid[0 : message.height, 0 : message.width].astype(float)
+    rays = np.stack([(u - K[0, 2]) / K[0, 0], (v - K[1, 2]) / K[1, 1], np.ones_like(u)], -1).reshape(-1, 3)
+    pixels, _ = cv2.projectPoints(rays, np.zeros(3), np.zeros(3), K, np.array(d))
+    rectifier = rectifier_for(message)
+    np.testing.assert_allclose(rectifier.x.reshape(-1), pixels[:, 0, 0], atol=2e-3)
+    np.testing.assert_allclose(rectifier.y.reshape(-1), pixels[:, 0, 1], atol=2e-3)
+
+
+@pytest.mark.parametrize("model", ["", "none", "plumb_bob", "equidistant", "kannala"])
+@pytest.mark.parametrize("d", [[], [0.0] * 5, [0.0] * 4])
+def test_without_distortion_the_name_does_not_matter(model: str, d: list[float]) -> None:
+    message = info_of("plumb_bob")
+    message.distortion_model, message.d = model, d
+    assert rectifier_for(message) is None
+    assert camera_from_message(message) == PINHOLE
+
+
+def test_a_lens_of_which_a_region_was_read_with_pixels_joined() -> None:
+    """Its rectified picture is the same part of the rectified picture of the whole."""
+    message = info_of("plumb_bob")
+    message.k = np.array([60.0, 0, 47.5, 0, 60.0, 35.5, 0, 0, 1])
+    whole = rectifier_for(message)
+    message.roi.x_offset, message.roi.y_offset, message.roi.width, message.roi.height = 8, 6, 80, 60
+    message.binning_x = message.binning_y = 2
+    part = rectifier_for(message)
+    assert part.x.shape == (30, 40)
+    # The centre of a joined pixel lies in the middle of four.
+    middle = whole.x[6:66, 8:88].reshape(30, 2, 40, 2).mean((1, 3))
+    np.testing.assert_allclose((part.x + 0.5) * 2 - 0.5 + 8, middle, atol=0.02)
+
+
+@pytest.mark.parametrize("model", ["plumb_bob", "equidistant"])
+def test_a_lens_that_saw_nothing_of_the_picture_is_refused(model: str) -> None:
+    message = info_of(model)
+    message.d = np.array([1e12, -1e13, 0.0, 0.0])
+    with pytest.raises(InvalidCameraError, match="K, d and P of CameraInfo do not fit each other"):
+        rectifier_for(message)
+
+
+def test_the_camera_is_checked_before_anything_is_made() -> None:
+    message = info_of("plumb_bob")
+    message.width = message.height = 30000
+    with pytest.raises(InvalidCameraError, match="width must be 1 to 16384 pixels, got 30000"):
+        rectifier_for(message)
+    message = info_of("plumb_bob")
+    message.k = np.array([0.0, 0, 47.5, 0, 60.0, 35.5, 0, 0, 1])
+    with pytest.raises(InvalidCameraError, match="uncalibrated"):
+        rectifier_for(message)
+    message.k, message.p = np.zeros(9), np.zeros(12)
+    with pytest.raises(InvalidCameraError, match="K is all zeros"):
+        rectifier_for(message)
+
+
 @pytest.mark.parametrize(
     ("model", "d", "text"),
     [
         ("kannala", [0.1], "'kannala' is not supported: use plumb_bob, rational_polynomial, equidistant"),
-        ("plumb_bob", [0.1, 0.2], "4 or 5 finite coefficients"),
+        ("plumb_bob", [0.1, 0.2], "4 or 5 or 8 or 12 or 14 finite coefficients, got .*: calibrate the camera again"),
+        ("plumb_bob", [0.1, 0, 0, 0, 0, 0.1], "4 or 5 or 8 or 12 or 14 finite coefficients"),
+        ("plumb_bob", [0.1] * 15, "4 or 5 or 8 or 12 or 14 finite coefficients"),
+        ("equidistant", [0.1] * 5, "equidistant has 4 finite coefficients"),
+        # Four without a name are either's.
+        ("", [0.1] * 4, "distortion_model '': use plumb_bob, .*, or empty d if the image has none"),
+        ("none", [0.1] * 5, "distortion_model 'none': use plumb_bob"),
         ("equidistant", [float("nan")] * 4, "4 finite coefficients"),
     ],
 )

@@ -4,7 +4,9 @@ from vmem_ros.geometry.camera import Camera
 from vmem_ros.geometry.normals import normals_from_points
 from vmem_ros.geometry.poses import (
     as_pose,
+    as_transform,
     average_pose,
+    checked_pose,
     geodesic_distance,
     interpolate_poses,
     invert,
@@ -20,7 +22,9 @@ __all__ = [
     "Camera",
     "ManhattanRoom",
     "as_pose",
+    "as_transform",
     "average_pose",
+    "checked_pose",
     "geodesic_distance",
     "interpolate_poses",
     "invert",

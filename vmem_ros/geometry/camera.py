@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -43,9 +44,9 @@ class Camera:
         for name, side in (("width", self.width), ("height", self.height)):
             if not 1 <= side <= _MAX_SIDE:
                 raise InvalidCameraError(f"{name} must be 1 to {_MAX_SIDE} pixels, got {side}")
-        if not bool(torch.isfinite(K).all()):
+        if not all(map(math.isfinite, itertools.chain(*K.tolist()))):
             raise InvalidCameraError(f"K must be finite, got {K.tolist()}")
-        if not torch.equal(K[2], torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)) or K[1, 0] != 0:
+        if not _is_intrinsic(K):
             raise InvalidCameraError(f"K must be upper triangular with last row 0 0 1, got {K.tolist()}")
         low, high = _FOV_RANGE_DEG
         for name, focal, side in (("fx", self.fx, self.width), ("fy", self.fy, self.height)):
@@ -76,7 +77,7 @@ class Camera:
         :param K: [3, 3], anything :func:`torch.as_tensor` takes.
         """
         shifted = torch.as_tensor(K, dtype=torch.float64).clone()
-        if shifted.shape == (3, 3):  # others are refused below
+        if _is_intrinsic(shifted):  # others are refused below, as they were given
             shifted[:2, 2] += _HALF_PIXEL
         return cls(shifted, width, height)
 
@@ -117,6 +118,27 @@ class Camera:
         scale = torch.tensor([[width / self.width], [height / self.height], [1.0]], dtype=torch.float64)
         return Camera(self.K * scale, width, height)
 
+    def cropped(self, left: int, top: int, width: int, height: int) -> Camera:
+        """Return the camera that sees a window of the picture, whose principal point may lie far outside of it.
+
+        :param left: columns and rows that the window begins after; ``width`` x ``height`` is its size.
+        """
+        K = self.K.clone()
+        K[0, 2] -= left
+        K[1, 2] -= top
+        window = object.__new__(Camera)  # what holds for lenses does not for a window of one
+        for name, value in (("K", K), ("width", width), ("height", height)):
+            object.__setattr__(window, name, value)
+        return window
+
+    def without_skew(self) -> Camera:
+        """Return the camera with square corners, if it has none: what looks and does not show may ignore skew."""
+        if not self.K[0, 1]:
+            return self
+        K = self.K.clone()
+        K[0, 1] = 0
+        return Camera(K, self.width, self.height)
+
     def widened(self, scale: float) -> Camera:
         """Return the same image size with ``tan(fov / 2)`` multiplied by ``scale`` (focal lengths divided by it).
 
@@ -136,3 +158,11 @@ class Camera:
 
     def __hash__(self) -> int:
         return hash((self.size, tuple(self.K.flatten().tolist())))
+
+
+def _is_intrinsic(K: Tensor) -> bool:
+    """Return whether values have the form of intrinsics: finite, upper triangular, with last row 0 0 1."""
+    if K.shape != (3, 3):
+        return False
+    rows = K.tolist()
+    return all(map(math.isfinite, itertools.chain(*rows))) and rows[1][0] == 0 and rows[2] == [0, 0, 1]

@@ -22,8 +22,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-# Beyond this slant a surface is seen edge on, and the formulas say nothing.
-_LEAST_COSINE = 0.05
+#: Beyond this slant a surface is seen edge on, and the formulas say nothing.
+LEAST_COSINE = 0.05
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class DepthNoise:
         :param depth: z-depth in metres, any shape; NaN gives NaN.
         :param cosine: of the angle between the surface's normal and the ray, 0 to 1, of the same shape.
         """
-        cosine = cosine.clamp(min=_LEAST_COSINE)
+        cosine = cosine.clamp(min=LEAST_COSINE)
         squared = depth.square()
         slanted = depth * self.spread * (1 - cosine.square()).clamp(min=0).sqrt() / cosine
         terms = (

@@ -5,9 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+#: Neighbouring points of one surface differ in z-depth by less than this factor.
+SAME_SURFACE = 1.1
+
 
 def normals_from_points(
-    points: Tensor, *, rows: Tensor | None = None, columns: Tensor | None = None, max_depth_ratio: float = 1.1
+    points: Tensor, *, rows: Tensor | None = None, columns: Tensor | None = None, max_depth_ratio: float = SAME_SURFACE
 ) -> Tensor:
     """Return unit normals [R, C, 3] of a point map [H, W, 3] in the optical frame, facing the camera; NaN if none.
 

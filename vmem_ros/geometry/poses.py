@@ -20,6 +20,7 @@ from vmem_ros.errors import InvalidPoseError
 _RIGID_TOLERANCE = 1e-4
 # No place on Earth is so far from any origin that maps use.
 _FARTHEST_M = 1e9
+_LAST_ROW = np.array([0.0, 0.0, 0.0, 1.0])
 
 
 def as_pose(T_world_camera: Tensor | ArrayLike, name: str = "pose") -> Tensor:
@@ -30,33 +31,42 @@ def as_pose(T_world_camera: Tensor | ArrayLike, name: str = "pose") -> Tensor:
     :raises InvalidPoseError: wrong shape, entries that are not finite or absurd, no rotation, or a last row other than
         0 0 0 1.
     """
-    T = torch.as_tensor(T_world_camera, dtype=torch.float64).detach().cpu().clone()
+    given = torch.as_tensor(T_world_camera, dtype=torch.float64).detach().cpu().clone()
+    # For matrices so small, NumPy has the answer before torch has begun; both are the same numbers.
+    T = given.numpy()
     if T.ndim < 2 or T.shape[-2:] != (4, 4):
         raise InvalidPoseError(f"{name} must have shape [..., 4, 4], got {list(T.shape)}")
-    if not bool(torch.isfinite(T).all()):
+    if not np.isfinite(T).all():
         raise InvalidPoseError(f"{name} has entries that are not finite")
-    if bool((T[..., :3, 3].abs() > _FARTHEST_M).any()):
+    if (np.abs(T[..., :3, 3]) > _FARTHEST_M).any():
         raise InvalidPoseError(f"{name} is farther than {_FARTHEST_M:g} m from the origin: is its unit metres?")
-    last = torch.tensor([0.0, 0.0, 0.0, 1.0], dtype=torch.float64)
-    if not bool(((T[..., 3, :] - last).abs() < _RIGID_TOLERANCE).all()):
+    if not (np.abs(T[..., 3, :] - _LAST_ROW) < _RIGID_TOLERANCE).all():
         raise InvalidPoseError(f"the last row of {name} must be 0 0 0 1")
     R = T[..., :3, :3]
-    deviation = float((R @ R.mT - torch.eye(3, dtype=torch.float64)).abs().max()) if R.numel() else 0.0
-    if deviation > _RIGID_TOLERANCE or not bool((torch.linalg.det(R) > 0).all()):
+    deviation = float(np.abs(R @ R.swapaxes(-1, -2) - np.eye(3)).max()) if R.size else 0.0
+    if deviation > _RIGID_TOLERANCE or not (np.linalg.det(R) > 0).all():
         raise InvalidPoseError(
             f"the rotation of {name} is not orthonormal and right-handed (deviation {deviation:.2g}, allowed "
             f"{_RIGID_TOLERANCE:g}): normalise the quaternion before sending it"
         )
-    if deviation <= 1e-12:
-        return T
-    U, _, Vh = torch.linalg.svd(R)
-    T[..., :3, :3] = U @ Vh
-    T[..., 3, :] = last
-    return T
+    if deviation > 1e-12:
+        U, _, Vh = np.linalg.svd(R)
+        T[..., :3, :3] = U @ Vh
+        T[..., 3, :] = _LAST_ROW
+    return given
 
 
 def pose_from(position: ArrayLike, quaternion_xyzw: ArrayLike) -> Tensor:
     """Return [4, 4] from a position in metres and a unit quaternion x, y, z, w.
+
+    :raises InvalidPoseError: see :func:`checked_pose`.
+    """
+    p, q = checked_pose(position, quaternion_xyzw)
+    return as_transform(Rotation.from_quat(q).as_matrix(), p)
+
+
+def checked_pose(position: ArrayLike, quaternion_xyzw: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Return a position [3] in metres and a unit quaternion [4] x, y, z, w as float64.
 
     :raises InvalidPoseError: non-finite values, or a quaternion whose norm is not 1 within 1e-3.
     """
@@ -68,9 +78,14 @@ def pose_from(position: ArrayLike, quaternion_xyzw: ArrayLike) -> Tensor:
         raise InvalidPoseError(f"pose is not finite: position {p.tolist()}, quaternion {q.tolist()}")
     if abs(norm - 1) > 1e-3:
         raise InvalidPoseError(f"quaternion {q.tolist()} has norm {norm:.4g}, not 1: normalise it before sending it")
+    return p, q
+
+
+def as_transform(R: np.ndarray, position: np.ndarray) -> Tensor:
+    """Return [4, 4] float64 of a rotation [3, 3] and a position [3]."""
     T = torch.eye(4, dtype=torch.float64)
-    T[:3, :3] = torch.from_numpy(Rotation.from_quat(q).as_matrix())
-    T[:3, 3] = torch.from_numpy(p)
+    T[:3, :3] = torch.from_numpy(R)
+    T[:3, 3] = torch.from_numpy(position)
     return T
 
 

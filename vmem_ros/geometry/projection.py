@@ -4,12 +4,15 @@ import torch
 from torch import Tensor
 
 from vmem_ros.geometry.camera import Camera
-from vmem_ros.geometry.rays import pixel_rays
+from vmem_ros.geometry.rays import ray_tangents
 
 
 def unproject(depth: Tensor, camera: Camera) -> Tensor:
     """Return points [H, W, 3] in the optical frame from z-depth [H, W]; invalid (NaN) depth gives NaN points."""
-    return pixel_rays(camera, dtype=depth.dtype, device=depth.device) * depth[..., None]
+    x, y = (each.to(device=depth.device, dtype=depth.dtype) for each in ray_tangents(camera))
+    points = depth.new_empty(*depth.shape, 3)
+    points[..., 0], points[..., 1], points[..., 2] = x * depth, y * depth, depth
+    return points
 
 
 def project(points: Tensor, camera: Camera) -> tuple[Tensor, Tensor]:

@@ -9,12 +9,18 @@ from vmem_ros.geometry.poses import invert
 
 def pixel_rays(camera: Camera, *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> Tensor:
     """Return [H, W, 3] directions with z = 1 through the pixel centres, optical axes; times z-depth gives points."""
+    x, y = (each.expand(camera.size) for each in ray_tangents(camera))
+    return torch.stack([x, y, torch.ones_like(x)], dim=-1).to(device=device, dtype=dtype)
+
+
+def ray_tangents(camera: Camera) -> tuple[Tensor, Tensor]:
+    """Return x / z and y / z of the rays through pixel centres, float64: [1, W] (with skew [H, W]) and [H, 1]."""
     K_inverse = torch.linalg.inv(camera.K)
     u = torch.arange(camera.width, dtype=torch.float64) + 0.5
-    v = torch.arange(camera.height, dtype=torch.float64) + 0.5
-    y = (v * K_inverse[1, 1] + K_inverse[1, 2])[:, None].expand(camera.size)
-    x = u[None, :] * K_inverse[0, 0] + v[:, None] * K_inverse[0, 1] + K_inverse[0, 2]
-    return torch.stack([x, y, torch.ones_like(x)], dim=-1).to(device=device, dtype=dtype)
+    v = torch.arange(camera.height, dtype=torch.float64)[:, None] + 0.5
+    x = u[None] * K_inverse[0, 0] + K_inverse[0, 2]
+    skew = float(K_inverse[0, 1])
+    return x + v * skew if skew else x, v * K_inverse[1, 1] + K_inverse[1, 2]
 
 
 def plucker_rays(cameras: list[Camera], T_world_camera: Tensor, *, height: int, width: int) -> Tensor:

@@ -14,6 +14,8 @@ from vmem_ros.geometry.poses import interpolate_poses, invert
 
 # Longer chains of frames are a loop.
 _MAX_DEPTH = 100
+# Robots have thousands of frames, and an error may be logged every second.
+_LISTED = 20
 
 
 @dataclass
@@ -77,6 +79,16 @@ class TransformTree:
 
         :raises FrameError: unknown frame, no connection, or no transform at that time.
         """
+        return self._lookup(target, source, stamp_ns)[0]
+
+    def newest(self, target: str, source: str) -> tuple[Tensor, int]:
+        """Return [4, 4] ``T_target_source`` at the newest time that all frames share, and that; 0: none of them moves.
+
+        :raises FrameError: unknown frame, or no connection.
+        """
+        return self._lookup(target, source, 0)
+
+    def _lookup(self, target: str, source: str, stamp_ns: int) -> tuple[Tensor, int]:
         up, down = self._ancestors(source), self._ancestors(target)
         common = next((frame for frame in up if frame in down), None)
         if common is None:
@@ -85,7 +97,7 @@ class TransformTree:
         if stamp_ns == 0:
             moving = [self._edges[f].stamps_ns[-1] for f in (*up, *down) if not self._edges[f].static]
             stamp_ns = min(moving, default=0)
-        return invert(self._chain(down, stamp_ns)) @ self._chain(up, stamp_ns)
+        return invert(self._chain(down, stamp_ns)) @ self._chain(up, stamp_ns), stamp_ns
 
     def _ancestors(self, frame: str) -> list[str]:
         """Return a frame and its parents up to the root."""
@@ -107,4 +119,5 @@ class TransformTree:
 
     def _known(self) -> str:
         names = sorted({*self._edges, *(edge.parent for edge in self._edges.values())})
-        return ", ".join(names) or "none: does anybody publish /tf?"
+        more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+        return ", ".join(names[:_LISTED]) + more or "none: does anybody publish /tf?"

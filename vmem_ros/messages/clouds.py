@@ -83,8 +83,13 @@ def cloud_from_message(message: Any) -> dict[str, NDArray]:
     records = np.frombuffer(message.data, dtype)
     out: dict[str, NDArray] = {name: records[name].copy() for name in records.dtype.names or ()}
     if "rgb" in out:
-        out["rgb"] = out["rgb"].view(np.uint8).reshape(-1, 4)[:, 2::-1].copy()
+        out["rgb"] = unpacked_rgb(out["rgb"])
     return out
+
+
+def unpacked_rgb(packed: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return [N, 3] of the [N] float32 in which PCL and RViz keep three bytes, blue first."""
+    return np.ascontiguousarray(packed).view(np.uint8).reshape(-1, 4)[:, 2::-1].copy()
 
 
 def _packed_rgb(color: Tensor) -> Tensor:

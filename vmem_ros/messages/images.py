@@ -10,21 +10,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vmem_ros.errors import InvalidImageError
+from vmem_ros.messages.color_decoding import decoded_color
+from vmem_ros.messages.encodings import COLOR_ENCODINGS
+from vmem_ros.messages.image_rows import rows_of
 from vmem_ros.messages.message_types import MessageTypes
 
-#: Colour encodings that are read, with the order in which their channels make RGB.
-COLOR_CHANNELS: dict[str, tuple[int, tuple[int, int, int]]] = {
-    "rgb8": (3, (0, 1, 2)),
-    "bgr8": (3, (2, 1, 0)),
-    "rgba8": (4, (0, 1, 2)),
-    "bgra8": (4, (2, 1, 0)),
-    "mono8": (1, (0, 0, 0)),
-}
 #: Depth encodings of REP-118 that are read: NumPy type and metres per unit.
 DEPTH_ENCODINGS: dict[str, tuple[str, float]] = {"32FC1": ("f4", 1.0), "16UC1": ("u2", 1e-3)}
-
-# A median depth outside this range means that the unit of the encoding was not kept.
-_PLAUSIBLE_MEDIAN_DEPTH_M = (0.02, 500.0)
 
 
 def image_to_message(types: MessageTypes, image: Tensor | NDArray, head: Any) -> Any:
@@ -64,15 +56,17 @@ def jpeg_to_message(types: MessageTypes, image: Tensor | NDArray, head: Any, *, 
 
 
 def image_from_message(message: Any) -> NDArray[np.uint8]:
-    """Return [H, W, 3] RGB of a message in one of :data:`COLOR_CHANNELS`."""
-    if message.encoding not in COLOR_CHANNELS:
+    """Return [H, W, 3] RGB of a message in one of :data:`~.encodings.COLOR_ENCODINGS`; 16 bits are scaled to 8.
+
+    :raises InvalidImageError: another encoding, truncated, or of a size that the encoding cannot have.
+    """
+    encoding = COLOR_ENCODINGS.get(message.encoding)
+    if encoding is None:
         raise InvalidImageError(
-            f"colour images must be {', '.join(COLOR_CHANNELS)}, got '{message.encoding}': convert it, e.g. with "
-            "image_proc or cv_bridge"
+            f"colour images must be {', '.join(COLOR_ENCODINGS)}, got {message.encoding!r}: set another pixel format "
+            "in the driver, or convert the image (image_proc)"
         )
-    channels, order = COLOR_CHANNELS[message.encoding]
-    pixels = _pixels(message, np.dtype("u1"), channels)
-    return np.ascontiguousarray(pixels[..., order])
+    return decoded_color(message, encoding)
 
 
 def depth_from_message(message: Any) -> NDArray[np.float32]:
@@ -82,38 +76,13 @@ def depth_from_message(message: Any) -> NDArray[np.float32]:
             f"depth images must be {' (metres) or '.join(DEPTH_ENCODINGS)} (millimetres), got '{message.encoding}'"
         )
     name, metres = DEPTH_ENCODINGS[message.encoding]
-    order = ">" if message.is_bigendian else "<"
-    raw = _pixels(message, np.dtype(order + name), 1)[..., 0]
-    depth = raw.astype(np.float32) * np.float32(metres)
-    depth[~(depth > 0)] = np.nan
-    known = depth[np.isfinite(depth)]
-    low, high = _PLAUSIBLE_MEDIAN_DEPTH_M
-    if known.size and not low <= (median := float(np.median(known))) <= high:
-        raise InvalidImageError(
-            f"the median depth is {median:g} m, outside {low:g} to {high:g} m: {message.encoding} holds "
-            f"{'metres' if name == 'f4' else 'millimetres'} (REP-118), so the unit is probably wrong"
-        )
-    return depth
+    with np.errstate(invalid="ignore"):  # of NaNs that signal
+        depth = rows_of(message, name, message.width).astype(np.float32) * np.float32(metres)
+    return np.where(depth > 0, depth, np.float32(np.nan))
 
 
 def map_from_message(message: Any) -> NDArray[np.float32]:
     """Return [H, W] float32 of a ``32FC1`` message as it is (confidence)."""
     if message.encoding != "32FC1":
         raise InvalidImageError(f"maps must be 32FC1, got '{message.encoding}'")
-    return _pixels(message, np.dtype(">f4" if message.is_bigendian else "<f4"), 1)[..., 0].astype(np.float32)
-
-
-def _pixels(message: Any, dtype: np.dtype, channels: int) -> NDArray:
-    """Return [H, W, channels] of an image message, honouring its step; the result may alias the message."""
-    height, width, step = message.height, message.width, message.step
-    row = width * channels * dtype.itemsize
-    if height < 1 or width < 1:
-        raise InvalidImageError(f"the image is empty: {width} x {height}")
-    if step < row:
-        raise InvalidImageError(f"step is {step} bytes, but {width} pixels of {message.encoding} need {row}")
-    if len(message.data) != step * height:
-        raise InvalidImageError(
-            f"data has {len(message.data)} bytes, but {height} rows of {step} make {step * height}: truncated?"
-        )
-    rows = np.frombuffer(message.data, np.uint8).reshape(height, step)[:, :row]
-    return np.ascontiguousarray(rows).view(dtype).reshape(height, width, channels)
+    return rows_of(message, "f4", message.width).astype(np.float32)

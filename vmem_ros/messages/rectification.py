@@ -10,10 +10,21 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vmem_ros.errors import InvalidCameraError, InvalidImageError
-from vmem_ros.messages.camera_info import intrinsics_of_rectified
+from vmem_ros.geometry import Camera
+from vmem_ros.messages.camera_info import camera_from_message, intrinsics_of_lens, intrinsics_of_rectified
 
-#: Distortion models of sensor_msgs/distortion_models.hpp, and how many coefficients they have.
-MODELS = {"plumb_bob": (4, 5), "rational_polynomial": (8,), "equidistant": (4,)}
+# How many coefficients OpenCV's models take: radial and tangential, rational, thin prism, tilted sensor. They are one
+# polynomial with more and more terms; drivers use both names for all of them.
+_POLYNOMIAL = (4, 5, 8, 12, 14)
+#: Distortion models, and how many coefficients they have: those of sensor_msgs/distortion_models.hpp, and another name
+#: for the last of these.
+MODELS = {
+    "plumb_bob": _POLYNOMIAL,
+    "rational_polynomial": _POLYNOMIAL,
+    "equidistant": (4,),
+    "fisheye": (4,),
+}
+_FISHEYE = ("equidistant", "fisheye")
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +56,14 @@ class Rectifier:
         )
         return np.asarray(moved, np.float32)
 
+    def mask(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return [H, W]: pixels into which anything of a mask falls; false where the lens saw nothing.
+
+        :raises InvalidImageError: of another size than the intrinsics.
+        """
+        self._check_size("mask", mask)
+        return np.asarray(cv2.remap(mask.astype(np.float32), self.x, self.y, cv2.INTER_LINEAR) > 0)
+
     @property
     def outside(self) -> NDArray[np.bool_]:
         """[H, W]: pixels that the lens did not see."""
@@ -64,27 +83,59 @@ class Rectifier:
 def rectifier_for(message: Any) -> Rectifier | None:
     """Return how images of a ``sensor_msgs/msg/CameraInfo`` are rectified, or ``None`` if they need not be.
 
-    The pinhole camera is that of ``P``, or of ``K`` where ``P`` is empty.
+    The pinhole camera is that of ``P``, or of ``K`` where ``P`` is empty. It is checked before the maps are made.
 
-    :raises InvalidCameraError: an unknown distortion model, or coefficients that it does not have.
+    :raises InvalidCameraError: an unknown distortion model, coefficients that it does not have, or no camera.
     """
     if not any(message.d):
         return None
-    allowed = MODELS.get(message.distortion_model)
+    model, coefficients = lens_of_message(message)
+    camera = camera_from_message(message, rectified=True)
+    # OpenCV divides by the focal lengths of the lens, too.
+    K = intrinsics_of_lens(message)
+    Camera.from_opencv(K, camera.width, camera.height)
+    rectifier = rectifier_of(
+        K, coefficients, model, (camera.width, camera.height), K_pinhole=intrinsics_of_rectified(message)
+    )
+    if rectifier.outside.all():
+        raise InvalidCameraError(
+            "K, d and P of CameraInfo do not fit each other, nothing of the image is left after rectification: d is "
+            f"{coefficients.tolist()} ({model}); calibrate the camera again"
+        )
+    return rectifier
+
+
+def lens_of_message(message: Any) -> tuple[str, NDArray[np.float64]]:
+    """Return model and coefficients of a ``sensor_msgs/msg/CameraInfo`` that lists distortion, as OpenCV takes them.
+
+    Zeros behind those that a model has are left out. A model without a name is known by the number of coefficients,
+    but for four.
+
+    :raises InvalidCameraError: an unknown model, or coefficients that it does not have.
+    """
+    model, d = message.distortion_model.strip(), np.asarray(message.d, np.float64)
+    if not model and len(d) in _POLYNOMIAL[1:]:
+        model = "plumb_bob"
+    allowed = MODELS.get(model)
     if allowed is None:
+        names = f"use {', '.join(MODELS)}"
+        if not model or model.lower() == "none":
+            raise InvalidCameraError(
+                f"CameraInfo lists distortion {d.tolist()} and distortion_model {model!r}: {names}, or empty d if the "
+                "image has none"
+            )
         raise InvalidCameraError(
-            f"distortion model {message.distortion_model!r} is not supported: use {', '.join(MODELS)}, or rectify the "
-            "image (image_proc), use its image_rect topic and say so (parameter seed.rectified, or field rectified of "
-            "~/add_view)"
+            f"distortion model {model!r} is not supported: {names}, or rectify the image (image_proc), use its "
+            "image_rect topic and say so (parameter seed.rectified, or field rectified of ~/add_view)"
         )
-    if len(message.d) not in allowed or not np.isfinite(message.d).all():
+    used = np.flatnonzero(d)[-1] + 1
+    count = len(d) if len(d) in allowed else next((n for n in reversed(allowed) if used <= n <= len(d)), None)
+    if count is None or not np.isfinite(d).all():
         raise InvalidCameraError(
-            f"distortion {message.distortion_model} has {' or '.join(map(str, allowed))} finite coefficients, "
-            f"got {list(message.d)}"
+            f"distortion {model} has {' or '.join(map(str, allowed))} finite coefficients, got {d.tolist()}: calibrate "
+            "the camera again, or rectify the image (image_proc)"
         )
-    K = np.asarray(message.k, np.float64).reshape(3, 3)
-    size = (message.width, message.height)
-    return rectifier_of(K, message.d, message.distortion_model, size, K_pinhole=intrinsics_of_rectified(message))
+    return model, d[:count]
 
 
 def rectifier_of(
@@ -103,5 +154,5 @@ def rectifier_of(
     :param size: width and height of the images, before and after.
     :param K_pinhole: [3, 3] of the pinhole camera that they become.
     """
-    undistort: Any = cv2.fisheye.initUndistortRectifyMap if model == "equidistant" else cv2.initUndistortRectifyMap
+    undistort: Any = cv2.fisheye.initUndistortRectifyMap if model in _FISHEYE else cv2.initUndistortRectifyMap
     return Rectifier(*undistort(K, np.asarray(coefficients, np.float64), np.eye(3), K_pinhole, size, cv2.CV_32FC1))

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vmem_ros.geometry import invert, pose_from, quaternion_xyzw
+from vmem_ros.geometry import as_transform, checked_pose, invert
 from vmem_ros.messages.message_types import MessageTypes
+from vmem_ros.messages.rotations import matrix_from_xyzw, xyzw_from_matrix
 
 #: Pose of the optical frame (x right, y down, z forward) in the link frame (x forward, y left, z up), REP-103.
 T_LINK_OPTICAL = torch.tensor([[0, 0, 1, 0], [-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1]], dtype=torch.float64)
@@ -26,8 +27,7 @@ def camera_from_link(T_world_link: Tensor) -> Tensor:
 
 def pose_from_message(pose: Any) -> Tensor:
     """Return [4, 4] float64 of a ``geometry_msgs/msg/Pose``, or raise :class:`InvalidPoseError`."""
-    p, q = pose.position, pose.orientation
-    return pose_from([p.x, p.y, p.z], [q.x, q.y, q.z, q.w])
+    return _transform(pose.position, pose.orientation)
 
 
 def pose_to_message(types: MessageTypes, T: Tensor) -> Any:
@@ -39,8 +39,7 @@ def pose_to_message(types: MessageTypes, T: Tensor) -> Any:
 
 def transform_from_message(transform: Any) -> Tensor:
     """Return [4, 4] float64 of a ``geometry_msgs/msg/Transform``, or raise :class:`InvalidPoseError`."""
-    p, q = transform.translation, transform.rotation
-    return pose_from([p.x, p.y, p.z], [q.x, q.y, q.z, q.w])
+    return _transform(transform.translation, transform.rotation)
 
 
 def transform_to_message(types: MessageTypes, T_parent_child: Tensor, head: Any, child: str) -> Any:
@@ -54,6 +53,11 @@ def transform_to_message(types: MessageTypes, T_parent_child: Tensor, head: Any,
     return types.make("geometry_msgs/msg/TransformStamped", header=head, child_frame_id=child, transform=transform)
 
 
+def _transform(p: Any, q: Any) -> Tensor:
+    position, quaternion_xyzw = checked_pose([p.x, p.y, p.z], [q.x, q.y, q.z, q.w])
+    return as_transform(matrix_from_xyzw(quaternion_xyzw), position)
+
+
 def _quaternion(types: MessageTypes, T: Tensor) -> Any:
-    x, y, z, w = quaternion_xyzw(T).tolist()
+    x, y, z, w = xyzw_from_matrix(T[:3, :3].cpu().numpy()).tolist()
     return types.make("geometry_msgs/msg/Quaternion", x=x, y=y, z=z, w=w)
