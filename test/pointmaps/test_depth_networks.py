@@ -193,7 +193,7 @@ class TestHuggingFace:
 
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
         monkeypatch.setattr(socket, "getaddrinfo", ask)
-        with pytest.raises(ModelError, match=r"hf download depth-anything/Not-Here"):
+        with pytest.raises(ModelError, match=r"vmem fetch depth --model depth-anything/Not-Here"):
             load_estimator("huggingface", model="depth-anything/Not-Here")
 
     def test_a_model_that_was_fetched_is_found_without_the_network(self, monkeypatch, tmp_path):

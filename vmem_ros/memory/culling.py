@@ -12,16 +12,24 @@ from vmem_ros.geometry import Camera, transform
 from vmem_ros.memory.bounds import BlockBounds, Bounds, members_of
 from vmem_ros.memory.occlusion import OcclusionPyramid
 
-# Blocks drawn before the first look at what they hide.
-_FIRST_BLOCKS = 128
+#: Blocks drawn before the first look at what they hide.
+FIRST_BLOCKS = 128
+#: Nothing is drawn with a smaller radius in pixels: it would fall between the pixel centres.
+LEAST_PX = 0.71
 
 
 def drawn_radius(radius: Tensor, z: Tensor, camera: Camera, scale: float) -> Tensor:
-    """Return the drawn radius: at least a pixel wide, for what is smaller would fall between the pixel centres.
+    """Return the drawn radius: at least a pixel wide.
 
     :param scale: drawn radius over radius.
     """
-    return torch.maximum(radius * scale, z * (0.71 / max(camera.fx, camera.fy)))
+    return torch.maximum(radius * scale, z * (LEAST_PX / max(camera.fx, camera.fy)))
+
+
+def check_skew(camera: Camera) -> None:
+    """Raise :class:`InvalidCameraError` if the camera has skew."""
+    if camera.K[0, 1] != 0:
+        raise InvalidCameraError(f"nothing can be drawn with a skew of {float(camera.K[0, 1]):g} px: ask without it")
 
 
 def front_to_back(
@@ -35,15 +43,11 @@ def front_to_back(
     :param buffer: [H * W] into which the caller draws each part, see :mod:`vmem_ros.memory.zbuffer`.
     :raises InvalidCameraError: the camera has skew.
     """
-    if camera.K[0, 1] != 0:
-        raise InvalidCameraError(f"nothing can be drawn with a skew of {float(camera.K[0, 1]):g} px: ask without it")
-    groups, _, _ = _in_view(bounds.groups, camera, T_camera_elements, scale)
-    members = members_of(groups)
-    members = members[members < len(bounds.blocks.radius)]
-    inside, centre, radius = _in_view(bounds.blocks.select(members), camera, T_camera_elements, scale)
+    check_skew(camera)
+    chosen, centre, radius = blocks_in_view(bounds, camera, T_camera_elements, scale)
     order = torch.argsort(centre[:, 2] - radius)
-    chosen, centre, radius = members[inside[order]], centre[order], radius[order]
-    size, occlusion = _FIRST_BLOCKS, None
+    chosen, centre, radius = chosen[order], centre[order], radius[order]
+    size, occlusion = FIRST_BLOCKS, None
     while len(chosen):
         yield chosen[:size], occlusion
         chosen, centre, radius = chosen[size:], centre[size:], radius[size:]
@@ -52,6 +56,19 @@ def front_to_back(
             occlusion = OcclusionPyramid(buffer, camera)
             kept = (~occlusion.hides(centre, radius)).nonzero().squeeze(1)
             chosen, centre, radius = (column.index_select(0, kept) for column in (chosen, centre, radius))
+
+
+def blocks_in_view(
+    bounds: BlockBounds, camera: Camera, T_camera_elements: Tensor, scale: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the numbers [n] of the blocks that may be in the picture, and spheres in the camera frame that hold their
+    elements as they are drawn: centres [n, 3] and radii [n].
+    """
+    groups, _, _ = _in_view(bounds.groups, camera, T_camera_elements, scale)
+    members = members_of(groups)
+    members = members[members < len(bounds.blocks.radius)]
+    inside, centre, radius = _in_view(bounds.blocks.select(members), camera, T_camera_elements, scale)
+    return members.index_select(0, inside), centre, radius
 
 
 def _in_view(bounds: Bounds, camera: Camera, T_camera_elements: Tensor, scale: float) -> tuple[Tensor, Tensor, Tensor]:

@@ -40,9 +40,9 @@ class GrowableTensor:
 
     def append(self, rows: Tensor) -> None:
         """Append rows [m, *shape]."""
-        end = self._length + len(rows)
-        if end > len(self._buffer):
-            capacity = -(-max(end, 2 * len(self._buffer)) // BLOCK) * BLOCK
+        end, allocated = self._length + rows.shape[0], self._buffer.shape[0]
+        if end > allocated:
+            capacity = -(-max(end, 2 * allocated) // BLOCK) * BLOCK
             grown = self._buffer.new_zeros((capacity, *self._buffer.shape[1:]))
             grown[: self._length] = self._buffer[: self._length]
             self._buffer = grown

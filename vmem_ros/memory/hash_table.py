@@ -8,8 +8,8 @@ from torch import Tensor
 #: What a free slot has for a key, and what a row that holds nothing is full of. Keys are not negative.
 EMPTY = -1
 _FIRST_SLOTS = 4096
-# Odd multiplier near 2^64 / golden ratio (Fibonacci hashing), as a signed 64-bit number.
-_GOLDEN = -7046029254386353131
+#: Odd multiplier near 2^64 / golden ratio (Fibonacci hashing), as a signed 64-bit number.
+GOLDEN = -7046029254386353131
 
 
 class HashTable:
@@ -25,6 +25,11 @@ class HashTable:
         #: [slots, *row] int32: what the key of each slot has. A :meth:`claim` may replace it: claim first, then ask.
         self.rows = torch.full((_FIRST_SLOTS, *row), EMPTY, dtype=torch.int32, device=device)
         self._used = 0
+
+    @property
+    def keys(self) -> Tensor:
+        """[slots] int64: the key of each slot, or :data:`EMPTY`; valid like :attr:`rows`."""
+        return self._keys
 
     @property
     def nbytes(self) -> int:
@@ -47,8 +52,7 @@ class HashTable:
 
     def claim(self, key: Tensor) -> Tensor:
         """Return the slot of each of the distinct keys [M], taking free slots for new ones."""
-        if 2 * (self._used + len(key)) > len(self._keys):
-            self._grow(len(key))
+        self.make_room(len(key))
         slot = self.find(key)
         missing = (slot < 0).nonzero().squeeze(1)
         self._used += len(missing)
@@ -63,9 +67,18 @@ class HashTable:
             missing, probe = missing[~won], (probe[~won] + 1) & (len(self._keys) - 1)
         return slot
 
+    def make_room(self, more: int) -> None:
+        """See to it that so many more keys find free slots."""
+        if 2 * (self._used + more) > len(self._keys):
+            self._grow(more)
+
+    def taken(self, more: int) -> None:
+        """Note that so many free slots were given keys, in :attr:`keys`."""
+        self._used += more
+
     def _first(self, key: Tensor) -> Tensor:
         """Return the slot at which the search for each key begins."""
-        mixed = key * _GOLDEN
+        mixed = key * GOLDEN
         return (mixed ^ (mixed >> 32)) & (len(self._keys) - 1)
 
     def _grow(self, more: int) -> None:

@@ -14,7 +14,7 @@ from vmem_ros.memory.ragged import items_of
 
 # Pairs that are looked at to count the votes of all views together, and of one view. A few hundred elements of a view
 # tell its share within a few per cent; the total bounds the work however many views saw the same room.
-_SAMPLED_PAIRS = 1 << 20
+_SAMPLED_PAIRS = 1 << 17
 _SAMPLED_PER_VIEW = (32, 512)
 
 

@@ -11,11 +11,11 @@ from vmem_ros.memory import zbuffer
 
 #: Nothing nearer to the camera than this is drawn, in metres.
 NEAR = 0.02
-# Pixels a side of the finest level.
-_TILE = 8
-# Share of a tile that must be covered to hide what is behind. The rest is mostly gaps between elements of one surface,
-# through which the next room should not be seen anyway.
-_COVERED = 0.75
+#: Pixels a side of the finest level.
+TILE = 8
+#: Share of a tile that must be covered to hide what is behind. The rest is mostly gaps between elements of one surface,
+#: through which the next room should not be seen anyway.
+COVERED = 0.75
 
 
 class OcclusionPyramid:
@@ -30,9 +30,9 @@ class OcclusionPyramid:
     def __init__(self, buffer: Tensor, camera: Camera) -> None:
         depth = zbuffer.seen_depth_of(buffer).view(1, 1, *camera.size)
         seen = torch.isfinite(depth)
-        share = avg_pool2d(seen.float(), _TILE, ceil_mode=True, count_include_pad=False)
-        farthest = max_pool2d(torch.where(seen, depth, 0.0), _TILE, ceil_mode=True)
-        level = torch.where(share >= _COVERED, farthest, torch.inf)
+        share = avg_pool2d(seen.float(), TILE, ceil_mode=True, count_include_pad=False)
+        farthest = max_pool2d(torch.where(seen, depth, 0.0), TILE, ceil_mode=True)
+        level = torch.where(share >= COVERED, farthest, torch.inf)
         levels = [level]
         while max(level.shape[-2:]) > 1:
             level = max_pool2d(level, 2, ceil_mode=True)
@@ -54,10 +54,10 @@ class OcclusionPyramid:
         x, y = x / z, y / z
         # Along either axis a sphere's picture ends at most radius / nearest * (1 + |tangent|) from its centre.
         reach = (1 + torch.maximum(x.abs(), y.abs())) * radius / nearest.clamp(min=NEAR)
-        tiles = reach * (max(camera.fx, camera.fy) / _TILE)
+        tiles = reach * (max(camera.fx, camera.fy) / TILE)
         level = torch.log2(tiles.clamp_(min=1)).ceil_().long().clamp_(max=len(self._start) - 1)
         column, row = (
-            (tangent * (focal / _TILE) + middle / _TILE).clamp_(0, (side - 1) / _TILE).long() >> level
+            (tangent * (focal / TILE) + middle / TILE).clamp_(0, (side - 1) / TILE).long() >> level
             for tangent, focal, middle, side in (
                 (x, camera.fx, camera.cx, camera.width),
                 (y, camera.fy, camera.cy, camera.height),

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from vmem_ros.geometry import Camera, invert
+from vmem_ros.geometry import Camera
 from vmem_ros.types import View
 
-# Neighbouring pixels of one surface differ less in depth, relative.
-_ONE_SURFACE = 0.03
+#: Neighbouring pixels of one surface differ less in depth, relative.
+ONE_SURFACE = 0.03
 
 
 class TargetPoints(NamedTuple):
@@ -59,21 +60,34 @@ class OtherView:
     """A view with depth, and how pixels of a target camera get into it.
 
     :param T_world_target: [4, 4] pose of the target camera.
+    :param gain: [3] by which its colours are multiplied.
+    :param weight: of its colours against those of others.
     """
 
-    def __init__(self, view: View, target: Camera, T_world_target: Tensor) -> None:
+    def __init__(
+        self,
+        view: View,
+        target: Camera,
+        T_world_target: Tensor,
+        *,
+        gain: Tensor | None = None,
+        weight: float = 1.0,
+    ) -> None:
         assert view.depth is not None, "only views with depth can be asked"
         self.view = view
-        T_view_target = invert(view.T_world_camera) @ T_world_target
+        # For matrices so small, NumPy has the answer before torch has begun.
+        T_view_target = np.linalg.inv(view.T_world_camera.numpy()) @ T_world_target.numpy()
         R, t = T_view_target[:3, :3], T_view_target[:3, 3:]
-        # One homogeneous product takes pixels to pixels: K_view [R K_target^-1 | t], float64 until here.
-        self._projection = (view.camera.K @ torch.cat([R @ torch.linalg.inv(target.K), t], dim=-1)).tolist()
+        #: One homogeneous product takes pixels to pixels, [3][4]: K_view [R K_target^-1 | t], float64 until here.
+        self.projection: list[list[float]] = (
+            view.camera.K.numpy() @ np.concatenate([R @ np.linalg.inv(target.K.numpy()), t], axis=-1)
+        ).tolist()
         #: Centre of the view in the frame of the target camera.
         self.centre: list[float] = (-R.T @ t).squeeze(-1).tolist()
         self._depth = view.depth.flatten()
-        # Linear in the picture over a plane, as depth is not.
-        self._inverse_depth = 1 / view.depth
         self._target = target
+        self.weight = weight
+        self.gain: list[float] = [1.0, 1.0, 1.0] if gain is None else gain.tolist()
 
     def look(self, points: TargetPoints, *, fine: bool = False) -> Look:
         """Return how points of the target appear in the view.
@@ -82,15 +96,15 @@ class OtherView:
         """
         u, v, z = points
         x, y = u * z, v * z
-        (a, b, c) = (x * row[0] + y * row[1] + z * row[2] + row[3] for row in self._projection)
+        (a, b, c) = (x * row[0] + y * row[1] + z * row[2] + row[3] for row in self.projection)
         u, v = a / c, b / c
         camera = self.view.camera
         inside = (c > 0) & (u >= 0) & (u < camera.width) & (v >= 0) & (v < camera.height)
         u, v = torch.where(inside, u, 0.0), torch.where(inside, v, 0.0)
         depth = self._depth.index_select(0, v.long() * camera.width + u.long())
         if fine:
-            between = 1 / self._sampled(self._inverse_depth[None], u, v)[0]
-            depth = torch.where((between / depth - 1).abs() <= _ONE_SURFACE, between, depth)
+            between = self._sampled(self._depth.view(1, *camera.size), u, v)[0]
+            depth = torch.where((between / depth - 1).abs() <= ONE_SURFACE, between, depth)
         depth = torch.where(inside, depth, torch.nan)
         return Look(u, v, inside, depth, depth / c)
 
@@ -117,8 +131,14 @@ class OtherView:
         return 2 * (1 - cosine).clamp(min=0), other / own
 
     def colors(self, look: Look) -> Tensor:
-        """Return colours [n, 3] float32 in 0..255, bilinear between pixels."""
-        return self._sampled(self.view.image.permute(2, 0, 1).float(), look.u, look.v).T
+        """Return colours [n, 3] float32, 0..255 times the gain, bilinear between pixels."""
+        colors = self._sampled(self.view.image.permute(2, 0, 1).float(), look.u, look.v).T
+        return colors * torch.tensor(self.gain, device=colors.device)
+
+    def nearest_colors(self, look: Look) -> Tensor:
+        """Return colours [n, 3] float32 in 0..255 of the nearest pixels, as they are."""
+        pixel = look.v.long() * self.view.camera.width + look.u.long()
+        return self.view.image.flatten(0, 1).index_select(0, pixel).float()
 
     def _sampled(self, maps: Tensor, u: Tensor, v: Tensor) -> Tensor:
         """Return the values [C, n] of maps [C, H, W], bilinear between pixels."""

@@ -17,8 +17,10 @@ from typing import Any
 
 from torch import Tensor
 
+from vmem_ros.edits import Edit, Edited
+from vmem_ros.errors import InvalidEditError
 from vmem_ros.memory import view_storage
-from vmem_ros.protocols import Memory
+from vmem_ros.protocols import Editable, Memory
 from vmem_ros.types import PointMap, View
 
 #: Numbers for labels that no other commit has.
@@ -34,6 +36,8 @@ class _Version:
     #: Label by which the memory knows the commit: no other commit of a version has it.
     own_label: str = ""
     writes: list[tuple[tuple[View, ...], tuple[PointMap, ...]]] = field(default_factory=list)
+    #: What it is instead of writes.
+    edit: Edit | None = None
     depth: int = 0
     #: Nothing is added to it any more: another version may stand on it.
     closed: bool = False
@@ -70,6 +74,9 @@ class _Shared:
 
     def _write_again(self, version: _Version) -> None:
         """Write a version whose parent the memory holds: all of it, or on any error nothing."""
+        if version.edit is not None:
+            editable(self.memory).edit(version.edit)
+            return
         written = False
         try:
             for views, maps in version.writes:
@@ -79,6 +86,19 @@ class _Shared:
             if written:
                 self.memory.undo(1)
             raise
+
+
+def editable(memory: Memory) -> Editable:
+    """Return the memory, if it can be edited.
+
+    :raises InvalidEditError: it cannot.
+    """
+    if not isinstance(memory, Editable):
+        raise InvalidEditError(
+            f"a memory of kind {memory.kind!r} cannot be edited: use one that can, such as 'surfel' or "
+            "'points' (node: memory.kind, command line: --memory)"
+        )
+    return memory
 
 
 class MemoryVersion:
@@ -135,13 +155,29 @@ class MemoryVersion:
         else:
             version = before
         # As they are now: whoever made the views and maps may fill the same buffers anew.
-        kept = tuple(view_storage.to_device(each, memory.device) for each in maps)
+        kept = tuple(view_storage.map_to_device(each, memory.device, copy=True) for each in maps)
         # Bounds wait until there is one version again: what is forgotten cannot be undone.
         memory.write(views, maps, label=version.own_label, evict=False)
         version.writes.append((tuple(memory.views[-len(views) :]), kept))
         before.closed = True
         version.closed = False
         self._version = shared.current = version
+
+    def edit(self, edit: Edit) -> Edited:
+        """Edit this version; see :meth:`vmem_ros.protocols.Editable.edit`.
+
+        :raises InvalidEditError: the memory cannot be edited.
+        """
+        memory, shared = editable(self.memory), self._shared
+        # As it is now: whoever made the cloud may fill the same buffers anew.
+        edit = edit.copied()
+        done = memory.edit(edit)
+        before = self._version
+        before.closed = True
+        if shared.branched:
+            version = _Version(before, edit=edit, depth=before.depth + 1, closed=True)
+            self._version = shared.current = version
+        return done
 
     def undo(self, n: int) -> None:
         """Undo the last ``n`` commits of this version; see :meth:`vmem_ros.protocols.Memory.undo`."""

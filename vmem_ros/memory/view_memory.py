@@ -14,8 +14,10 @@ from vmem_ros.errors import InvalidImageError, NotSeededError
 from vmem_ros.geometry import average_pose
 from vmem_ros.memory import view_storage
 from vmem_ros.memory.choice import Choice, fill_up
+from vmem_ros.memory.small_holes import close_small_holes
 from vmem_ros.memory.view_store import ViewStore
-from vmem_ros.types import PointMap, Projection, Recall, Target, View
+from vmem_ros.out_of_memory import is_out_of_memory
+from vmem_ros.types import PointMap, Projection, Recall, Target, View, confidence_of
 
 _Same = TypeVar("_Same", bound="GeometryIndex")
 _Memory = TypeVar("_Memory", bound="ViewMemory")
@@ -56,8 +58,8 @@ class ViewMemory(ABC, Generic[Index]):
     """Base of memories that keep views and an index of their geometry; see :class:`vmem_ros.protocols.Memory`.
 
     A memory of one's own makes the index (:meth:`_new_index`), adds a view to it (:meth:`_add`), projects from
-    ``self._index`` and ``self._store`` and chooses views (:meth:`_choose`). Reading, writing, commits, undo, bounds,
-    saving and finding are here.
+    ``self._index`` and ``self._store`` (:meth:`_project`) and chooses views (:meth:`_choose`). Reading, writing,
+    commits, undo, bounds, saving and finding are here.
 
     :param config: frozen dataclass of options; a field ``max_views`` bounds the views.
     :param device: where pixels and geometry live.
@@ -80,8 +82,8 @@ class ViewMemory(ABC, Generic[Index]):
         """Add a view, which is not stored yet, to the index; all is on the memory's device."""
 
     @abstractmethod
-    def project(self, target: Target) -> Projection:
-        """Return what memory alone shows at one pose, with holes. Changes nothing."""
+    def _project(self, target: Target) -> Projection:
+        """Return what the index shows at one pose, with holes. Changes nothing."""
 
     @abstractmethod
     def _choose(
@@ -92,6 +94,13 @@ class ViewMemory(ABC, Generic[Index]):
         :param projections: of the targets.
         :param T_world_query: [4, 4], the mean of their poses.
         """
+
+    def _exposure(self, view: View) -> Tensor | None:
+        """Return the logarithm of the exposure [3] of a view that was just added; ``None`` if nothing is known of it.
+
+        It is not stored yet.
+        """
+        return None
 
     def _over_bounds(self) -> bool:
         """Return whether the index is larger than it may be."""
@@ -121,6 +130,18 @@ class ViewMemory(ABC, Generic[Index]):
         """Bytes held by views and index."""
         return self._index.nbytes + self._store.nbytes
 
+    def project(self, target: Target) -> Projection:
+        """Return what memory alone shows at one pose, with holes. Changes nothing.
+
+        Holes of a few pixels in a surface are closed (:mod:`~vmem_ros.memory.small_holes`). An observed view at its
+        own pose shows itself, whole, also where it has no depth.
+        """
+        shown = close_small_holes(self._project(target), target.camera)
+        own = self._store.find(target)
+        if own is None or own.source == "generated":
+            return shown
+        return _itself(own, shown, hidden=self._hides(shown, own))
+
     def read(self, targets: Sequence[Target], k: int = 4, *, record: bool = True) -> Recall:
         """Return the ``k`` views that matter for the targets, and what memory shows at each of them.
 
@@ -141,20 +162,21 @@ class ViewMemory(ABC, Generic[Index]):
         if len(choice.views) < min(k, len(self)):
             choice = fill_up(choice, self._store.poses, query, k)
         recall = Recall(
-            views=tuple(self._store[i] for i in choice.views),
+            views=tuple(self._as_shown(i) for i in choice.views),
             weights=choice.weights,
             indices=tuple(choice.views),
             projections=projections,
             fallback=fallback,
-            newest=self._store.newest(k),
+            newest=tuple(self._as_shown(i) for i in range(max(0, len(self) - k), len(self))),
         )
         if record:
             self._store.count_votes(votes)
         return recall
 
     def find(self, target: Target) -> View | None:
-        """Return the newest stored view with this camera and pose, or ``None``."""
-        return self._store.find(target)
+        """Return the newest stored view with this camera and pose, or ``None``: none if some of it was masked."""
+        view = self._store.find(target)
+        return None if view is None or _is_masked(view) else view
 
     # -- writing -----------------------------------------------------------------------------------------------------
     def write(self, views: Sequence[View], maps: Sequence[PointMap], *, label: str = "", evict: bool = True) -> None:
@@ -170,7 +192,7 @@ class ViewMemory(ABC, Generic[Index]):
             _check_map(view, point_map)
         if not views:
             return
-        written, extends = len(self), self._store.extends(label)
+        written, extends = len(self), self._extends(label)
         try:
             for number, (view, point_map) in enumerate(zip(views, maps, strict=True)):
                 self._write_one(view, point_map, label=label, extends=extends or number > 0)
@@ -181,7 +203,9 @@ class ViewMemory(ABC, Generic[Index]):
             return
         try:
             self._evict(protected=len(views))
-        except torch.OutOfMemoryError:
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
             # All is written; the next write tries again.
             torch.cuda.empty_cache()
 
@@ -212,10 +236,8 @@ class ViewMemory(ABC, Generic[Index]):
 
         :raises WorldFileError: missing, inconsistent or out-of-range entries.
         """
-        store = ViewStore.restored(tensors, metadata, self.device)
-        index = self._index.restored(tensors, len(store))
-        # Whatever can fail, for want of memory say, is behind us.
-        self._store, self._index = store, index
+        # Whatever can fail, for want of memory say, comes before anything is replaced.
+        self._store, self._index = self._restored(tensors, metadata)
 
     # -- insides -----------------------------------------------------------------------------------------------------
     @staticmethod
@@ -235,15 +257,39 @@ class ViewMemory(ABC, Generic[Index]):
             return shown
         return torch.where((shown >= 0) & seen[shown.clamp(min=0)], shown, -1)
 
+    def _restored(self, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> tuple[ViewStore, Index]:
+        """Return the views and the index of what :meth:`state` returned."""
+        store = ViewStore.restored(tensors, metadata, self.device)
+        return store, self._index.restored(tensors, len(store))
+
+    def _extends(self, label: str) -> bool:
+        """Return whether a write with this label extends the newest commit."""
+        return self._store.extends(label)
+
+    def _as_shown(self, number: int) -> View:
+        """Return a stored view as it is to be referred to."""
+        return self._store[number]
+
+    def _hides(self, shown: Projection, view: View) -> Tensor | None:
+        """Return [H, W] bool: pixels at the pose of a view at which it is hidden by what is shown; ``None``: none."""
+        return None
+
+    def _keep(self, views: Tensor) -> None:
+        """Keep the views numbered ``views`` [k] int64, ascending, alone."""
+        self._index = self._index.kept(views)
+        self._store.keep(views)
+
     def _write_one(self, view: View, point_map: PointMap, *, label: str, extends: bool) -> None:
-        view, point_map = view_storage.to_device(view, self.device), view_storage.to_device(point_map, self.device)
+        # A driver may fill the same buffer with its next frame.
+        view = view.copied(self.device)
+        point_map = view_storage.map_to_device(point_map, self.device)
         if view.depth is None:
-            view = dataclasses.replace(view, depth=point_map.depth.contiguous())
+            view = view.having(depth=point_map.depth)
         if view.confidence is None:
             seen = torch.full(view.camera.size, float(view.source == "observed"), device=self.device)
-            view = dataclasses.replace(view, confidence=seen)
+            view = view.having(confidence=seen)
         self._add(view, point_map)
-        self._store.append(view, label=label, extends=extends)
+        self._store.append(view, label=label, extends=extends, exposure=self._exposure(view))
 
     def _truncate(self, views: int) -> None:
         """Keep the first ``views`` views and what they added."""
@@ -258,9 +304,7 @@ class ViewMemory(ABC, Generic[Index]):
             n = max(1, len(self) - max_views + max_views // 10 if len(self) > max_views else len(self) // 10)
             keep = torch.ones(len(self), dtype=torch.bool)
             keep[self._store.least_useful(n, among=len(self) - protected)] = False
-            kept = keep.nonzero().squeeze(1)
-            self._index = self._index.kept(kept)
-            self._store.keep(kept)
+            self._keep(keep.nonzero().squeeze(1))
 
 
 def _check_map(view: View, point_map: PointMap) -> None:
@@ -284,4 +328,27 @@ def nothing_shown(target: Target, device: torch.device) -> Projection:
         seen=torch.zeros(size, dtype=torch.bool, device=device),
         ids=torch.full(size, -1, dtype=torch.int64, device=device),
         confidence=torch.zeros(size, device=device),
+    )
+
+
+def _is_masked(view: View) -> bool:
+    """Return whether a camera's view has pixels that no camera is to have seen."""
+    return view.source == "observed" and view.confidence is not None and bool((view.confidence <= 0).any())
+
+
+def _itself(view: View, shown: Projection, *, hidden: Tensor | None) -> Projection:
+    """Return what is shown at the very pose of an observed view: the view, but for pixels that were masked.
+
+    :param hidden: [H, W] bool: nor pixels at which it is hidden.
+    """
+    assert view.confidence is not None, "the memory stores the confidence of every view"
+    saw = view.confidence > 0
+    if hidden is not None:
+        saw &= ~hidden
+    confidence = confidence_of(view.confidence)
+    return dataclasses.replace(
+        shown,
+        image=torch.where(saw[..., None], view.image, shown.image),
+        seen=shown.seen | saw,
+        confidence=torch.where(saw, confidence, shown.confidence),
     )

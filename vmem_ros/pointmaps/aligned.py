@@ -14,6 +14,7 @@ from vmem_ros.pointmaps.estimators import FILLED_CONFIDENCE
 from vmem_ros.pointmaps.fusion import agree
 from vmem_ros.pointmaps.prediction import DepthPrediction, DepthPredictor
 from vmem_ros.pointmaps.robust import WIDTH, geman_mcclure, spread
+from vmem_ros.pointmaps.tearing import torn
 from vmem_ros.types import IMAGINED_CONFIDENCE, PointMap, Projection, Recall, View
 
 # Log depths of memory and prediction, bent to it, mean the same surface if they differ by less.
@@ -66,9 +67,16 @@ class AlignedDepth:
             if relative and not alignment.tied[i]:
                 depth = torch.full_like(depth, torch.nan)
             confidence = torch.where(agreement.refuted[i], 0.0, self._confidence(prediction, alignment.deviation[i]))
-            confidence = torch.where(_is_unsure(prediction), 0.0, confidence)
+            observed = view.source == "observed"
+            if not observed:
+                confidence = torch.where(_is_unsure(prediction), 0.0, confidence)
             depth, confidence, same = _join(depth, confidence, projection)
-            confidence = torch.where(is_gap(depth, view.camera), 0.0, confidence)
+            if observed:
+                sheet, moved = torn(depth, view.image, view.camera)
+                depth = torch.where(same, depth, sheet)
+                confidence = torch.where(moved & ~same, confidence.clamp(max=FILLED_CONFIDENCE), confidence)
+            else:
+                confidence = torch.where(is_gap(depth, view.camera), 0.0, confidence)
             if self.max_depth_m is not None:
                 depth = torch.where(depth > self.max_depth_m, torch.inf, depth)
             shown = torch.where(same, projection.ids.to(same.device), -1)

@@ -11,6 +11,8 @@ from vmem_ros.errors import InvalidImageError
 from vmem_ros.geometry import ManhattanRoom
 from vmem_ros.geometry.posed_points import Direction
 from vmem_ros.pointmaps.options import MemoryDepthOptions
+from vmem_ros.pointmaps.sensor_cleaning import clean_depth
+from vmem_ros.pointmaps.sensor_options import SensorDepthOptions
 from vmem_ros.types import PointMap, Projection, Recall, View
 
 #: Geometric confidence of depth that was only continued from its surroundings.
@@ -18,11 +20,18 @@ FILLED_CONFIDENCE = 0.1
 
 
 class SensorDepth:
-    """The depth image that came with the view, as it is: what an RGB-D robot measures."""
+    """The depth image that came with the view: what an RGB-D robot measures.
+
+    Exact depth stays as it is. What a real sensor measured loses its flying pixels, has its small gaps closed along
+    surfaces, and says how much it is to be trusted (:func:`~vmem_ros.pointmaps.sensor_cleaning.clean_depth`).
+    """
 
     name = "sensor"
     uses_image = False
     metric = True
+
+    def __init__(self, options: SensorDepthOptions | None = None) -> None:
+        self.options = options or SensorDepthOptions()
 
     def estimate(self, views: Sequence[View], recall: Recall | None = None) -> list[PointMap]:
         """Return one point map per view.
@@ -36,8 +45,8 @@ class SensorDepth:
                     "the view has no usable depth: give z-depth in metres, registered to the image (NaN: unknown, "
                     "+Inf: nothing there), or use an estimator that looks at pictures, such as 'small'"
                 )
-            confidence = torch.ones_like(view.depth)
-            maps.append(PointMap.from_depth(view.depth, confidence, view.camera, view.T_world_camera))
+            depth, confidence = clean_depth(view.depth, view.camera, self.options)
+            maps.append(PointMap.from_depth(depth, confidence, view.camera, view.T_world_camera))
         return maps
 
 

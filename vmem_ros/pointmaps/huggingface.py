@@ -16,6 +16,7 @@ from vmem_ros.geometry import Camera
 from vmem_ros.geometry.hole_filling import fill_depth
 from vmem_ros.pointmaps.prediction import DepthPrediction, ScalePrior
 from vmem_ros.pointmaps.preprocessing import Preprocessing
+from vmem_ros.pretrained import hub
 from vmem_ros.types import Recall, View
 
 #: Kinds of models (``model_type`` of their configuration) that are understood.
@@ -28,6 +29,10 @@ _CLASSES: dict[ModelType, str] = {
 }
 #: Apache-2.0, 25 million parameters.
 DEFAULT_MODEL = "depth-anything/Depth-Anything-V2-Metric-Indoor-Small-hf"
+#: The same for the open air.
+OUTDOOR_MODEL = "depth-anything/Depth-Anything-V2-Metric-Outdoor-Small-hf"
+#: Files of a repository that are read: neither pickles nor code.
+FILES = ("*.json", "*.safetensors")
 # These networks do not say how sure they are.
 _DEVIATION = 0.1
 # Of inverse depth; what is smaller is infinitely far.
@@ -130,20 +135,23 @@ def _folder(source: Path | str, *, allow_download: bool) -> Path:
     path = Path(source).expanduser()
     if path.is_dir():
         return path
-    from huggingface_hub import snapshot_download, try_to_load_from_cache
-
-    try:
-        if allow_download:
-            return Path(snapshot_download(str(source), allow_patterns=["*.json", "*.safetensors"]))
-        found = try_to_load_from_cache(str(source), "config.json")
-    except Exception as error:  # the library raises half a dozen kinds
-        raise ModelError(f"there is no folder {path}, and no model of that name can be fetched: {error}") from error
-    if not isinstance(found, str):
-        raise ModelError(
-            f"the depth model {source} is not on this machine: fetch it with `hf download {source}`, allow downloads, "
-            "or give a folder"
+    command = f"vmem fetch depth{_model_option(str(source))}"
+    if allow_download:
+        elsewhere = (
+            f"run `{command} --to depth-model` where there is one, copy the folder here and name it as the model"
         )
-    return Path(found).parent
+        return hub.bring(str(source), FILES, marker="config.json", elsewhere=elsewhere)
+    found = hub.cached_folder(str(source), "config.json")
+    if found is None:
+        raise ModelError(
+            f"the depth model {source} is not on this machine: fetch it with `{command}`, allow downloads, or give a "
+            "folder"
+        )
+    return found
+
+
+def _model_option(source: str) -> str:
+    return "" if source == DEFAULT_MODEL else f" --model {source}"
 
 
 def _known(kind: str) -> ModelType:

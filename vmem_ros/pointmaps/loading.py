@@ -6,7 +6,12 @@ import torch
 
 from vmem_ros.pointmaps.aligned import AlignedDepth
 from vmem_ros.pointmaps.estimators import MemoryDepth
-from vmem_ros.pointmaps.options import HuggingFaceDepthOptions, MemoryDepthOptions, NetworkDepthOptions
+from vmem_ros.pointmaps.options import (
+    HuggingFaceDepthOptions,
+    MemoryDepthOptions,
+    NetworkDepthOptions,
+    SmallDepthOptions,
+)
 
 
 def memory_depth(options: MemoryDepthOptions, *, device: torch.device) -> MemoryDepth:
@@ -14,11 +19,12 @@ def memory_depth(options: MemoryDepthOptions, *, device: torch.device) -> Memory
     return MemoryDepth(options)
 
 
-def small(options: NetworkDepthOptions, *, device: torch.device) -> AlignedDepth:
+def small(options: SmallDepthOptions, *, device: torch.device) -> AlignedDepth:
     """Return the depth network of the package, or of a folder."""
     from vmem_ros.pointmaps.small import SmallDepth
 
-    return AlignedDepth(SmallDepth.from_pretrained(options.model, device=device), max_depth_m=options.max_depth_m)
+    predictor = SmallDepth.from_pretrained(options.model, device=device, scene=options.scene)
+    return AlignedDepth(predictor, max_depth_m=options.max_depth_m)
 
 
 def huggingface(options: HuggingFaceDepthOptions, *, device: torch.device) -> AlignedDepth:

@@ -12,6 +12,9 @@ from vmem_ros.geometry.room import UP
 #: What is believed of surfaces that nobody saw: nothing, or that they are the floor, ceiling and walls of a room.
 GeometryPrior = Literal["none", "room"]
 
+#: What pictures show: rooms; the open air; or what the first of them looks like.
+Scene = Literal["indoors", "outdoors", "auto"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryDepthOptions:
@@ -41,6 +44,21 @@ class NetworkDepthOptions:
 
     model: Path | str | None = None
     max_depth_m: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmallDepthOptions(NetworkDepthOptions):
+    """Options of the depth network of the package, which knows rooms.
+
+    :param scene: what pictures show; ``auto``: the open air if the first one has sky, by its colours. Plain walls look
+        like sky, too.
+    """
+
+    scene: Scene = "indoors"
+
+    def __post_init__(self) -> None:
+        if self.scene not in get_args(Scene):
+            raise ValueError(f"scene must be one of {', '.join(get_args(Scene))}, got {self.scene!r}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ DEFAULT_ESTIMATOR = "memory"
 #: a model of transformers, and the user's own installation of CUT3R. (Views with depth keep it, whatever is chosen.)
 ESTIMATORS = {
     "memory": Entry("vmem_ros.pointmaps.loading:memory_depth", "vmem_ros.pointmaps.options:MemoryDepthOptions"),
-    "small": Entry("vmem_ros.pointmaps.loading:small", "vmem_ros.pointmaps.options:NetworkDepthOptions"),
+    "small": Entry("vmem_ros.pointmaps.loading:small", "vmem_ros.pointmaps.options:SmallDepthOptions"),
     "huggingface": Entry(
         "vmem_ros.pointmaps.loading:huggingface", "vmem_ros.pointmaps.options:HuggingFaceDepthOptions"
     ),

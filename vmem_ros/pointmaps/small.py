@@ -11,7 +11,12 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from vmem_ros.geometry import Camera, pixel_rays
+from vmem_ros.geometry.hole_filling import fill_depth
+from vmem_ros.pointmaps.doubt import calmed
+from vmem_ros.pointmaps.options import Scene
+from vmem_ros.pointmaps.outdoors import outdoor_depth
 from vmem_ros.pointmaps.prediction import DepthPrediction, ScalePrior
+from vmem_ros.pointmaps.sky import find_sky
 from vmem_ros.types import Recall, View
 
 if TYPE_CHECKING:
@@ -23,23 +28,37 @@ _LEAST_SIDE = 64
 _LARGEST, _LEAST_DEVIATION = 0.5, 0.05
 # How much of the deviation of its pixels is one of the whole view: about half, in the views of the demo's robot.
 _SCALE_SHARE = 0.5
+# Memory that is so much deeper (log depth) than the network thinks is of no room.
+_OTHER_WORLD = 1.2
+# Deviation of log depth, and of its scale, of what is not the network's own.
+_GUESSED = 0.5
 
 
 class SmallDepth:
     """Depth of single pictures, with memory's depth as a prompt; see :class:`~vmem_ros.pointmaps.AlignedDepth`.
 
+    The network knows rooms. The first picture of a world is asked whether it shows the open air, if it may
+    (:mod:`~vmem_ros.pointmaps.sky`), and gets depth by other rules then (:mod:`~vmem_ros.pointmaps.outdoors`); in a
+    world that is so much deeper than the network thinks, later views continue what is remembered.
+
     :param network: what ``vmem train depth`` made.
+    :param scene: what pictures show.
     """
 
     name = "small"
     metric = True
 
-    def __init__(self, network: DepthNetwork, *, scale_prior: ScalePrior | None = None) -> None:
+    def __init__(
+        self, network: DepthNetwork, *, scale_prior: ScalePrior | None = None, scene: Scene = "indoors"
+    ) -> None:
         self.network = network
+        self.scene = scene
         self.scale_prior: ScalePrior | None = scale_prior or ScalePrior(common=0.05, own=0.1)
 
     @classmethod
-    def from_pretrained(cls, folder: Path | str | None = None, *, device: torch.device | str = "cpu") -> SmallDepth:
+    def from_pretrained(
+        cls, folder: Path | str | None = None, *, device: torch.device | str = "cpu", scene: Scene = "indoors"
+    ) -> SmallDepth:
         """Return the estimator with the network of a folder.
 
         :param folder: that ``vmem train depth`` wrote; ``None``: the network that ships with the package.
@@ -52,14 +71,15 @@ class SmallDepth:
 
         path = shipped_folder(DEPTH_MODEL) if folder is None else Path(folder)
         check_manifest(path)
-        return cls(load_component(DepthNetwork, path).to(device))
+        return cls(load_component(DepthNetwork, path).to(device), scene=scene)
 
     @torch.inference_mode()
     def predict(self, views: Sequence[View], recall: Recall) -> list[DepthPrediction]:
         """Return depth and deviation of each view."""
-        return [self._predict(view, p.depth) for view, p in zip(views, recall.projections, strict=True)]
+        first = not recall.views
+        return [self._predict(view, p.depth, first=first) for view, p in zip(views, recall.projections, strict=True)]
 
-    def _predict(self, view: View, remembered: Tensor) -> DepthPrediction:
+    def _predict(self, view: View, remembered: Tensor, *, first: bool) -> DepthPrediction:
         device = self.network.device
         size = self._working_size(view.camera)
         image = view.image.to(device).permute(2, 0, 1)[None].float() / 127.5 - 1
@@ -77,10 +97,18 @@ class SmallDepth:
             interpolate(each[None], view.camera.size, mode="bilinear", align_corners=False)[0, 0]
             for each in (told.log_depth + scale, told.log_deviation)
         )
+        deviation, scale_deviation = log_deviation.exp(), _SCALE_SHARE * float(alone.log_deviation.median().exp())
+        if first:
+            # Perhaps it is a photograph, and no other view will correct what is wrong.
+            log_depth = calmed(log_depth, deviation)
+            sky = None if self.scene == "indoors" else find_sky(view.image, outdoors=self.scene == "outdoors")
+            if sky is not None:
+                depth = outdoor_depth(view, sky.to(device), log_depth)
+                return _guess(depth.to(remembered))
+        elif float((prompt.log() - alone.log_depth).nanmedian()) > _OTHER_WORLD:
+            return _guess(fill_depth(remembered))
         return DepthPrediction(
-            log_depth.exp().to(remembered),
-            log_deviation.exp().to(remembered),
-            scale_deviation=_SCALE_SHARE * float(alone.log_deviation.median().exp()),
+            log_depth.exp().to(remembered), deviation.to(remembered), scale_deviation=scale_deviation
         )
 
     def _working_size(self, camera: Camera) -> tuple[int, int]:
@@ -90,6 +118,11 @@ class SmallDepth:
         factor = max(factor, _LEAST_SIDE / min(camera.size))
         height, width = (max(multiple, round(side * factor / multiple) * multiple) for side in camera.size)
         return height, width
+
+
+def _guess(depth: Tensor) -> DepthPrediction:
+    """Return a prediction [H, W] that nobody should rely on."""
+    return DepthPrediction(depth, torch.full_like(depth, _GUESSED), scale_deviation=_GUESSED)
 
 
 def _believable(prompt: Tensor, alone: DepthNetworkOutput) -> Tensor:

@@ -84,15 +84,19 @@ class TestSamples:
 
 
 class TestLeftOut:
-    def test_low_confidence(self):
-        confidence = torch.ones(96, 160)
-        confidence[:48] = 0.04
-        surfels = sample(wall(), confidence=confidence)
+    @pytest.mark.parametrize(("observed", "confidence"), [(False, 0.04), (False, 0.0), (True, 0.0)])
+    def test_low_confidence(self, observed, confidence):
+        below = torch.ones(96, 160)
+        below[:48] = confidence
+        surfels = sample(wall(), confidence=below, observed=observed)
         assert len(surfels) == 12 * 40
         assert (surfels.position[:, 1] > 0).all()
 
+    def test_doubt_about_what_a_camera_saw_drops_nothing(self):
+        assert len(sample(wall(), confidence=torch.full((96, 160), 1e-3), observed=True)) == 960
+
     def test_confidence_at_the_threshold_stays(self):
-        assert len(sample(wall(), confidence=torch.full((96, 160), 0.05))) == 960
+        assert len(sample(wall(), confidence=torch.full((96, 160), 0.05), observed=False)) == 960
 
     @pytest.mark.parametrize("value", [torch.nan, torch.inf, 0.0, -1.0])
     def test_points_that_are_none(self, value):

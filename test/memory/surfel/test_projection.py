@@ -220,7 +220,7 @@ class TestContradictions:
         assert same_projection(memory.project(view.target), memory_of([view]).project(view.target))
 
     def test_views_without_any_geometry(self):
-        """They are kept and can be recalled, but show nothing."""
+        """They are kept and can be recalled, and show themselves, but nothing from anywhere else."""
         (view,) = views_at(orbit(8)[:1])
         nowhere = PointMap.from_depth(
             torch.full(CAMERA.size, torch.nan), torch.ones(CAMERA.size), CAMERA, view.T_world_camera
@@ -228,7 +228,8 @@ class TestContradictions:
         memory = SurfelMemory()
         memory.write([dataclasses.replace(view, depth=None)], [nowhere])
         assert (len(memory), memory.n_surfels) == (1, 0)
-        assert not memory.project(view.target).seen.any()
+        assert torch.equal(memory.project(view.target).image, view.image)
+        assert not memory.project(Target(CAMERA, orbit(8)[1])).seen.any()
         recall = memory.read([view.target], 4)
         assert recall.fallback
         assert recall.indices == (0,)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from vmem_ros.geometry import look_at
+from vmem_ros.geometry import Camera, look_at
 from vmem_ros.memory.choice import Choice, fill_up, nearest_views
 from vmem_ros.memory.observations import Observations
 from vmem_ros.memory.surfel.index import SurfelIndex
@@ -43,7 +43,12 @@ class TestVotes:
         for view in (slice(0, 2), slice(2, 3)):
             rows = len(position[view])
             color, ones = torch.zeros(rows, 3, dtype=torch.uint8), torch.ones(rows)
-            index.add(SurfelCloud(position[view], normal[view], ones / 100, color, ones), torch.eye(4).double())
+            index.add(
+                SurfelCloud(position[view], normal[view], ones / 100, color, ones),
+                torch.eye(4).double(),
+                Camera.from_fov(8, 8, 60),
+                scale=1.8,
+            )
         return index
 
     def test_formula(self):

@@ -132,6 +132,19 @@ class TestDamage:
         damaged[3] = value
         refuse(other, saved[0] | {"surfels/radius": damaged}, saved[1], match="radii")
 
+    @pytest.mark.parametrize("value", [torch.nan, -0.1, 1e30])
+    @pytest.mark.parametrize("name", ["surfels/provenance", "views/1/confidence"])
+    def test_shares_that_are_none(self, saved, other, name, value):
+        damaged = saved[0][name].clone()
+        damaged.view(-1)[3] = value
+        refuse(other, saved[0] | {name: damaged}, saved[1], match="not within 0 and 1|not finite")
+
+    @pytest.mark.parametrize("value", [10**30, -1, 2**31 * 10**9, "soon", None])
+    def test_stamps_that_are_no_time(self, saved, other, value):
+        views = [dict(view) for view in saved[1]["views"]]
+        views[1]["stamp_ns"] = value
+        refuse(other, saved[0], {**saved[1], "views": views}, match="no time|no valid view")
+
     @pytest.mark.parametrize("value", [-1, 10**6])
     def test_pairs_that_name_no_surfel(self, saved, other, value):
         damaged = saved[0]["observations/surfel"].clone()

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from vmem_ros.memory.choice import Choice
+from vmem_ros.memory.editing import EditableViewMemory
 from vmem_ros.memory.points.index import PointIndex
 from vmem_ros.memory.points.references import choose_references
 from vmem_ros.memory.sky import looked_through
-from vmem_ros.memory.view_memory import ViewMemory, nothing_shown
-from vmem_ros.types import IMAGINED_CONFIDENCE, Elements, PointMap, Projection, Target, View
+from vmem_ros.memory.view_memory import nothing_shown
+from vmem_ros.types import IMAGINED_CONFIDENCE, Elements, PointMap, Projection, Target, View, confidence_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +27,7 @@ class PointMemoryOptions:
         surfaces that run across the grid.
     :param least_shared: share of the front-most points of a target that a view must have seen to be a reference.
     :param max_views: forget the views above this number that shared the fewest points lately; ``None``: never.
-    :param max_points: likewise for points.
+    :param max_points: likewise for points, those that were added by hand not counted.
     """
 
     voxel: float = 0.02
@@ -45,7 +46,7 @@ class PointMemoryOptions:
             raise ValueError(f"least_shared must be 0 to 1, got {self.least_shared}")
 
 
-class PointMemory(ViewMemory[PointIndex]):
+class PointMemory(EditableViewMemory[PointIndex]):
     """Stores views and the points that they saw, shows the points, and finds views that saw the same ones.
 
     The cost of a call depends on what is in view; only the doubling of arrays, an eviction and :meth:`restore` touch
@@ -64,23 +65,28 @@ class PointMemory(ViewMemory[PointIndex]):
 
     def figures(self) -> Mapping[str, int | float]:
         """Return the number of points."""
-        return {"points": len(self._index.store)}
+        return {"points": len(self._index.store) - len(self._index.edits.all_removed)}
 
     def elements(self) -> Elements:
         """Return all points in the world frame; they have no normals."""
-        return Elements(self._index.world_position, self._index.store.color.clone())
+        standing = self._index.standing
+        store, position = self._index.store, self._index.world_position(standing)
+        observed = store.voxels.observed.index_select(0, standing) & ~self._are_added(standing)
+        color = store.color.index_select(0, standing)
+        return Elements(position, color, number=standing, confidence=confidence_of(observed.float()))
 
-    def project(self, target: Target) -> Projection:
-        """Return what memory alone shows at one pose, with holes. Changes nothing."""
+    # Insides
+
+    def _project(self, target: Target) -> Projection:
         store = self._index.store
         if not len(store):
             return nothing_shown(target, self.device)
         ids, depth, image = self._index.render(target, scale=self.config.splat_scale)
-        observed = store.voxels.observed[ids.clamp(min=0)]
+        observed, added = store.voxels.observed[ids.clamp(min=0)], self._are_added(ids)
         through = looked_through(self._store.sky_near(target), target, depth, (ids >= 0) & ~observed)
         ids = torch.where(through, -1, ids)
         seen = ids >= 0
-        confidence = torch.where(observed, 1.0, IMAGINED_CONFIDENCE)
+        confidence = torch.where(observed & ~added, 1.0, IMAGINED_CONFIDENCE)
         return Projection(
             image=torch.where(seen[..., None], image, 0),
             depth=torch.where(seen, depth, torch.nan),
@@ -89,13 +95,13 @@ class PointMemory(ViewMemory[PointIndex]):
             confidence=torch.where(seen, confidence, 0.0),
         )
 
-    # Insides
-
     def _new_index(self) -> PointIndex:
         return PointIndex(self.device, voxel=self.config.voxel)
 
     def _over_bounds(self) -> bool:
-        return self.config.max_points is not None and len(self._index.store) > self.config.max_points
+        # What was added by hand is not to be forgotten, nor views in its place.
+        most = self.config.max_points
+        return most is not None and len(self._index.store) - self._index.edits.total_added > most
 
     def _add(self, view: View, point_map: PointMap) -> None:
         observed = view.source == "observed"

@@ -11,6 +11,11 @@ from vmem_ros.errors import WorldFileError
 from vmem_ros.memory.points.grid import KEYS
 from vmem_ros.memory.points.voxels import MOST, MOST_OF_A_VIEW, STEPS
 
+# Of a corner of the grid, in voxels.
+_FARTHEST = 1 << 52
+# Depth ends at 10 km, and the widest lens makes points less than 100 km wide of that.
+_WIDEST_M = 1e6
+
 
 def check_index(tensors: Mapping[str, Tensor], views: int, voxel: float) -> None:
     """Raise :class:`WorldFileError` unless the entries of a :class:`~vmem_ros.memory.points.index.PointIndex` fit.
@@ -24,11 +29,13 @@ def check_index(tensors: Mapping[str, Tensor], views: int, voxel: float) -> None
     born, anchor, side = tensors["views/born"], tensors["grid/anchor"], tensors["grid/voxel"]
     n = len(key)
     problems = {
-        "the grid is none": len(anchor) != 3 or len(side) != 1 or bool((anchor.abs() > 1 << 52).any()),
+        "the grid is none": len(anchor) != 3
+        or len(side) != 1
+        or bool(((anchor < -_FARTHEST) | (anchor > _FARTHEST)).any()),
         "columns of points differ in length": any(len(column) != n for column in (sums, size, observed)),
         "points lie outside the grid": bool(((key < 0) | (key >= KEYS)).any()),
         "sums of points are out of range": not _are_sums(sums),
-        "sizes of points are less than a voxel, or not finite": not _are_sizes(size, voxel),
+        f"sizes of points are not between a voxel and {_WIDEST_M:g} m": not _are_sizes(size, voxel),
         "view counts differ": len(born) != views + 1,
         "pairs are not grouped by view": not _groups(offset, views, len(point)),
         "pairs name points that do not exist": bool(((point < 0) | (point >= n)).any()),
@@ -36,7 +43,7 @@ def check_index(tensors: Mapping[str, Tensor], views: int, voxel: float) -> None
         "changed sums are out of range": not _are_sums(changes[:, 1:8]),
         "changed sizes are out of range": not _are_sizes(changes[:, 8].contiguous().view(torch.float32), voxel),
         "point counts per view do not add up": not len(born)
-        or int(born[0]) != 0
+        or int(born[0]) < 0
         or int(born[-1]) != n
         or bool((born.diff() < 0).any()),
     }
@@ -44,7 +51,6 @@ def check_index(tensors: Mapping[str, Tensor], views: int, voxel: float) -> None
         problems = {
             f"its voxels are {float(side):g} m wide and those of this memory {voxel:g} m: make the memory with "
             f"voxel = {float(side):g} (node: memory.options, command line: --memory-option)": float(side) != voxel,
-            "two points lie in one voxel": len(torch.stack([key, observed.long()]).unique(dim=1)[0]) != n,
             "pairs name points of later views": not _are_below(point, offset, born[1:]),
             "changes name points of later views": not _are_below(changes[:, 0], change_offset, born[:-1])
             or bool((changes[:, 0] < 0).any()),
@@ -60,6 +66,23 @@ def check_index(tensors: Mapping[str, Tensor], views: int, voxel: float) -> None
         raise WorldFileError(f"the world file is inconsistent: {'; '.join(wrong)}")
 
 
+def check_edited(tensors: Mapping[str, Tensor], removed: Tensor, added: Tensor) -> None:
+    """Raise :class:`WorldFileError` unless every voxel that views meet is the only one of its kind in its cell.
+
+    :param tensors: that :func:`check_index` has checked.
+    :param removed: [m] int64 numbers of points that were removed by hand, and ``added`` [k] of those that were added.
+    """
+    key, observed = tensors["points/key"], tensors["points/observed"]
+    met = torch.ones_like(observed)
+    met[removed] = False
+    met[added] = False
+    kinds = torch.stack([key, observed.long()])[:, met]
+    if len(kinds.unique(dim=1)[0]) != kinds.shape[1]:
+        raise WorldFileError("the world file is inconsistent: two points lie in one voxel")
+    if bool(torch.isin(tensors["changes/rows"][:, 0].long(), added).any()):
+        raise WorldFileError("the world file is inconsistent: views changed points that were added by hand")
+
+
 def _are_sums(sums: Tensor) -> bool:
     count = sums[:, 6].long()
     places, colors = sums[:, :3].long(), sums[:, 3:6].long()
@@ -70,7 +93,7 @@ def _are_sums(sums: Tensor) -> bool:
 
 def _are_sizes(size: Tensor, voxel: float) -> bool:
     # Sizes are 32 bits wide.
-    return bool((torch.isfinite(size) & (size >= torch.tensor(voxel, dtype=torch.float32).to(size))).all())
+    return bool(((size >= torch.tensor(voxel, dtype=torch.float32).to(size)) & (size <= _WIDEST_M)).all())
 
 
 def _groups(offset: Tensor, views: int, length: int) -> bool:

@@ -26,7 +26,8 @@ class Voxels:
     :param sums: [N, 7] int32: places within the voxel in steps x, y, z; colours r, g, b; and how many points.
     :param size: [N] float32: side of what is drawn in metres: of the voxel, or of a pixel of the view that saw it
         best where that is larger.
-    :param observed: [N] bool: of what cameras saw; otherwise imagined. A cell may have a voxel of either kind.
+    :param observed: [N] bool: of what cameras saw, or somebody added; otherwise imagined. A cell may have a voxel of
+        either kind, and of what was added.
     """
 
     key: Tensor
@@ -91,6 +92,8 @@ class VoxelStore:
         kinds = {"key": ((), torch.int64), "sums": ((7,), torch.int32), "size": ((), torch.float32)}
         kinds |= {"observed": ((), torch.bool)}
         self._columns = {name: GrowableTensor(shape, dtype, device) for name, (shape, dtype) in kinds.items()}
+        self._removed = GrowableTensor((), torch.bool, device)
+        self._added = GrowableTensor((), torch.bool, device)
         # What follows from the columns.
         self._position = GrowableTensor((3,), torch.float32, device)
         self._color = GrowableTensor((3,), torch.uint8, device)
@@ -107,8 +110,18 @@ class VoxelStore:
 
     @property
     def position(self) -> Tensor:
-        """[N, 3] float32 mean places in metres, relative to the origin of the grid."""
+        """[N, 3] float32 mean places in metres, relative to the origin of the grid; NaN of what was removed."""
         return self._position.data
+
+    @property
+    def removed(self) -> Tensor:
+        """[N] bool: somebody removed the voxel: it is neither drawn nor met."""
+        return self._removed.data
+
+    @property
+    def added(self) -> Tensor:
+        """[N] bool: somebody added the voxel: no view changes it."""
+        return self._added.data
 
     @property
     def color(self) -> Tensor:
@@ -128,12 +141,16 @@ class VoxelStore:
     @property
     def nbytes(self) -> int:
         """Bytes allocated."""
-        columns = (*self._columns.values(), self._position, self._color)
-        return self._bounds.nbytes + sum(column.nbytes for column in columns)
+        return self._bounds.nbytes + sum(column.nbytes for column in self._every())
 
-    def append(self, voxels: Voxels) -> None:
-        """Append voxels."""
+    def append(self, voxels: Voxels, *, added: bool = False) -> None:
+        """Append voxels.
+
+        :param added: by hand, and not by a view.
+        """
         start = len(self)
+        self._removed.append(torch.zeros_like(voxels.observed))
+        self._added.append(torch.full_like(voxels.observed, added))
         for name, column in self._columns.items():
             column.append(getattr(voxels, name))
         self._position.append((voxels.places * self._voxel).float())
@@ -149,15 +166,32 @@ class VoxelStore:
         self._color.data[index] = changed.colors
         self._bounds.renew(self._spheres, len(self), index)
 
+    def remove(self, index: Tensor) -> None:
+        """Mark the voxels numbered ``index`` [n] int64 as removed."""
+        self._removed.data[index] = True
+        self._position.data[index] = torch.nan
+
+    def bring_back(self, index: Tensor) -> None:
+        """Undo :meth:`remove`."""
+        self._position.data[index] = (self.voxels.select(index).places * self._voxel).float()
+        self._removed.data[index] = False
+
+    def mark_added(self, index: Tensor) -> None:
+        """Mark the voxels numbered ``index`` [n] int64 as added by hand."""
+        self._added.data[index] = True
+
     def truncate(self, length: int) -> None:
         """Keep the first ``length`` voxels."""
-        for column in (*self._columns.values(), self._position, self._color):
+        for column in self._every():
             column.truncate(length)
         self._bounds.follow(self._spheres, length, length)
 
     def centres(self, index: Tensor) -> Tensor:
         """Return the centres [n, 3] float32 of the cells of the voxels numbered ``index`` [n] int64, in metres."""
         return ((unpack(self._columns["key"].data.index_select(0, index)).double() + 0.5) * self._voxel).float()
+
+    def _every(self) -> tuple[GrowableTensor, ...]:
+        return (*self._columns.values(), self._removed, self._added, self._position, self._color)
 
     def _spheres(self, index: Tensor) -> Bounds:
         size = self._columns["size"].data.index_select(0, index)

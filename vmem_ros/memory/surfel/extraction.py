@@ -6,6 +6,9 @@ import torch
 from torch import Tensor
 
 from vmem_ros.geometry import normals_from_points
+from vmem_ros.geometry.normals import SAME_SURFACE
+from vmem_ros.kernels import usable
+from vmem_ros.memory.surfel import compiled_extraction as compiled
 from vmem_ros.memory.surfel.surfels import SurfelCloud
 from vmem_ros.types import PointMap
 
@@ -32,6 +35,14 @@ def grid_shape(height: int, width: int, stride: float) -> tuple[int, int]:
     return rows, columns
 
 
+def grid_pixels(height: int, width: int, stride: float, *, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return the rows [R] and the columns [C] int64 of the pixels in the middle of the cells of :func:`grid_shape`."""
+    rows, columns = grid_shape(height, width, stride)
+    v = ((torch.arange(rows, device=device) + 0.5) * (height / rows)).long()
+    u = ((torch.arange(columns, device=device) + 0.5) * (width / columns)).long()
+    return v, u
+
+
 def sample_surfels(
     point_map: PointMap,
     image: Tensor,
@@ -44,19 +55,33 @@ def sample_surfels(
     """Return the surfels of one view, in its *optical frame*.
 
     Each grid cell takes the pixel nearest to its centre, as it is: a mean would put surfels between surfaces. Points
-    without a normal or under ``min_confidence`` are dropped.
+    without a normal or without any confidence are dropped.
 
     :param image: [H, W, 3] uint8.
     :param observed: a real camera took the view; the surfels of a generated one are imagined, all of them: what of it
         is remembered has surfels already.
     :param stride: wanted spacing in pixels.
+    :param min_confidence: of a generated view, points with less are dropped, too.
     :param known: [H, W] bool: pixels that make no surfels, because some stand there already.
     """
     camera = point_map.camera
-    rows, columns = grid_shape(*camera.size, stride)
     device = point_map.points.device
-    v = ((torch.arange(rows, device=device) + 0.5) * (camera.height / rows)).long()
-    u = ((torch.arange(columns, device=device) + 0.5) * (camera.width / columns)).long()
+    v, u = grid_pixels(*camera.size, stride, device=device)
+    rows, columns = len(v), len(u)
+    spacing = ((camera.width / columns) * (camera.height / rows)) ** 0.5
+    focal = (camera.fx * camera.fy) ** 0.5 / spacing
+    # Doubt about what a camera saw is no reason to forget it; 0 says that no surface is there.
+    least = 0.0 if observed else min_confidence
+    if library := usable(point_map.points, image):
+        constants = {
+            "patch_rows": _PATCH[0],
+            "patch_columns": _PATCH[1],
+            "least_confidence": least,
+            "alpha": ALPHA,
+            "focal": focal,
+            "same_surface": SAME_SURFACE,
+        }
+        return compiled.sample_surfels(library, point_map, image, known, v, u, constants, observed=observed)
     # In square patches rather than row by row: surfels that are stored together should lie together.
     patch_row, patch_column = (
         torch.arange(n, device=device) // side for n, side in zip((rows, columns), _PATCH, strict=True)
@@ -67,14 +92,13 @@ def sample_surfels(
     points = point_map.points.reshape(-1, 3)[pixel]
     normals = normals_from_points(point_map.points, rows=v, columns=u).reshape(-1, 3)[order]
     confidence = point_map.confidence.flatten()[pixel]
-    keep = torch.isfinite(normals).all(dim=-1) & torch.isfinite(points).all(dim=-1) & (confidence >= min_confidence)
+    keep = torch.isfinite(normals).all(dim=-1) & torch.isfinite(points).all(dim=-1)
+    keep &= confidence >= least if least else confidence > 0
     if known is not None:
         keep &= ~known.flatten()[pixel]
     points, normals, pixel = points[keep], normals[keep], pixel[keep]
 
     cosine = (normals * torch.nn.functional.normalize(points, dim=-1)).sum(dim=-1)
-    spacing = ((camera.width / columns) * (camera.height / rows)) ** 0.5
-    focal = (camera.fx * camera.fy) ** 0.5 / spacing
     return SurfelCloud(
         position=points,
         normal=normals,

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from vmem_ros.geometry import transform
+from vmem_ros.edits import Region
+from vmem_ros.geometry import Camera, invert, transform
 from vmem_ros.memory import view_storage
+from vmem_ros.memory.edit_log import EditLog
 from vmem_ros.memory.numbering import Numbering
 from vmem_ros.memory.observations import Observations
 from vmem_ros.memory.reach import Reach
+from vmem_ros.memory.region_search import elements_in
 from vmem_ros.memory.sparse_weights import SparseWeights
+from vmem_ros.memory.surfel.added_surfels import surfels_of
+from vmem_ros.memory.surfel.evidence import Evidence
+from vmem_ros.memory.surfel.looking_through import looked_through
+from vmem_ros.memory.surfel.recognition import recognised
 from vmem_ros.memory.surfel.retrieval import surfel_votes
 from vmem_ros.memory.surfel.splatting import Splat, splat
-from vmem_ros.memory.surfel.state_check import check_index
+from vmem_ros.memory.surfel.state_check import check_evidence, check_index
 from vmem_ros.memory.surfel.surfels import SurfelCloud, SurfelStore
 from vmem_ros.memory.surfel.voxel_hash import VoxelHash
-from vmem_ros.types import Target
+from vmem_ros.types import Elements, Target
 
 
 class SurfelIndex:
@@ -33,11 +40,13 @@ class SurfelIndex:
         self._merging = {"merge_factor": merge_factor, "min_cosine": min_cosine}
         self._surfels = SurfelStore(device)
         self._observations = Observations(device)
+        self._evidence = Evidence(device)
         self._hash = VoxelHash(device, **self._merging)
         self._visible = Numbering(device)
         #: Weights of the last votes by surfel.
         self._weights = SparseWeights(device)
         self._reach = Reach(device)
+        self._edits = EditLog(device)
         #: Number of surfels before each view was added, and after the last.
         self._born = [0]
         self._origin = torch.zeros(3, dtype=torch.float64)
@@ -53,10 +62,36 @@ class SurfelIndex:
 
     @property
     def world_cloud(self) -> SurfelCloud:
-        """A copy of all surfels in the world frame."""
-        columns = {name: column.clone() for name, column in vars(self.cloud).items()}
-        columns["position"] = (self.cloud.position.double() + self._origin.to(self._device)).float()
-        return SurfelCloud(**columns)
+        """A copy of all surfels that are not refuted, in the world frame."""
+        cloud = self.cloud.select(self.standing)
+        return dataclasses.replace(cloud, position=(cloud.position.double() + self._origin.to(self._device)).float())
+
+    @property
+    def standing(self) -> Tensor:
+        """[n] int64 numbers of the surfels that are not refuted, ascending."""
+        return (~self._evidence.refuted).nonzero().squeeze(1)
+
+    @property
+    def refuted(self) -> Tensor:
+        """[N] bool: surfels that cameras looked through; see :class:`~vmem_ros.memory.surfel.evidence.Evidence`."""
+        return self._evidence.refuted
+
+    @property
+    def added(self) -> Tensor:
+        """[N] bool: surfels that somebody added; valid until the next change."""
+        return self._evidence.added
+
+    @property
+    def added_places(self) -> Tensor:
+        """[k, 3] float64: where in the world those are that were added and not removed."""
+        number = self._edits.all_added(self._born)
+        number = number[~self._evidence.refuted[number]]
+        return self.cloud.position.index_select(0, number).double() + self._origin.to(self._device)
+
+    @property
+    def edits(self) -> EditLog:
+        """What was edited."""
+        return self._edits
 
     @property
     def observations(self) -> Observations:
@@ -67,7 +102,8 @@ class SurfelIndex:
     def nbytes(self) -> int:
         """Bytes allocated."""
         tables = self._weights.nbytes + self._visible.nbytes
-        return self._surfels.nbytes + self._hash.nbytes + self._observations.nbytes + self._reach.nbytes + tables
+        pairs = self._observations.nbytes + self._evidence.nbytes
+        return self._surfels.nbytes + self._hash.nbytes + self._reach.nbytes + self._edits.nbytes + pairs + tables
 
     def local(self, T_world_camera: Tensor) -> Tensor:
         """Return poses [..., 4, 4] relative to the origin of the index, still in float64."""
@@ -77,18 +113,34 @@ class SurfelIndex:
 
     # Changing
 
-    def add(self, new: SurfelCloud, T_world_camera: Tensor, *, seen: Tensor | None = None) -> None:
+    def add(
+        self,
+        new: SurfelCloud,
+        T_world_camera: Tensor,
+        grid: Camera,
+        *,
+        scale: float,
+        seen: Tensor | None = None,
+        through: Tensor | None = None,
+        by_camera: bool = True,
+    ) -> None:
         """Add the next view: its surfels, in its optical frame, are merged into old ones or appended.
 
+        :param grid: the camera with a pixel a surfel.
+        :param scale: drawn radius over surfel radius.
         :param seen: [K] int64 numbers of old surfels that the view saw besides.
+        :param through: likewise, distinct, of those that it looked through.
+        :param by_camera: a real camera took it.
         """
-        if len(self) == 0:
+        if not len(self) and not len(self._surfels):
             self._origin = T_world_camera[:3, 3].clone()
         T = self.local(T_world_camera)
         rotation = T.clone()
         rotation[:3, 3] = 0
+        optical = new
         new = dataclasses.replace(new, position=transform(T, new.position), normal=transform(rotation, new.normal))
-        old = self._hash.find(new, self.cloud)
+        old = self._hash.find(new, self.cloud, barred=self._evidence.refuted)
+        self._recognise(optical, old, Target(grid.without_skew(), T_world_camera), scale)
         fresh = new.select((old < 0).nonzero().squeeze(1))
         n = len(self._surfels)
         self._surfels.append(fresh)
@@ -97,40 +149,95 @@ class SurfelIndex:
         every = torch.cat([met.unique(), torch.arange(n, n + len(fresh), device=self._device)])
         self._observations.append(every)
         self._reach.append(self.cloud.position.index_select(0, every))
+        nothing = every[:0]
+        self._evidence.append(
+            every, nothing if through is None else through, by_camera=by_camera, surfels=len(self._surfels)
+        )
         self._born.append(len(self._surfels))
 
     def truncate(self, views: int) -> None:
         """Keep the first ``views`` views and what they added; also undoes an :meth:`add` that failed half-way."""
         n = self._born[views]
         self._hash.remove_from(n, self.cloud.after(n))
+        self._evidence.truncate(views, n, self._observations)
         self._surfels.truncate(n)
         self._observations.truncate(views)
         self._reach.truncate(views)
         del self._born[views + 1 :]
-        if not views:
+        self._forget_origin()
+
+    def edit(self, removed: Tensor, cloud: Elements | None) -> int:
+        """Remove the surfels numbered ``removed`` [n] int64, add a cloud, and return how many points it has here."""
+        n = len(self._surfels)
+        try:
+            if cloud is not None:
+                new = surfels_of(cloud, self._origin, self._device)
+                self._surfels.append(new)
+                self._hash.insert(new, n)
+            self._evidence.edit(removed, len(self._surfels))
+            self._edits.append(len(self), removed, len(self._surfels) - n)
+        except BaseException:
+            self._take_back(removed, n)
+            raise
+        self._born[-1] = len(self._surfels)
+        return len(self._surfels) - n
+
+    def take_back(self) -> None:
+        """Undo the last edit; no view was added since."""
+        last = len(self._edits) - 1
+        removed, n = self._edits.removed(last), len(self._surfels) - self._edits.added(last)
+        self._edits.pop()
+        self._take_back(removed, n)
+        self._born[-1] = n
+        self._forget_origin()
+
+    def _take_back(self, removed: Tensor, n: int) -> None:
+        self._hash.remove_from(n, self.cloud.after(n))
+        self._evidence.take_back(removed, n)
+        self._surfels.truncate(n)
+        self._edits.trim()
+
+    def _forget_origin(self) -> None:
+        if not len(self) and not len(self._surfels):
             self._origin = torch.zeros_like(self._origin)
 
     def kept(self, views: Tensor) -> SurfelIndex:
         """Return an index of the views numbered ``views`` [k] int64, ascending, and the surfels that one of them saw.
 
-        A surfel then belongs to the oldest view left that saw it, so that :meth:`truncate` stays exact.
+        A surfel then belongs to the oldest view left that saw it, so that :meth:`truncate` stays exact. What was added
+        by hand stays.
         """
         row, surfel = self._observations.of_all(views.to(self._device))
-        first = torch.full((len(self._surfels),), len(views), dtype=torch.int64, device=self._device)
-        first.scatter_reduce_(0, surfel, row, "amin")
-        order = torch.argsort(first, stable=True)[: int((first < len(views)).sum())]
-        number = torch.full_like(first, -1)
+        order, born = self._edits.order_of_kept(views, row, surfel, self._born)
+        number = torch.full((len(self._surfels),), -1, dtype=torch.int64, device=self._device)
         number[order] = torch.arange(len(order), device=self._device)
-        born = [0, *torch.bincount(first[order], minlength=len(views)).cumsum(0).tolist()]
         counts = torch.bincount(row, minlength=len(views))
-        return self._filled(self.cloud.select(order), number[surfel], counts, born, self._origin)
+        row, through = self._evidence.through.of_all(views.to(self._device))
+        left = number[through] >= 0
+        against = (number[through[left]], torch.bincount(row[left], minlength=len(views)))
+        by_camera = self._evidence.by_camera[views.cpu()]
+        edits = self._edits.kept(views, number)
+        return self._filled(
+            self.cloud.select(order), number[surfel], counts, born, self._origin, against, by_camera, edits
+        )
 
     # Asking
+
+    def inside(self, regions: Sequence[Region]) -> Tensor:
+        """Return the surfels that are not refuted and lie in one of the regions: [n] int64, ascending."""
+        bounds = self._surfels.blocks.bounds
+        return elements_in(regions, bounds, self.cloud.position, self._origin, ~self._evidence.refuted)
 
     def render(self, target: Target, *, scale: float) -> Splat:
         """Return which surfels a target sees; see :func:`~vmem_ros.memory.surfel.splatting.splat`."""
         T = self.local(target.T_world_camera)
-        return splat(self.cloud, self._surfels.blocks, target.camera, T, scale=scale)
+        return splat(self.cloud, self._surfels.blocks, target.camera, T, scale=scale, hidden=self._evidence.refuted)
+
+    def looked_through(self, camera: Camera, T_world_camera: Tensor, depth: Tensor) -> Tensor:
+        """Return the surfels that a camera looks through; see :func:`.looking_through.looked_through`."""
+        T = invert(self.local(T_world_camera))
+        blocks, hidden = self._surfels.blocks, self._evidence.refuted
+        return looked_through(blocks, len(self._surfels), camera, T, depth, hidden=hidden)
 
     def visible(self, rendered: Splat) -> Numbering:
         """Return the surfels that cover a pixel, numbered; valid until the next time something is asked."""
@@ -148,25 +255,53 @@ class SurfelIndex:
         direction = torch.nn.functional.normalize(position - eye, dim=-1)
         cosine = (direction * self.cloud.normal.index_select(0, visible.elements)).sum(dim=-1).abs()
         weight = self._weights.spread(visible.elements, surfel_votes(rendered, visible, cosine), len(self._surfels))
+        return self._collected(weight, position), weight
+
+    def votes_without(self, weight: Tensor, views: Sequence[int]) -> Tensor:
+        """Return the votes of each view [V] for the surfels that none of ``views`` saw; the others lose their weight.
+
+        :param weight: as :meth:`votes` returned it.
+        """
+        for view in views:
+            weight[self._observations.of(view)] = 0
+        return self._collected(weight, self.cloud.position.index_select(0, self._visible.elements))
+
+    def sharing(self, view: int) -> Tensor:
+        """Return how many surfels each view has in common with ``view``, about: [V] int64."""
+        seen = self._observations.of(view)
+        weight = self._weights.spread(seen, 1, len(self._surfels))
+        return self._collected(weight, self.cloud.position.index_select(0, seen))
+
+    def _collected(self, weight: Tensor, position: Tensor) -> Tensor:
+        """Return the sum of weights [N] int64 that each view collects: [V] int64; those at ``position`` have some."""
         votes = torch.zeros(len(self), dtype=torch.int64, device=self._device)
         near = self._reach.near(position)
         votes[near] = self._observations.sums(weight, near)
-        return votes, weight
+        return votes
 
     # Saving
 
     def state(self) -> dict[str, Tensor]:
         """Return everything as named tensors."""
         columns = {f"surfels/{f.name}": getattr(self.cloud, f.name) for f in dataclasses.fields(self.cloud)}
-        return columns | {
-            "observations/surfel": self._observations.elements,
-            "observations/offset": self._observations.offsets,
-            "views/born": torch.tensor(self._born),
-            "origin": self._origin,
-        }
+        return (
+            columns
+            | {
+                "observations/surfel": self._observations.elements,
+                "observations/offset": self._observations.offsets,
+                "refuted/surfel": self._evidence.through.elements,
+                "refuted/offset": self._evidence.through.offsets,
+                "views/by_camera": self._evidence.by_camera,
+                "views/born": torch.tensor(self._born),
+                "origin": self._origin,
+            }
+            | self._edits.state()
+        )
 
     def restored(self, tensors: Mapping[str, Tensor], views: int) -> SurfelIndex:
         """Return an index like this one with the content that :meth:`state` returned for so many views.
+
+        In files without evidence every view counts as a camera's, and none looked through anything.
 
         :raises WorldFileError: missing, inconsistent or out-of-range entries.
         """
@@ -180,18 +315,51 @@ class SurfelIndex:
         born = view_storage.take(tensors, "views/born", like=torch.empty(0, dtype=torch.int64)).tolist()
         origin = view_storage.take(tensors, "origin", like=self._origin)
         check_index(cloud, surfel, offset, born, origin, views)
-        return self._filled(cloud, surfel, offset.diff(), born, origin)
+        edits = self._edits.restored(tensors, born)
+        through, ends = surfel[:0], torch.zeros(views + 1, dtype=torch.int64, device=device)
+        by_camera = torch.ones(views, dtype=torch.bool)
+        if {"refuted/surfel", "refuted/offset", "views/by_camera"} & tensors.keys():
+            through = view_storage.take(tensors, "refuted/surfel", like=seen.elements, device=device)
+            ends = view_storage.take(tensors, "refuted/offset", like=seen.offsets, device=device)
+            by_camera = view_storage.take(tensors, "views/by_camera", like=self._evidence.by_camera)
+            check_evidence(through, ends, by_camera, born)
+        return self._filled(cloud, surfel, offset.diff(), born, origin, (through, ends.diff()), by_camera, edits)
 
     # Insides
 
+    def _recognise(self, new: SurfelCloud, old: Tensor, target: Target, scale: float) -> None:
+        """Fill in ``old`` [M] for new surfels, in the optical frame, that have no match but are seen again."""
+        unmatched = (old < 0).nonzero().squeeze(1)
+        if not len(unmatched) or not len(self._surfels):
+            return
+        rendered = self.render(target, scale=scale)
+        R = self.local(target.T_world_camera)[:3, :3].T
+        old[unmatched] = recognised(new.select(unmatched), self.cloud, rendered, target.camera, R)
+
     def _filled(
-        self, cloud: SurfelCloud, surfel: Tensor, counts: Tensor, born: list[int], origin: Tensor
+        self,
+        cloud: SurfelCloud,
+        surfel: Tensor,
+        counts: Tensor,
+        born: list[int],
+        origin: Tensor,
+        through: tuple[Tensor, Tensor],
+        by_camera: Tensor,
+        edits: EditLog,
     ) -> SurfelIndex:
-        """Return an index like this one with another content."""
+        """Return an index like this one with another content.
+
+        :param through: surfels [p] that views looked through, and how many of them each view [V].
+        :param by_camera: [V] bool.
+        """
         index = SurfelIndex(self._device, **self._merging)
-        index._born, index._origin = born, origin.clone()
+        index._born, index._origin, index._edits = born, origin.clone(), edits
         index._surfels.replace(cloud)
         index._observations.replace(surfel, counts)
+        index._evidence.replace(
+            by_camera, *through, index._observations, len(cloud),
+            removed=edits.all_removed, added=edits.all_added(born),
+        )  # fmt: skip
         index._derive()
         return index
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -10,22 +9,27 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from vmem_ros.memory.blending import Blended, blend_views
+from vmem_ros.memory.blending import Blended, Shown, blend_views
 from vmem_ros.memory.choice import Choice
+from vmem_ros.memory.editing import EditableViewMemory
+from vmem_ros.memory.exposure import log_exposure, shown_exposure
 from vmem_ros.memory.sky import looked_through
-from vmem_ros.memory.surfel.extraction import sample_surfels
+from vmem_ros.memory.surfel.extraction import grid_shape, sample_surfels
 from vmem_ros.memory.surfel.index import SurfelIndex
 from vmem_ros.memory.surfel.retrieval import Selection, choose_views
 from vmem_ros.memory.surfel.splatting import Splat
 from vmem_ros.memory.surfel.surfels import SurfelCloud
-from vmem_ros.memory.view_memory import ViewMemory, nothing_shown
-from vmem_ros.types import IMAGINED_CONFIDENCE, Elements, PointMap, Projection, Target, View
+from vmem_ros.memory.view_changes import depth_and_confidence
+from vmem_ros.memory.view_memory import nothing_shown
+from vmem_ros.types import Elements, PointMap, Projection, Target, View, confidence_of
 
 #: What fills the pixels of a projection: ``surfels``, their colours; ``pixels``, those of stored views (sharper).
 Detail = Literal["surfels", "pixels"]
 
 # Longer side of the image in which surfels vote: votes need proportions, not pixels.
 _VOTING_SIDE = 160
+# Views among which those are chosen whose pixels are shown: where more see a place, these are near enough.
+_DETAIL_CANDIDATES = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +38,8 @@ class SurfelMemoryOptions:
 
     :param surfel_stride: pixels between surfels; ``None``: as many as put 96 on the longer side, at least 2. (VMem
         keeps one every 33 pixels: enough to vote for views, far too coarse to project.)
-    :param min_confidence: points with less geometric confidence make no surfels.
+    :param min_confidence: points of generated views with less geometric confidence make no surfels; of observed views
+        all do that have any.
     :param merge_factor: merge distance over the smaller of two surfel radii. Surfels are spaced by 2 radii, so 1.5
         reaches the nearest surfel of an equally dense grid wherever a point falls (half a diagonal is 1.41 radii).
     :param merge_cosine: normals must agree better than this to merge.
@@ -45,7 +50,7 @@ class SurfelMemoryOptions:
     :param detail: what fills the pixels of a projection.
     :param detail_views: stored views that are asked for pixels.
     :param max_views: forget the views above this number that got the fewest votes lately; ``None``: never.
-    :param max_surfels: likewise for surfels.
+    :param max_surfels: likewise for surfels, those that were added by hand not counted.
     """
 
     surfel_stride: float | None = None
@@ -80,7 +85,7 @@ class SurfelMemoryOptions:
                 raise ValueError(f"{name} must be positive, got {value}")
 
 
-class SurfelMemory(ViewMemory[SurfelIndex]):
+class SurfelMemory(EditableViewMemory[SurfelIndex]):
     """Stores views, indexes them by surfels, and finds and shows what matters at a pose.
 
     The cost of a call depends on what is in view; only the doubling of arrays, an eviction and :meth:`restore` touch
@@ -100,12 +105,12 @@ class SurfelMemory(ViewMemory[SurfelIndex]):
 
     @property
     def n_surfels(self) -> int:
-        """Number of surfels."""
+        """Number of surfels, those that are refuted or removed among them."""
         return len(self._index.cloud)
 
     @property
     def surfels(self) -> SurfelCloud:
-        """A copy of all surfels in the world frame."""
+        """A copy of all surfels that are not refuted, in the world frame."""
         return self._index.world_cloud
 
     def figures(self) -> Mapping[str, int | float]:
@@ -113,12 +118,14 @@ class SurfelMemory(ViewMemory[SurfelIndex]):
         return {"surfels": self.n_surfels}
 
     def elements(self) -> Elements:
-        """Return all surfels in the world frame."""
-        cloud = self._index.world_cloud
-        return Elements(cloud.position, cloud.color, cloud.normal, cloud.radius)
+        """Return all surfels that are not refuted, in the world frame."""
+        cloud, number = self._index.world_cloud, self._index.standing
+        provenance = torch.where(self._are_added(number), 0.0, cloud.provenance)
+        return Elements(cloud.position, cloud.color, cloud.normal, cloud.radius, number, confidence_of(provenance))
 
-    def project(self, target: Target) -> Projection:
-        """Return what memory alone shows at one pose, with holes. Changes nothing."""
+    # Insides
+
+    def _project(self, target: Target) -> Projection:
         cloud = self._index.cloud
         if not len(cloud):
             return nothing_shown(target, self.device)
@@ -126,36 +133,39 @@ class SurfelMemory(ViewMemory[SurfelIndex]):
         seen, depth = rendered.ids >= 0, rendered.depth
         image = torch.zeros(*seen.shape, 3, dtype=torch.uint8, device=self.device)
         provenance = torch.zeros_like(depth)
+        # Views that looked there before something was added know nothing of it.
+        added = self._are_added(rendered.ids)
         unanswered = seen
         if self.config.detail == "pixels":
-            blended = self._blend(rendered, target)
-            image, provenance, depth = blended.image, blended.provenance, blended.depth
+            asked = Splat(rendered.ids, torch.where(added, torch.nan, depth))
+            blended = self._blend(asked, target)
+            image, provenance, depth = blended.image, blended.provenance, torch.where(added, depth, blended.depth)
             seen = seen & ~blended.refuted
             unanswered = seen & ~blended.found
         where = unanswered.flatten().nonzero().squeeze(1)
         ids = rendered.ids.flatten().index_select(0, where)
         image.view(-1, 3).index_copy_(0, where, cloud.color.index_select(0, ids))
         provenance.view(-1).index_copy_(0, where, cloud.provenance.index_select(0, ids))
-        shown = Projection(
+        provenance = torch.where(added, 0.0, provenance)
+        return Projection(
             image=image,
             depth=torch.where(seen, depth, torch.nan),
             seen=seen,
             ids=torch.where(seen, rendered.ids, -1),
-            confidence=torch.where(seen, IMAGINED_CONFIDENCE + (1 - IMAGINED_CONFIDENCE) * provenance, 0.0),
+            confidence=torch.where(seen, confidence_of(provenance), 0.0),
         )
-        own = self._store.find(target)
-        return shown if own is None or own.source == "generated" else _itself(own, shown)
-
-    # Insides
 
     def _without_refuted(self, rendered: Splat, target: Target) -> Splat:
         """Return what is rendered without imagined surfels that a camera looked through to infinity."""
         views = self._store.sky_near(target)
         if not views:
             return rendered
-        imagined = (rendered.ids >= 0) & (self._index.cloud.provenance[rendered.ids.clamp(min=0)] == 0)
-        through = looked_through(views, target, rendered.depth, imagined)
+        through = looked_through(views, target, rendered.depth, self._imagined(rendered))
         return Splat(torch.where(through, -1, rendered.ids), torch.where(through, torch.nan, rendered.depth))
+
+    def _imagined(self, rendered: Splat) -> Tensor:
+        """Return [H, W] bool: a surfel that no camera has seen is in front."""
+        return (rendered.ids >= 0) & (self._index.cloud.provenance[rendered.ids.clamp(min=0)] == 0)
 
     def _choose(
         self, targets: Sequence[Target], projections: Sequence[Projection], T_world_query: Tensor, k: int
@@ -181,50 +191,72 @@ class SurfelMemory(ViewMemory[SurfelIndex]):
         sparse = Splat(rendered.ids[::4, ::4], rendered.depth[::4, ::4])
         votes, weight = self._index.votes(sparse, target.T_world_camera)
         observed = self._store.observed.to(votes.device)
-        ways: tuple[tuple[Tensor, Selection, float], ...] = (
-            (observed, "nearest", 0.0),
-            (observed, "coverage", self.config.suppression),
-            (~observed, "nearest", 0.0),
-        )
-        nearest, covering, drawn = (
-            choose_views(
-                torch.where(among, votes, 0), weight, self._index.observations, self._store.poses,
-                target.T_world_camera, k=self.config.detail_views, selection=selection, suppression=suppression,
-            ).views
-            for among, selection, suppression in ways
-        )  # fmt: skip
-        groups = (nearest, [i for i in covering if i not in nearest], drawn)
+
+        def chosen(votes: Tensor, selection: Selection, k: int = self.config.detail_views) -> list[int]:
+            return choose_views(
+                votes, weight, self._index.observations, self._store.poses, target.T_world_camera,
+                k=k, selection=selection, suppression=0.0, candidates=_DETAIL_CANDIDATES,
+            ).views  # fmt: skip
+
+        nearest = chosen(torch.where(observed, votes, 0), "nearest")
+        drawn = chosen(torch.where(observed, 0, votes), "nearest")
+        # What those do not show, others do.
+        left = self._index.votes_without(weight, nearest)
+        covering = chosen(torch.where(observed, left, 0), "coverage", k=self.config.detail_views)
+        groups = (nearest, covering, drawn)
+        exposures, leading = self._store.exposures, next((group for group in groups if group), [])
+        sharpness = self._store.sharpness
+        shown = shown_exposure(exposures[leading], self._store.poses[leading], target.T_world_camera)
         return blend_views(
-            [[self._store[i] for i in group] for group in groups], target.camera, target.T_world_camera, rendered.depth
-        )
+            [
+                [Shown(self._to_blend(i), (shown - exposures[i]).exp(), float(sharpness[i])) for i in group]
+                for group in groups
+            ],
+            target.camera, target.T_world_camera, rendered.depth,
+            self._imagined(rendered),
+        )  # fmt: skip
+
+    def _to_blend(self, number: int) -> View:
+        """Return a stored view whose pixels that an edit removed are none that have something to say.
+
+        Of an imagined view that are those that see nothing: others without depth may have seen what is asked about.
+        """
+        view = self._store[number]
+        if view.source == "observed" or not self._changes.touched(number):
+            return view
+        depth, _ = depth_and_confidence(view)
+        return view.having(depth=torch.where(depth.isnan(), torch.inf, depth))
+
+    def _exposure(self, view: View) -> Tensor | None:
+        shared = self._index.sharing(len(self._store)).cpu()[:-1]
+        most = torch.argsort(shared, descending=True, stable=True)[: self.config.detail_views]
+        most = most[shared[most] > 0]
+        return log_exposure(view, [self._store[i] for i in most.tolist()], self._store.exposures[most])
 
     def _new_index(self) -> SurfelIndex:
         config = self.config
         return SurfelIndex(self.device, merge_factor=config.merge_factor, min_cosine=config.merge_cosine)
 
     def _over_bounds(self) -> bool:
-        return self.config.max_surfels is not None and self.n_surfels > self.config.max_surfels
+        # What was added by hand is not to be forgotten, nor views in its place.
+        most = self.config.max_surfels
+        return most is not None and self.n_surfels - self._index.edits.total_added > most
 
     def _add(self, view: View, point_map: PointMap) -> None:
         stride = self.config.surfel_stride or max(2.0, max(view.camera.size) / 96)
         observed = view.source == "observed"
         known = self._standing(point_map, self._index.cloud.provenance > 0, observed=observed)
+        through = None
+        if observed:
+            through = self._index.looked_through(view.camera, view.T_world_camera, point_map.depth)
         new = sample_surfels(
             point_map, view.image,
             observed=observed, stride=stride, min_confidence=self.config.min_confidence,
             known=None if known is None else known >= 0,
         )  # fmt: skip
-        self._index.add(new, view.T_world_camera, seen=None if known is None else known[known >= 0])
-
-
-def _itself(view: View, shown: Projection) -> Projection:
-    """Return what a memory shows at the very pose of an observed view: the view, whole, also where it has no depth."""
-    assert view.confidence is not None, "the memory stores the confidence of every view"
-    saw = view.confidence > 0
-    confidence = IMAGINED_CONFIDENCE + (1 - IMAGINED_CONFIDENCE) * view.confidence
-    return dataclasses.replace(
-        shown,
-        image=torch.where(saw[..., None], view.image, shown.image),
-        seen=shown.seen | saw,
-        confidence=torch.where(saw, confidence, shown.confidence),
-    )
+        rows, columns = grid_shape(*view.camera.size, stride)
+        self._index.add(
+            new, view.T_world_camera, view.camera.resized(columns, rows),
+            seen=None if known is None else known[known >= 0], through=through, by_camera=observed,
+            scale=self.config.splat_scale,
+        )  # fmt: skip

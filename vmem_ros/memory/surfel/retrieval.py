@@ -22,8 +22,8 @@ Selection = Literal["votes", "coverage", "nearest"]
 _VOTE_UNIT = 1 << 16
 _RELAXATION = 1.2
 _LEAST_SUPPRESSION = 1e-5
-# With this many candidates the rest cannot win; it bounds the work of the greedy choice.
-_MAX_CANDIDATES = 256
+#: With this many candidates the rest cannot win; it bounds the work of the greedy choice.
+MAX_CANDIDATES = 256
 
 
 def surfel_votes(splat: Splat, visible: Numbering, cosine: Tensor) -> Tensor:
@@ -47,6 +47,7 @@ def choose_views(
     k: int,
     selection: Selection,
     suppression: float,
+    candidates: int = MAX_CANDIDATES,
 ) -> Choice:
     """Return at most ``k`` views with votes, no two nearer to each other than ``suppression`` if that is possible.
 
@@ -54,12 +55,13 @@ def choose_views(
     :param weight: [N] int64 weight of each surfel.
     :param T_world_views: [V, 4, 4] float64.
     :param suppression: geodesic distance (radians + 0.1 * metres). It is divided by 1.2 until ``k`` views are found.
+    :param candidates: so many views, those with most votes, are looked at.
     """
-    candidates = votes.nonzero().squeeze(1)
+    voted = votes.nonzero().squeeze(1)
     # A stable sort: of equally voted views the older comes first, on every device.
-    order = torch.argsort(votes[candidates], descending=True, stable=True)[:_MAX_CANDIDATES]
-    candidates = candidates[order]
-    poses = T_world_views[candidates.cpu()]
+    order = torch.argsort(votes[voted], descending=True, stable=True)[:candidates]
+    voted = voted[order]
+    poses = T_world_views[voted.cpu()]
     uncast = weight.clone() if selection == "coverage" else weight
 
     def score(chosen: list[int]) -> Tensor:
@@ -67,12 +69,12 @@ def choose_views(
         if selection == "nearest":
             return -geodesic_distance(poses, T_world_query)
         if selection == "coverage" and chosen:
-            uncast[observations.of(int(candidates[chosen[-1]]))] = 0
-            return observations.sums(uncast, candidates).cpu().double()
-        return votes[candidates].cpu().double()
+            uncast[observations.of(int(voted[chosen[-1]]))] = 0
+            return observations.sums(uncast, voted).cpu().double()
+        return votes[voted].cpu().double()
 
     chosen = _greedy(score, poses, k=k, suppression=suppression)
-    views = candidates[chosen.to(candidates.device)]
+    views = voted[chosen.to(voted.device)]
     share = votes[views].cpu().double()
     return Choice(views.tolist(), share / share.sum() if len(share) else share)
 

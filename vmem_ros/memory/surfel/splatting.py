@@ -8,15 +8,26 @@ import torch
 from torch import Tensor
 
 from vmem_ros.geometry import Camera, invert, transform
+from vmem_ros.kernels import usable
 from vmem_ros.memory import zbuffer
 from vmem_ros.memory.bounds import members_of
-from vmem_ros.memory.culling import drawn_radius, front_to_back
-from vmem_ros.memory.occlusion import NEAR, OcclusionPyramid
+from vmem_ros.memory.culling import FIRST_BLOCKS, LEAST_PX, check_skew, drawn_radius, front_to_back
+from vmem_ros.memory.occlusion import COVERED, NEAR, TILE, OcclusionPyramid
+from vmem_ros.memory.surfel import compiled_splatting as compiled
 from vmem_ros.memory.surfel.ellipses import Disks, draw_disks
 from vmem_ros.memory.surfel.surfels import Blocks, SurfelCloud
 
 # Disks whose cosine is smaller are seen from behind or edge-on: of these float32 cannot tell where they are.
 _EDGE_ON = 2e-3
+# What the compiled kernel is told of these and of what it does besides.
+_CONSTANTS = {
+    "near": NEAR,
+    "edge_on": _EDGE_ON,
+    "least_px": LEAST_PX,
+    "covered": COVERED,
+    "tile": TILE,
+    "first_blocks": FIRST_BLOCKS,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,27 +42,46 @@ class Splat:
     depth: Tensor
 
 
-def splat(surfels: SurfelCloud, blocks: Blocks, camera: Camera, T_surfels_camera: Tensor, *, scale: float) -> Splat:
+def splat(
+    surfels: SurfelCloud,
+    blocks: Blocks,
+    camera: Camera,
+    T_surfels_camera: Tensor,
+    *,
+    scale: float,
+    hidden: Tensor | None = None,
+) -> Splat:
     """Render disks with occlusion; disks that face away are not drawn.
 
     :param blocks: the same surfels in blocks; only blocks in view are touched.
     :param T_surfels_camera: [4, 4] camera pose in the surfels' frame.
     :param scale: drawn radius over surfel radius. Surfels are spaced by twice their radius: 1.42 meets the neighbours
         across a diagonal, and merging with older surfels leaves gaps that take a little more.
+    :param hidden: [N] bool: surfels that are left out.
     :raises InvalidCameraError: the camera has skew.
     """
-    device = surfels.position.device
-    buffer = zbuffer.empty_buffer(camera.height * camera.width, device)
+    check_skew(camera)
     T_camera_surfels = invert(T_surfels_camera)
-    for part, occlusion in front_to_back(blocks.bounds, camera, T_camera_surfels, scale, buffer):
-        disks = _facing(blocks, part, len(surfels), camera, T_camera_surfels, scale)
-        draw_disks(disks if occlusion is None else _unhidden(disks, occlusion), camera, buffer)
+    if library := usable(surfels.position):
+        constants = {"scale": scale, **_CONSTANTS}
+        buffer = compiled.splat(library, blocks, len(surfels), camera, T_camera_surfels, constants, hidden)
+    else:
+        buffer = zbuffer.empty_buffer(camera.height * camera.width, surfels.position.device)
+        for part, occlusion in front_to_back(blocks.bounds, camera, T_camera_surfels, scale, buffer):
+            disks = _facing(blocks, part, len(surfels), camera, T_camera_surfels, scale, hidden)
+            draw_disks(disks if occlusion is None else _unhidden(disks, occlusion), camera, buffer)
     ids, depth = zbuffer.ids_of(buffer), zbuffer.depth_of(buffer, empty=torch.nan)
     return Splat(ids.view(camera.size), depth.view(camera.size))
 
 
 def _facing(
-    blocks: Blocks, chosen: Tensor, n_surfels: int, camera: Camera, T_camera_surfels: Tensor, scale: float
+    blocks: Blocks,
+    chosen: Tensor,
+    n_surfels: int,
+    camera: Camera,
+    T_camera_surfels: Tensor,
+    scale: float,
+    hidden: Tensor | None,
 ) -> Disks:
     """Return the disks of the chosen blocks that face the camera, in the camera frame."""
     surfels = blocks.surfels
@@ -60,7 +90,10 @@ def _facing(
     R = T_camera_surfels[:3, :3].to(centre)
     normal = (surfels.normal.index_select(0, chosen) @ R.T).view(-1, 3)
     facing = (normal * centre).sum(dim=-1) < -_EDGE_ON * torch.linalg.vector_norm(centre, dim=-1)
-    kept = (facing & (centre[:, 2] > NEAR) & (number < n_surfels)).nonzero().squeeze(1)
+    drawn = facing & (centre[:, 2] > NEAR) & (number < n_surfels)
+    if hidden is not None:
+        drawn &= ~hidden[number.clamp(max=n_surfels - 1)]
+    kept = drawn.nonzero().squeeze(1)
     number, centre, normal = (t.index_select(0, kept) for t in (number, centre, normal))
     radius, provenance = (
         column.index_select(0, chosen).flatten().index_select(0, kept)

@@ -10,8 +10,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from vmem_ros.kernels import usable
 from vmem_ros.memory.growable import GrowableTensor
-from vmem_ros.memory.hash_table import HashTable
+from vmem_ros.memory.hash_table import EMPTY, GOLDEN, HashTable
+from vmem_ros.memory.surfel import compiled_matching as compiled
 from vmem_ros.memory.surfel.surfels import SurfelCloud
 
 _NOTHING = torch.iinfo(torch.int64).max
@@ -52,19 +54,22 @@ class VoxelHash:
         """Bytes allocated."""
         return self._heads.nbytes + self._next.nbytes
 
-    def find(self, new: SurfelCloud, old: SurfelCloud) -> Tensor:
+    def find(self, new: SurfelCloud, old: SurfelCloud, *, barred: Tensor | None = None) -> Tensor:
         """Return for each new surfel the index of the nearest matching old one, or -1: [M] int64.
 
         :param new: M surfels, not inserted yet.
         :param old: all surfels inserted so far. Of equally near ones, the oldest is returned.
+        :param barred: [N] bool: old surfels that match nothing.
         """
-        best = torch.full((len(new),), _NOTHING, dtype=torch.int64, device=self._device)
         own_level = self._level(new.radius)
+        if library := usable(new.position, old.position):
+            return compiled.match(library, new, own_level, old, self._voxels(), barred)
+        best = torch.full((len(new),), _NOTHING, dtype=torch.int64, device=self._device)
         for offset in _LEVELS_SEARCHED:
             level = own_level + offset
             rows = torch.isin(level, torch.tensor(sorted(self._levels), device=self._device)).nonzero().squeeze(1)
             if len(rows):
-                self._search(new, old, rows, level.index_select(0, rows), best)
+                self._search(new, old, rows, level.index_select(0, rows), best, barred)
         return torch.where(best == _NOTHING, -1, best & 0xFFFFFFFF)
 
     def insert(self, surfels: SurfelCloud, first_index: int) -> None:
@@ -73,6 +78,11 @@ class VoxelHash:
             return
         level = self._level(surfels.radius)
         self._levels.update(level.unique().tolist())
+        if library := usable(surfels.position):
+            self._heads.make_room(len(surfels))
+            self._next.append(torch.empty_like(level))
+            self._heads.taken(compiled.insert(library, surfels.position, level, first_index, self._voxels()))
+            return
         key = self._key(torch.floor(surfels.position / torch.exp2(level)[:, None]), level)
         cells, cell_of = torch.unique(key, return_inverse=True)
         slots = self._heads.claim(cells)
@@ -108,6 +118,23 @@ class VoxelHash:
             self._heads.rows[slots] = heads.int()
         self._next.truncate(length)
 
+    def _voxels(self) -> compiled.Voxels:
+        """Return what the compiled search is told."""
+        return compiled.Voxels(
+            keys=self._heads.keys,
+            heads=self._heads.rows,
+            next=self._next.data,
+            empty=EMPTY,
+            golden=GOLDEN,
+            levels=sum(1 << (level - _LOWEST_LEVEL) for level in self._levels),
+            lowest=_LOWEST_LEVEL,
+            coordinate_bits=_COORDINATE_BITS,
+            first_offset=_LEVELS_SEARCHED[0],
+            last_offset=_LEVELS_SEARCHED[-1],
+            merge_factor=self._merge_factor,
+            min_cosine=self._min_cosine,
+        )
+
     def _level(self, radius: Tensor) -> Tensor:
         """Return log2 of the voxel side: the smallest that is at least twice the merge distance."""
         return torch.ceil(torch.log2(2 * self._merge_factor * radius)).clamp(_LOWEST_LEVEL, _HIGHEST_LEVEL).int()
@@ -118,7 +145,15 @@ class VoxelHash:
         packed = (level.long() - _LOWEST_LEVEL) << (3 * _COORDINATE_BITS)
         return packed | (x << (2 * _COORDINATE_BITS)) | (y << _COORDINATE_BITS) | z
 
-    def _search(self, new: SurfelCloud, old: SurfelCloud, rows: Tensor, level: Tensor, best: Tensor) -> None:
+    def _search(
+        self,
+        new: SurfelCloud,
+        old: SurfelCloud,
+        rows: Tensor,
+        level: Tensor,
+        best: Tensor,
+        barred: Tensor | None,
+    ) -> None:
         """Lower ``best[rows]`` (packed squared distance and index) by the matches on one level of each row."""
         position = new.position.index_select(0, rows)
         # The ball around a point is not wider than a voxel, so it meets only the eight around the nearest corner.
@@ -139,6 +174,8 @@ class VoxelHash:
             cosine = (new.normal.index_select(0, row_near) * old.normal.index_select(0, index_near)).sum(dim=-1)
             match = cosine > self._min_cosine
             match &= new.provenance.index_select(0, row_near) <= old.provenance.index_select(0, index_near)
+            if barred is not None:
+                match &= ~barred.index_select(0, index_near)
             packed = (squared.index_select(0, near).view(torch.int32).long() << 32) | index_near
             best.scatter_reduce_(0, row_near, torch.where(match, packed, _NOTHING), "amin")
             index = self._next.data.index_select(0, index).long()

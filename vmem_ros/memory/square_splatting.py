@@ -1,25 +1,24 @@
 """Points into a picture: what every pixel shows, and how far away it is. Deterministic on every device.
 
-A point is drawn as a square wider than its voxel: surfaces are closed. That makes every pixel see several points of one
-surface. A first pass finds the nearest depth of each pixel. Of the points that lie at that depth, a second pass chooses
-the one whose centre is nearest to the pixel's, and blends the colours of all, the nearer ones more. So squares close
-gaps, and neither blur what is dense nor show themselves where it is not.
+A point is drawn as a square wider than the space to its neighbours: surfaces are closed. That makes every pixel see
+several points of one surface. A first pass finds the nearest depth of each pixel. Of the points that lie at that depth,
+a second pass chooses the one whose centre is nearest to the pixel's, and blends the colours of all, the nearer ones
+more. So squares close gaps, and neither blur what is dense nor show themselves where it is not.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from vmem_ros.geometry import Camera, invert, transform
 from vmem_ros.memory import zbuffer
-from vmem_ros.memory.bounds import members_of
+from vmem_ros.memory.bounds import BlockBounds, members_of
 from vmem_ros.memory.culling import drawn_radius, front_to_back
 from vmem_ros.memory.occlusion import NEAR
-from vmem_ros.memory.points.voxels import VoxelStore
 from vmem_ros.memory.ragged import items_of
 
 # Points drawn at once: the temporaries of their fragments stay in the cache of a CPU core.
@@ -33,11 +32,39 @@ _STEEPEST = 3.0
 _MOST_WEIGHT = 255
 
 
+class Points(Protocol):
+    """N points that can be drawn; what it returns is valid until they change."""
+
+    def __len__(self) -> int:
+        """Return N."""
+        ...
+
+    @property
+    def position(self) -> Tensor:
+        """[N, 3] float32."""
+        ...
+
+    @property
+    def color(self) -> Tensor:
+        """[N, 3] uint8."""
+        ...
+
+    @property
+    def blocks(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Positions [B, BLOCK, 3], sizes and whether a camera saw them [B, BLOCK], in blocks that lie together."""
+        ...
+
+    @property
+    def bounds(self) -> BlockBounds:
+        """Bounds of the blocks."""
+        ...
+
+
 class Splat(NamedTuple):
     """What a camera sees of the points.
 
-    :param ids: [H, W] int64 of the voxel, or -1.
-    :param depth: [H, W] float32 z-depth of its point, NaN where there is none.
+    :param ids: [H, W] int64 of the point, or -1.
+    :param depth: [H, W] float32 its z-depth, NaN where there is none.
     :param image: [H, W, 3] uint8, zero where there is none.
     """
 
@@ -78,11 +105,11 @@ class _Fragments(NamedTuple):
         return column.index_select(0, self.square)
 
 
-def splat(store: VoxelStore, camera: Camera, T_points_camera: Tensor, *, scale: float) -> Splat:
+def splat(store: Points, camera: Camera, T_points_camera: Tensor, *, scale: float) -> Splat:
     """Render points with occlusion.
 
     :param T_points_camera: [4, 4] camera pose in the frame of the points.
-    :param scale: half the side of the drawn square over the size of the voxel.
+    :param scale: half the side of the drawn square over the size of the point.
     :raises InvalidCameraError: the camera has skew.
     """
     device = store.position.device
@@ -141,7 +168,7 @@ def _weights(squares: _Squares, fragments: _Fragments, camera: Camera) -> Tensor
     return (share.clamp_(min=0).square() * (_MOST_WEIGHT - 1)).long() + 1
 
 
-def _squares(store: VoxelStore, blocks: Tensor, camera: Camera, T_camera_points: Tensor, scale: float) -> _Squares:
+def _squares(store: Points, blocks: Tensor, camera: Camera, T_camera_points: Tensor, scale: float) -> _Squares:
     """Return the squares of the points of some blocks that lie before the camera."""
     position, size, observed = (column.index_select(0, blocks) for column in store.blocks)
     number = members_of(blocks)
