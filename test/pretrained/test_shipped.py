@@ -11,18 +11,24 @@ from accelerate import Accelerator
 
 from chunks import chunk
 from rooms import box_view
+from tiny_gac import tiny_gac
 from tiny_models import tiny_pipeline
 from training_runs import AUTOENCODER
 from vmem_ros.cli import main
 from vmem_ros.errors import ModelError
+from vmem_ros.evaluation.metrics import psnr
+from vmem_ros.evaluation.perceptual import perceptual_network
 from vmem_ros.generation.engines import load_generator
+from vmem_ros.generation.vmem import pipeline_folder
 from vmem_ros.generation.vmem.pipeline_folder import read_pipeline, write_pipeline
 from vmem_ros.generation.vmem.sampling_options import SamplingDefaults, SamplingOptions
 from vmem_ros.geometry import Camera, look_at
+from vmem_ros.memory import AUTO_MEMORY, load_memory, memory_kind
 from vmem_ros.memory.surfel import SurfelMemory
 from vmem_ros.pointmaps import MemoryDepth
 from vmem_ros.pretrained import shipped
 from vmem_ros.pretrained.shipped import DEPTH_MODEL, MODELS, SHIPPED_MODELS
+from vmem_ros.scenes import House
 from vmem_ros.training.checkpoints import Checkpoints
 from vmem_ros.training.log import TrainingLog, read_log
 from vmem_ros.training.log_plot import draw_log
@@ -30,7 +36,7 @@ from vmem_ros.training.recipes import as_recipe, read_recipe
 from vmem_ros.training.shipping import pipeline as pipeline_shipping
 from vmem_ros.training.shipping import writing
 from vmem_ros.types import Target
-from vmem_ros.world import World
+from vmem_ros.world import World, default_world
 
 WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
 OWN = ["--sampler", "fast", "--steps", "3", "--guidance-scale", "1.5", "--max-side", "48"]
@@ -111,8 +117,21 @@ class TestShipping:
         assert "| `unet` | `MultiviewUNet` |" in card
         assert "`fast` in 3 steps, guidance 1.5" in card
         assert f"vmem train autoencoder training/autoencoder/recipe.yaml --out {sources / 'training'}" in card
-        assert "4 steps, 0.0 hours. Last figures: loss 0.25." in card
+        assert "4 steps, 8 samples, 0.0 hours, 0.25 s a sample. Last figures: loss 0.25." in card
         assert "![step-0000004.jpg](training/autoencoder/step-0000004.jpg)" in card
+
+    def test_a_pipeline_of_another_engine_brings_its_own_way_of_drawing_too(
+        self, sources, models, tmp_path, capsys
+    ) -> None:
+        write_pipeline(tiny_gac(), tmp_path / "pipeline")
+        card = ["--card", str(sources / "card.md"), "--training", f"autoencoder={sources / 'training'}"]
+        command = ["ship", "small", str(tmp_path / "pipeline"), *card, "--steps", "1", "--geometry-steps", "4"]
+        assert main(command) == 0
+        loaded = pipeline_folder.read_any_pipeline("small")
+        assert (type(loaded).__name__, loaded.sampling_defaults.geometry_steps) == ("GacPipeline", 4)
+        assert "it draws views in 1 steps and their depth in 4, up to 2" in (models / "small" / "README.md").read_text()
+        assert main([*command, "--overwrite", "--guidance-scale", "2"]) == 1
+        assert "sampling has no field guidance_scale: allowed are num_inference_steps" in capsys.readouterr().err
 
     def test_large_parts_become_several_files(self, sources, models, monkeypatch) -> None:
         monkeypatch.setattr(pipeline_shipping, "_SHARD_BYTES", 300_000)
@@ -264,6 +283,10 @@ class TestOwnSampling:
         assert frames[0].view.image.shape == (64, 96, 3)
 
 
+def test_the_network_of_metrics_is_whole() -> None:
+    assert len(perceptual_network().state_dict()) == 50
+
+
 @pytest.mark.parametrize("name", [*SHIPPED_MODELS, DEPTH_MODEL])
 class TestModelsOfThisPackage:
     def test_it_is_whole_and_of_a_size_that_packages_may_have(self, name) -> None:
@@ -302,4 +325,20 @@ def test_the_models_of_this_package_together_are_of_a_size_that_packages_may_hav
 
 @pytest.mark.parametrize("name", SHIPPED_MODELS)
 def test_a_small_model_draws_in_fewer_steps_than_the_published_one(name) -> None:
-    assert read_pipeline(name).sampling_defaults.num_inference_steps < SamplingDefaults().num_inference_steps
+    assert (
+        pipeline_folder.read_any_pipeline(name).sampling_defaults.num_inference_steps
+        < SamplingDefaults().num_inference_steps
+    )
+
+
+@pytest.mark.parametrize("engine", ["vmem", "spatia", "mirage", "gac"])
+def test_an_engine_draws_with_the_model_of_the_package(engine) -> None:
+    memory = load_memory(memory_kind(AUTO_MEMORY, [engine]))
+    world = default_world(load_generator(engine), memory=memory)
+    house, camera = House(1_000_000), Camera.from_fov(64, 64, 75)
+    poses = house.random_walk(3, 0, step=0.3)
+    world.seed(house.view(Target(camera, poses[0])))
+    (frame, _) = world.explore([Target(camera, T) for T in poses[1:]], seed=1)
+    # What was just seen is what is drawn.
+    true = house.view(Target(camera, poses[1])).image
+    assert psnr(frame.view.image, true) > 18

@@ -76,6 +76,15 @@ def quiet_libraries() -> Iterator[None]:
                 library.enable_progress_bar()
 
 
+def refuse_code(folder: Path) -> None:
+    """Raise :class:`ModelError` for a folder with code in it: no model needs it, and some libraries run it."""
+    if code := sorted(folder.rglob("*.py")):
+        raise ModelError(
+            f"{folder} holds code ({code[0].relative_to(folder)}), which is not needed and might be run: remove it if "
+            "you trust the rest of the model"
+        )
+
+
 def _located(source: Path | str, *, allow_download: bool) -> tuple[str, str]:
     """Return (folder or repository, folder in the repository)."""
     path = Path(source).expanduser()

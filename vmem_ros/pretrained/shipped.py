@@ -15,12 +15,12 @@ from typing import Any
 from vmem_ros.errors import ModelError
 from vmem_ros.files import write_text
 
-#: Names that stand for models of the package, wherever a model is named.
-SHIPPED_MODELS = ("small",)
+#: Names that stand for models of the package, wherever a model is named: one of each network, of one size.
+SHIPPED_MODELS = ("small", "small-spatia", "small-mirage", "small-gac")
 #: The depth network among them, which the estimator ``small`` uses.
 DEPTH_MODEL = "depth"
-#: What draws new views where nobody names a model.
-DEFAULT_MODEL = "small"
+#: What the engines ``vmem``, ``spatia``, ``mirage`` and ``gac`` draw with where nobody names a model.
+DEFAULT_MODEL, SPATIA_MODEL, MIRAGE_MODEL, GAC_MODEL = "small", "small-spatia", "small-mirage", "small-gac"
 #: Where they are. Links of an installation lead to the checkout it was made from.
 MODELS = Path(__file__).resolve().parent.parent / "models"
 

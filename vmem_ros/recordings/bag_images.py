@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vmem_ros.errors import InvalidCameraError, InvalidImageError, RecordingError
+from vmem_ros.messages.camera_images import color_of, depth_of
 from vmem_ros.messages.camera_info import camera_from_message
-from vmem_ros.messages.compressed_images import color_from_compressed_message, depth_from_compressed_message
-from vmem_ros.messages.images import depth_from_message, image_from_message
 from vmem_ros.messages.rectification import rectifier_for
 from vmem_ros.messages.stamps import stamp_to_ns
 from vmem_ros.recordings.bag_file import BagFile
@@ -42,14 +41,12 @@ class ImageStream:
 
         :raises RecordingError: damaged, or it does not fit the intrinsics.
         """
-        decode = color_from_compressed_message if self.topic.compressed else image_from_message
-        pixels = self._fitting(decode, entry, lens)
+        pixels = self._fitting(color_of, entry, lens)
         return torch.from_numpy(pixels if lens.rectifier is None else lens.rectifier.image(pixels))
 
     def depth(self, entry: Entry, lens: Lens) -> Tensor:
         """Return [H, W] float32 metres, rectified; errors as of :meth:`color`."""
-        decode = depth_from_compressed_message if self.topic.compressed else depth_from_message
-        pixels = self._fitting(decode, entry, lens)
+        pixels = self._fitting(lambda message: depth_of(message).depth, entry, lens)
         return torch.from_numpy(pixels if lens.rectifier is None else lens.rectifier.depth(pixels))
 
     def _fitting(self, decode: Any, entry: Entry, lens: Lens) -> NDArray:

@@ -8,7 +8,8 @@ from typing import Any
 
 from vmem_ros.errors import RecordingError
 from vmem_ros.messages.compressed_images import is_compressed_depth
-from vmem_ros.messages.images import COLOR_CHANNELS, DEPTH_ENCODINGS
+from vmem_ros.messages.encodings import COLOR_ENCODINGS
+from vmem_ros.messages.images import DEPTH_ENCODINGS
 from vmem_ros.recordings.bag_file import BagFile, Topic
 
 IMAGE, COMPRESSED_IMAGE = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
@@ -16,7 +17,7 @@ CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 #: What the option of a topic says when there shall be none.
 NONE = "none"
 _SUFFIXES = ("/compressed", "/compressedDepth")
-_GRAY = ("mono8",)
+_GRAY = ("mono", "8UC1")
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def _image_topic(bag: BagFile, topic: Topic) -> ImageTopic:
 def _named(bag: BagFile, name: str, among: Sequence[ImageTopic], option: str) -> ImageTopic:
     found = next((topic for topic in among if topic.name == name), None)
     if found is None:
-        kinds = ", ".join(COLOR_CHANNELS if option == "image_topic" else DEPTH_ENCODINGS)
+        kinds = ", ".join(COLOR_ENCODINGS if option == "image_topic" else DEPTH_ENCODINGS)
         raise RecordingError(
             f"{option} = {name!r} is no topic of the bag with images in {kinds} or compressed: "
             f"{_choices(bag, [t.name for t in among])}"

@@ -53,12 +53,18 @@ class BagWriter:
             self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
         self._writer.open()
         self._connections: dict[str, Any] = {}
+        self._announced: dict[tuple[str, str], Any] = {}
 
     def add_topic(self, topic: str, message_type: str, *, latched: bool = False) -> None:
         """Announce a topic, e.g. ``/vmem/camera/image_raw`` of ``sensor_msgs/msg/Image``.
 
+        Where it has another type already, what is written from now on has the new one.
+
         :param latched: its last message is meant for late subscribers too (transient local).
         """
+        if (known := self._announced.get((topic, message_type))) is not None:
+            self._connections[topic] = known
+            return
         qos = Qos(
             history=QosHistory.KEEP_LAST,
             depth=1 if latched else 10,
@@ -70,7 +76,7 @@ class BagWriter:
             liveliness_lease_duration=_NO_DEADLINE,
             avoid_ros_namespace_conventions=False,
         )
-        self._connections[topic] = self._writer.add_connection(
+        self._connections[topic] = self._announced[topic, message_type] = self._writer.add_connection(
             topic, message_type, typestore=self._types, offered_qos_profiles=[qos]
         )
 

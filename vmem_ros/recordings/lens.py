@@ -15,9 +15,12 @@ from vmem_ros.messages.rectification import MODELS, Rectifier, rectifier_of
 
 #: What intrinsics may be, for messages.
 FORMS = (
-    "a 3 x 3 matrix, or one row fx fy cx cy, with 4, 5 or 8 coefficients of distortion behind it if the lens has any; "
-    "the centre of the first pixel has coordinates 0, 0"
+    "a 3 x 3 matrix, or one row fx fy cx cy, with 4, 5, 8, 12 or 14 coefficients of distortion behind it if the lens "
+    "has any; the centre of the first pixel has coordinates 0, 0"
 )
+
+# OpenCV's polynomial, whose number of coefficients says which of its terms there are.
+_MODEL = "plumb_bob"
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +46,7 @@ def lens_of(values: Sequence[float] | NDArray[np.float64], size: tuple[int, int]
     K, coefficients = np.eye(3), np.empty(0)
     if numbers.ndim == 2 and min(numbers.shape) >= 3:
         K = numbers[:3, :3].copy()
-    elif numbers.ndim == 1 and len(numbers) in (4, 8, 9, 12):
+    elif numbers.ndim == 1 and len(numbers) - 4 in (0, *MODELS[_MODEL]):
         K[0, 0], K[1, 1], K[0, 2], K[1, 2] = numbers[:4]
         coefficients = numbers[4:]
     else:
@@ -54,8 +57,7 @@ def lens_of(values: Sequence[float] | NDArray[np.float64], size: tuple[int, int]
         raise RecordingError(f"{whose}: {error}") from error
     if not coefficients.any():
         return Lens(camera, None)
-    model = next(name for name, counts in MODELS.items() if len(coefficients) in counts)
-    return Lens(camera, rectifier_of(K, coefficients, model, size, K_pinhole=K))
+    return Lens(camera, rectifier_of(K, coefficients, _MODEL, size, K_pinhole=K))
 
 
 def read_intrinsics(path: Path) -> NDArray[np.float64]:
