@@ -12,11 +12,37 @@ from vmem_ros.protocols import Generator
 
 DEFAULT_ENGINE = "vmem"
 
-#: Engines by name: what memory shows with its holes inpainted, and the multi-view diffusion network. A new one is a
-#: folder beside this file and a line here.
+#: Engines by name: memory's projection with its holes inpainted, pictures and their depth drawn in one sequence, clips
+#: of a video network that is told in pictures or in latents, pipelines of diffusers that fill holes in pictures and in
+#: clips, and the multi-view diffusion network. A new one is a folder beside this file and a line here.
 ENGINES = {
     "reprojection": Entry(
         "vmem_ros.generation.reprojection:ReprojectionGenerator", "vmem_ros.generation.reprojection:ReprojectionOptions"
+    ),
+    "gac": Entry(
+        "vmem_ros.generation.gac.generator:from_options",
+        "vmem_ros.generation.gac.options:GacOptions",
+        extra="diffusers transformers safetensors (or use the engine 'reprojection')",
+    ),
+    "spatia": Entry(
+        "vmem_ros.generation.wan.generator:from_options",
+        "vmem_ros.generation.wan.options:SpatiaOptions",
+        extra="diffusers transformers safetensors (or use the engine 'reprojection')",
+    ),
+    "mirage": Entry(
+        "vmem_ros.generation.mirage.generator:from_options",
+        "vmem_ros.generation.mirage.options:MirageOptions",
+        extra="diffusers transformers safetensors (or use the engine 'reprojection')",
+    ),
+    "inpaint": Entry(
+        "vmem_ros.generation.inpaint.generator:from_options",
+        "vmem_ros.generation.inpaint.options:InpaintOptions",
+        extra="diffusers transformers safetensors (or use the engine 'reprojection')",
+    ),
+    "wan-vace": Entry(
+        "vmem_ros.generation.wan_vace.generator:from_options",
+        "vmem_ros.generation.wan_vace.options:VaceOptions",
+        extra="diffusers transformers safetensors (or use the engine 'reprojection')",
     ),
     "vmem": Entry(
         "vmem_ros.generation.vmem.generator:from_options",

@@ -9,18 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import cv2
-import numpy as np
 import torch
 from torch import Tensor
 
 from vmem_ros.errors import CancelledError
+from vmem_ros.generation.inpainting import FLAGS, RADIUS_PX, Inpainting, inpaint
 from vmem_ros.protocols import OnStep, ShouldStop, Use
 from vmem_ros.types import Projection, Recall, Target, View
 
-#: Algorithms of OpenCV: Telea's marching front, or Navier-Stokes flow along isophotes.
-Inpainting = Literal["telea", "navier_stokes"]
-_FLAGS = {"telea": cv2.INPAINT_TELEA, "navier_stokes": cv2.INPAINT_NS}
 # Under this share of seen pixels there is nothing to continue inwards from.
 _LEAST_SEEN = 0.005
 
@@ -34,11 +30,11 @@ class ReprojectionOptions:
     """
 
     inpainting: Inpainting = "telea"
-    radius_px: float = 3.0
+    radius_px: float = RADIUS_PX
 
     def __post_init__(self) -> None:
-        if self.inpainting not in _FLAGS:
-            raise ValueError(f"inpainting must be one of {', '.join(_FLAGS)}, got {self.inpainting!r}")
+        if self.inpainting not in FLAGS:
+            raise ValueError(f"inpainting must be one of {', '.join(FLAGS)}, got {self.inpainting!r}")
         if not self.radius_px > 0:
             raise ValueError(f"radius_px must be positive, got {self.radius_px}")
 
@@ -52,6 +48,7 @@ class ReprojectionGenerator:
     name = "reprojection"
     uses: frozenset[Use] = frozenset({"projection"})
     frames = 4
+    ignores_seeds: Literal[True] = True
 
     def __init__(self, options: ReprojectionOptions | None = None, *, device: torch.device | str = "cpu") -> None:
         self.options = options or ReprojectionOptions()
@@ -81,12 +78,9 @@ class ReprojectionGenerator:
 
     def _fill(self, projection: Projection, references: Sequence[View]) -> Tensor:
         """Return the projected image [H, W, 3] uint8 with its holes filled."""
-        image, hole = projection.image.cpu().numpy(), ~projection.seen.cpu().numpy()
-        if hole.mean() > 1 - _LEAST_SEEN:
-            means = [r.image.float().mean(dim=(0, 1)) for r in references]
-            color = torch.stack(means).mean(dim=0).cpu().numpy() if means else np.full(3, 127.0)
-            image = np.where(hole[..., None], np.round(color).astype(np.uint8), image)
-        elif hole.any():
-            image = cv2.inpaint(image, hole.astype(np.uint8), self.options.radius_px, _FLAGS[self.options.inpainting])
-        # A copy, also where there is no hole.
-        return torch.tensor(image, device=projection.image.device)
+        image, seen = projection.image, projection.seen
+        if float(seen.float().mean()) >= _LEAST_SEEN:
+            return inpaint(image, seen, how=self.options.inpainting, radius_px=self.options.radius_px)
+        means = [reference.image.float().mean(dim=(0, 1)) for reference in references]
+        color = torch.stack(means).mean(dim=0) if means else torch.full((3,), 127.0)
+        return torch.where(seen[..., None], image, color.round().to(image))

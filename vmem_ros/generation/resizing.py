@@ -12,12 +12,17 @@ from vmem_ros.types import Projection
 _LEAST_SEEN = 0.5
 
 
-def working_size(camera: Camera, *, multiple: int, max_side: int | None = None) -> tuple[int, int]:
+def working_size(
+    camera: Camera, *, multiple: int, max_side: int | None = None, min_side: int | None = None
+) -> tuple[int, int]:
     """Return (height, width) near a camera's size, both multiples of ``multiple``.
 
     :param max_side: bound on both, at least ``multiple``; a larger camera is scaled down at about its own aspect ratio.
+    :param min_side: a camera whose larger side is less is scaled up, at about its own aspect ratio.
     """
-    scale = 1.0 if max_side is None else min(1.0, max_side / max(camera.size))
+    scale = 1.0 if min_side is None else max(1.0, min_side / max(camera.size))
+    if max_side is not None:
+        scale = min(scale, max_side / max(camera.size))
     most = None if max_side is None else max_side // multiple * multiple
 
     def nearest(side: int) -> int:
@@ -26,6 +31,17 @@ def working_size(camera: Camera, *, multiple: int, max_side: int | None = None) 
 
     height, width = camera.size
     return nearest(height), nearest(width)
+
+
+def drawn_smaller(camera: Camera, size: tuple[int, int], *, multiple: int, max_side: int | None) -> tuple[str, ...]:
+    """Return in words that a (height, width) at which views are drawn is below what is asked for, if so."""
+    whole = working_size(camera, multiple=multiple)
+    if size[0] >= whole[0] and size[1] >= whole[1]:
+        return ()
+    return (
+        f"views of {camera.width} x {camera.height} are drawn at {size[1]} x {size[0]} and enlarged (max_side "
+        f"is {max_side})",
+    )
 
 
 def resize_image(image: Tensor, size: tuple[int, int]) -> Tensor:

@@ -12,8 +12,9 @@ from peft import LoraConfig
 from rooms import box_view
 from tiny_models import tiny_image_encoder, tiny_pipeline, tiny_unet, tiny_vae
 from vmem_ros.errors import CancelledError, ModelError
-from vmem_ros.generation import VMemGenerator, VMemPipeline
+from vmem_ros.generation import ReprojectionGenerator, VMemGenerator, VMemPipeline
 from vmem_ros.generation.vmem.sampling_options import SamplingOptions
+from vmem_ros.generation.vmem.schedules import published_scheduler
 from vmem_ros.geometry import Camera, look_at
 from vmem_ros.memory.surfel import SurfelMemory
 from vmem_ros.pointmaps import MemoryDepth
@@ -235,10 +236,43 @@ class TestInAWorld:
         world.composite = other.composite = "none"
         list(world.explore(targets(1), seed=1))
         world.save(tmp_path / "world")
-        other.load(tmp_path / "world")
+        assert other.load(tmp_path / "world") == ()
         ahead = [Target(CAMERA, pose(-0.4, -0.2))]
         (expected,), (frame,) = world.explore(ahead, seed=2), other.explore(ahead, seed=2)
         assert torch.equal(frame.view.image, expected.view.image)
+
+    def test_encodings_of_other_networks_are_left_out(self, world, tmp_path) -> None:
+        """Of an autoencoder of the same shape they look like the model's own, and show something else."""
+        world.composite = "none"
+        (drawn,) = world.explore(targets(1), seed=1)
+        assert drawn.view.latent is not None
+        world.save(tmp_path / "world")
+        unet, encoder = tiny_unet(), tiny_image_encoder()
+        same = VMemPipeline(tiny_unet(1), tiny_vae(), tiny_image_encoder(), published_scheduler())
+        of_another_picture = VMemPipeline(unet, tiny_vae(1), encoder, published_scheduler())
+        of_another_embedding = VMemPipeline(unet, tiny_vae(), tiny_image_encoder(1), published_scheduler())
+        for pipeline, kept in ((same, True), (of_another_picture, False), (of_another_embedding, False)):
+            other = World(SurfelMemory(), VMemGenerator(pipeline, sampling=FAST), MemoryDepth())
+            notes = other.load(tmp_path / "world")
+            (view,) = (view for view in other.memory.views if view.source == "generated")
+            assert (view.latent is not None, view.embedding is not None) == (kept, kept)
+            assert torch.equal(view.image, drawn.view.image)
+            assert notes == () if kept else "are made anew" in notes[0]
+            assert len(list(other.explore([Target(CAMERA, pose(-0.4, -0.2))]))) == 1
+
+    def test_encodings_outlive_an_engine_that_has_none(self, world, tmp_path) -> None:
+        world.composite = "none"
+        list(world.explore(targets(1), seed=1))
+        world.save(tmp_path / "world")
+        between = World(SurfelMemory(), ReprojectionGenerator(), MemoryDepth())
+        assert between.load(tmp_path / "world") == ()
+        between.save(tmp_path / "again")
+        assert world.load(tmp_path / "again") == ()
+        assert any(view.latent is not None for view in world.memory.views)
+
+    def test_a_model_has_one_name_in_any_type(self) -> None:
+        exact, rounded = (VMemGenerator(tiny_pipeline().to(dtype)) for dtype in (torch.float32, torch.bfloat16))
+        assert exact.encodings() == rounded.encodings()
 
     def test_out_of_range_sampling_is_refused(self, pipeline, recall) -> None:
         generator = VMemGenerator(pipeline, sampling=SamplingOptions(num_inference_steps=2000))

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from chunks import chunk, tiny_pipeline
+from vmem_ros.errors import ModelError
 from vmem_ros.generation import VMemPipeline
 from vmem_ros.generation.vmem.pipeline import MOVED_MODULES
-from vmem_ros.generation.vmem.pipeline_folder import read_pipeline
+from vmem_ros.generation.vmem.pipeline_folder import read_networks, read_pipeline
 
 
 def loaded(folder):
@@ -57,6 +58,23 @@ def test_round_trip_without_an_image_encoder(tmp_path):
     again = loaded(tmp_path)
     assert again.image_encoder is None
     assert_same(again, pipeline)
+
+
+def test_a_folder_with_code_is_refused_and_nothing_of_it_runs(tmp_path):
+    """Also one whose ``model_index.json`` gives a module of the folder as the class of the pipeline."""
+    folder = tmp_path / "model"
+    tiny_pipeline().save_pretrained(folder)
+    code = f"open({str(tmp_path / 'executed')!r}, 'w').close()\nclass VMemPipeline: pass\n"
+    for place in ("pipeline.py", "unet/modeling.py"):
+        (folder / place).write_text(code)
+        for name in ("VMemPipeline", ["pipeline", "VMemPipeline"]):
+            index = json.loads((folder / "model_index.json").read_text())
+            (folder / "model_index.json").write_text(json.dumps({**index, "_class_name": name}))
+            for read in (loaded, read_pipeline, read_networks):
+                with pytest.raises(ModelError, match=f"holds code .{place}"):
+                    read(folder)
+        (folder / place).unlink()
+    assert not (tmp_path / "executed").exists()
 
 
 def test_only_safetensors_are_written_and_read(tmp_path):

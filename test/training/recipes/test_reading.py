@@ -20,7 +20,8 @@ SHIPPED = ROOT / "config" / "training"
 @pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.yaml")), ids=lambda path: path.stem)
 def test_shipped_recipes_can_be_read_and_survive_a_round_trip(path):
     recipe = read_recipe(path)
-    assert recipe.trains == path.stem.partition("_")[0]
+    # Generators of other engines than vmem are called like their engine.
+    assert path.stem.partition("_")[0] in (recipe.trains, getattr(recipe, "engine", None))
     dumped = recipe.model_dump(mode="json")
     assert as_recipe(dumped) == recipe
     assert as_recipe(yaml.safe_load(yaml.safe_dump(dumped))) == recipe

@@ -47,7 +47,7 @@ def normalise_poses(T_world_camera: Tensor, *, camera_scale: float = 2.0, publis
 
 @dataclass(frozen=True, eq=False)
 class Conditioning:
-    """What the network is told about N frames, in a latent grid of h x w.
+    """What the network is told about N frames, those of one chunk or more, in a latent grid of h x w.
 
     :param latents: [N, C, h, w] clean latents of given frames, zero elsewhere.
     :param given: [N] bool: frames whose latents are given.
@@ -97,6 +97,19 @@ class Conditioning:
             context=token.expand(len(cameras), 1, -1),
             projection=projection,
             residual=residual,
+        )
+
+    @classmethod
+    def of_chunks(cls, chunks: Sequence[Conditioning]) -> Conditioning:
+        """Return the conditioning of the frames of several chunks of one network and size, one chunk after another."""
+        shown = [each.projection for each in chunks if each.projection is not None]
+        return cls(
+            latents=torch.cat([each.latents for each in chunks]),
+            given=torch.cat([each.given for each in chunks]),
+            plucker=torch.cat([each.plucker for each in chunks]),
+            context=torch.cat([each.context for each in chunks]),
+            projection=torch.cat(shown) if shown else None,
+            residual=chunks[0].residual,
         )
 
     def unconditional(self) -> Conditioning:

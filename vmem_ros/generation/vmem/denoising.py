@@ -25,7 +25,7 @@ class Network(Protocol):
 
 
 class Denoiser:
-    """Estimates clean latents of one chunk from noisy ones.
+    """Estimates clean latents of one chunk, or of several that have nothing to do with each other, from noisy ones.
 
     Where guidance applies, both halves (unconditional, conditional) go through the network in one call; where it does
     not (all scales 1, or a noise level outside the interval), the conditional half goes alone.
@@ -33,8 +33,9 @@ class Denoiser:
     As published, only the conditional half sees given frames clean. The unconditional half, which must not know them,
     sees their running noisy state.
 
-    :param conditioning: of N frames.
+    :param conditioning: of N frames, those of one chunk after those of another.
     :param scales: [N] guidance scales.
+    :param chunk_frames: frames of each chunk; ``None``: there is one.
     :param prediction: what the network predicts.
     :param dtype: what the network computes in. Estimates are float32 whatever it is.
     """
@@ -45,6 +46,7 @@ class Denoiser:
         conditioning: Conditioning,
         scales: Tensor,
         *,
+        chunk_frames: int | None = None,
         interval: GuidanceInterval | None = None,
         prediction: Prediction = "epsilon",
         dtype: torch.dtype = torch.float32,
@@ -54,7 +56,8 @@ class Denoiser:
         self._interval = interval or GuidanceInterval()
         self._prediction: Prediction = prediction
         self._dtype = dtype
-        self._frames = len(conditioning.given)
+        self._frames = len(conditioning.given) if chunk_frames is None else chunk_frames
+        self._chunks = len(conditioning.given) // self._frames
         guided = bool((scales != 1).any())
         # The conditional half is the last one, with or without the other.
         self._halves = (conditioning.unconditional(), conditioning) if guided else (conditioning,)
@@ -78,7 +81,7 @@ class Denoiser:
         scale = (sigma**2 + 1) ** 0.5
         first = 0 if self.is_guided(sigma) else len(self._halves) - 1
         halves, concats = self._halves[first:], self._concats[first:]
-        prepared = self._prepared if first == 0 else self._prepared.select(first)
+        prepared = self._prepared if first == 0 else self._prepared.select(first * self._chunks, self._chunks)
         noisy = torch.cat([half.place_given(sample.float(), scale) for half in halves])
         output = self._network(
             torch.cat([noisy.to(self._dtype), torch.cat(concats)], dim=1),

@@ -6,8 +6,8 @@ references in the order the network expects, chunks of a fixed length, encodings
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,26 +16,50 @@ from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from vmem_ros.errors import CancelledError, ModelError
-from vmem_ros.generation.resizing import resize_image, working_size
+from vmem_ros.generation.enlarging import enlarge_into
+from vmem_ros.generation.noise import seeded_noise
+from vmem_ros.generation.resizing import drawn_smaller, resize_image, working_size
+from vmem_ros.generation.step_callback import step_callback
 from vmem_ros.generation.vmem.autoencoding import decode, downsampling
+from vmem_ros.generation.vmem.fingerprint import fingerprint
 from vmem_ros.generation.vmem.image_embedding import embed
 from vmem_ros.generation.vmem.options import VMemOptions
 from vmem_ros.generation.vmem.pipeline import VMemPipeline, VMemPipelineOutput
+from vmem_ros.generation.vmem.pipeline_chunk import PipelineChunk
 from vmem_ros.generation.vmem.pipeline_folder import read_pipeline
 from vmem_ros.generation.vmem.sampling_options import SamplingOptions
 from vmem_ros.geometry import average_pose, geodesic_distance
 from vmem_ros.pretrained.devices import usable_device
-from vmem_ros.protocols import OnStep, ShouldStop, Use
+from vmem_ros.protocols import DrawRequest, OnStep, ShouldStop, Use
 from vmem_ros.types import Projection, Recall, Target, View
 
 _AS_THE_MODEL = SamplingOptions()
+
+
+@dataclass(frozen=True, eq=False)
+class _Pass:
+    """One pass of the network for one request.
+
+    :param room: frames for targets; more than there are targets.
+    :param size: (height, width) that it works at.
+    :param noise: of the whole request.
+    """
+
+    references: Sequence[View]
+    targets: Sequence[Target]
+    projections: Sequence[Projection]
+    room: int
+    size: tuple[int, int]
+    noise: torch.Generator
 
 
 class VMemGenerator:
     """Draws new views with a :class:`VMemPipeline`; see :class:`vmem_ros.protocols.Generator`.
 
     Views are drawn at the nearest size that the network can work at, with the same field of view, and resampled. The
-    references best in the recall are used, nearest to the targets first, as many as leave room for the targets.
+    references best in the recall are used, nearest to the targets first, as many as leave room for the targets. A
+    network that sees projections draws the rest of them; what it draws smaller than asked for is joined to them in full
+    size (:mod:`~vmem_ros.generation.enlarging`).
 
     :param pipeline: in its place and type; only its progress bar is switched off.
     :param sampling: how noise becomes pictures, or what returns that: asked again for each call.
@@ -72,6 +96,7 @@ class VMemGenerator:
         # (latent, embedding) by the image of the view: kept as long as a memory keeps that.
         self._encodings: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
         self._notes: tuple[str, ...] = ()
+        self._fingerprint = ""
         pipeline.set_progress_bar_config(disable=True)
 
     @classmethod
@@ -112,6 +137,12 @@ class VMemGenerator:
         """Return what users should know of the views drawn last: that they were drawn smaller than asked for."""
         return self._notes
 
+    def encodings(self) -> str:
+        """Return the fingerprint of autoencoder and image encoder, whose encodings the views have."""
+        if not self._fingerprint:
+            self._fingerprint = fingerprint(self.pipeline.vae, self.pipeline.image_encoder)
+        return self._fingerprint
+
     @torch.no_grad()
     def generate(
         self,
@@ -127,91 +158,103 @@ class VMemGenerator:
 
         :raises ModelError: the recall has no view, or an option of the sampling is out of range.
         """
-        if not targets or not recall.views:
-            raise ModelError(f"nothing to draw from: {len(recall.views)} references for {len(targets)} targets")
+        request = DrawRequest(recall, targets, seed)
+        return self.generate_together([request], on_step=on_step, should_stop=should_stop)[0]
+
+    @torch.no_grad()
+    def generate_together(
+        self,
+        requests: Sequence[DrawRequest],
+        *,
+        prompt: str | None = None,
+        on_step: OnStep | None = None,
+        should_stop: ShouldStop | None = None,
+    ) -> list[list[View]]:
+        """Return the views of several requests, drawn as one batch; see :class:`vmem_ros.protocols.DrawsTogether`.
+
+        Requests of which a pass has another size, or another number of frames, take passes of their own.
+        """
+        for request in requests:
+            if not request.targets or not request.recall.views:
+                raise ModelError(
+                    f"nothing to draw from: {len(request.recall.views)} references for {len(request.targets)} targets"
+                )
         sampling = self._sampling() if callable(self._sampling) else self._sampling
         steps = self.pipeline.sampling_defaults.override(sampling).num_inference_steps
-        references, room = self._plan(recall.views, targets)
-        passes = math.ceil(len(targets) / room)
-        noise = torch.Generator()
-        if seed is None:
-            noise.seed()
-        else:
-            noise.manual_seed(seed)
-        views: list[View] = []
-        for number in range(passes):
-            drawn = slice(number * room, (number + 1) * room)
+        batches = _batches([self._passes(request) for request in requests])
+        views: list[list[View]] = [[] for _ in requests]
+        self._notes = ()
+        for number, batch in enumerate(batches):
 
             def after_step(step: int, before: int = number * steps) -> None:
                 if on_step is not None:
-                    on_step(before + step, steps * passes)
+                    on_step(before + step, steps * len(batches))
                 if should_stop is not None and should_stop():
-                    raise CancelledError(f"cancelled after denoising step {before + step} of {steps * passes}")
+                    raise CancelledError(f"cancelled after denoising step {before + step} of {steps * len(batches)}")
 
-            views += self._draw(
-                references, targets[drawn], recall.projections[drawn], room, sampling, noise, after_step
-            )
+            drawn = self._draw(list(batch.values()), sampling, after_step)
+            for request_number, made in zip(batch, drawn, strict=True):
+                views[request_number] += made
         return views
 
-    def _plan(self, views: Sequence[View], targets: Sequence[Target]) -> tuple[list[View], int]:
-        """Return the references of all passes, nearest first, and how many targets a pass has room for."""
-        references, room = list(views), len(targets)
+    def _passes(self, request: DrawRequest) -> list[_Pass]:
+        """Return the passes of the network that a request takes: all with its references, nearest first."""
+        targets, projections = request.targets, request.recall.projections
+        references, room = list(request.recall.views), len(targets)
         if self.fixed_frames:
             frames = max(2, self.pipeline.unet.config.num_frames)
             references = references[: max(frames - len(targets), frames // 2)]
             room = frames - len(references)
         middle = average_pose(torch.stack([target.T_world_camera for target in targets]))
         references.sort(key=lambda view: float(geodesic_distance(view.T_world_camera, middle)))
-        return references, room
+        noise = seeded_noise(request.seed)
+        passes = []
+        for start in range(0, len(targets), room):
+            drawn = slice(start, start + room)
+            size = working_size(targets[start].camera, multiple=self._multiple, max_side=self.max_side)
+            passes.append(_Pass(references, targets[drawn], projections[drawn], room, size, noise))
+        return passes
 
     def _draw(
-        self,
-        references: Sequence[View],
-        targets: Sequence[Target],
-        projections: Sequence[Projection],
-        room: int,
-        sampling: SamplingOptions,
-        noise: torch.Generator,
-        after_step: Callable[[int], None],
-    ) -> list[View]:
-        """Return the views of one pass of the network."""
-        pipeline = self.pipeline
-        camera = targets[0].camera
-        height, width = working_size(camera, multiple=self._multiple, max_side=self.max_side)
-        if (height, width) == working_size(camera, multiple=self._multiple):
-            self._notes = ()
-        else:
-            self._notes = (
-                f"views of {camera.width} x {camera.height} are drawn at {width} x {height} and enlarged "
-                f"(max_side is {self.max_side})",
-            )
-        known = [self._known(view, (height, width)) for view in references]
-        # What repeats the last target is drawn and dropped.
-        order = [min(slot, len(targets) - 1) for slot in range(room)]
-
-        def on_step_end(_: VMemPipeline, index: int, timestep: Tensor, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-            after_step(index + 1)
-            return tensors
-
-        output = pipeline(
-            [view.image for view in references],
-            [view.camera for view in references],
-            [view.T_world_camera for view in references],
-            [targets[slot].camera for slot in order],
-            [targets[slot].T_world_camera for slot in order],
+        self, passes: Sequence[_Pass], sampling: SamplingOptions, after_step: Callable[[int], None]
+    ) -> list[list[View]]:
+        """Return the views of passes of one size and number of frames, drawn as one batch."""
+        height, width = passes[0].size
+        outputs = self.pipeline.draw(
+            [self._chunk(each) for each in passes],
+            sampling,
             height=height,
             width=width,
-            projections=[projections[slot] for slot in order] if "projection" in self.uses else None,
-            reference_depths=[view.depth for view in references],
+            output_type="latent",
+            callback_on_step_end=step_callback(after_step),
+            callback_on_step_end_tensor_inputs=(),
+        )
+        return [self._views(each, output) for each, output in zip(passes, outputs, strict=True)]
+
+    def _chunk(self, drawn: _Pass) -> PipelineChunk:
+        """Return what the pipeline is given of a pass."""
+        known = [self._known(view, drawn.size) for view in drawn.references]
+        # What repeats the last target is drawn and dropped.
+        order = [min(slot, len(drawn.targets) - 1) for slot in range(drawn.room)]
+        return PipelineChunk(
+            [view.image for view in drawn.references],
+            [view.camera for view in drawn.references],
+            [view.T_world_camera for view in drawn.references],
+            [drawn.targets[slot].camera for slot in order],
+            [drawn.targets[slot].T_world_camera for slot in order],
+            projections=[drawn.projections[slot] for slot in order] if "projection" in self.uses else None,
+            reference_depths=[view.depth for view in drawn.references],
             reference_latents=[latent for latent, _ in known],
             reference_embeddings=[embedding for _, embedding in known],
-            generator=noise,
-            output_type="latent",
-            callback_on_step_end=on_step_end,
-            callback_on_step_end_tensor_inputs=(),
-            **vars(sampling),
+            generator=drawn.noise,
         )
-        assert isinstance(output, VMemPipelineOutput), "return_dict is the default"
+
+    def _views(self, drawn: _Pass, output: VMemPipelineOutput) -> list[View]:
+        """Return the views of a pass, and keep the encodings of its references."""
+        pipeline, references, (height, width) = self.pipeline, drawn.references, drawn.size
+        targets, projections = drawn.targets, drawn.projections
+        notes = drawn_smaller(targets[0].camera, drawn.size, multiple=self._multiple, max_side=self.max_side)
+        self._notes = tuple(dict.fromkeys((*self._notes, *notes)))
         embeddings = output.reference_embeddings
         for index, view in enumerate(references):
             embedding = None if embeddings is None else embeddings[index]
@@ -221,18 +264,25 @@ class VMemGenerator:
         embedded = None if pipeline.image_encoder is None else embed(pipeline.image_encoder, decoded)
         home = references[0].image.device
         images = ((decoded + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).to(home)
-        return [
-            View(
-                resize_image(images[index], target.camera.size),
-                target.camera,
-                target.T_world_camera,
-                latent=latents[index].to(home),
-                embedding=None if embedded is None else embedded[index].to(home),
-                stamp_ns=target.stamp_ns,
-                source="generated",
+        views = []
+        for index, target in enumerate(targets):
+            image, enlarged = images[index], height * width < target.camera.height * target.camera.width
+            joined = enlarged and "projection" in self.uses
+            if joined:
+                image = enlarge_into(image, projections[index], cell_px=downsampling(pipeline.vae))
+            views.append(
+                View(
+                    resize_image(image, target.camera.size),
+                    target.camera,
+                    target.T_world_camera,
+                    # The encodings are those of what was drawn.
+                    latent=None if joined else latents[index].to(home),
+                    embedding=None if joined or embedded is None else embedded[index].to(home),
+                    stamp_ns=target.stamp_ns,
+                    source="generated",
+                )
             )
-            for index, target in enumerate(targets)
-        ]
+        return views
 
     def _known(self, view: View, size: tuple[int, int]) -> tuple[Tensor | None, Tensor | None]:
         """Return the latent and the embedding of a view, as far as they are known for a (height, width)."""
@@ -257,7 +307,24 @@ def from_options(options: VMemOptions, *, device: torch.device | str = "cpu") ->
     return VMemGenerator.from_pretrained(chosen.pop("model"), device=device, dtype=getattr(torch, dtype), **chosen)
 
 
+def _batches(passes: Sequence[Sequence[_Pass]]) -> list[dict[int, _Pass]]:
+    """Return which passes are drawn together, by the number of their request: one of each, of one size.
+
+    Those of one request follow one another, because they share their noise.
+    """
+    batches: list[dict[int, _Pass]] = []
+    for turn in range(max(map(len, passes))):
+        alike: dict[tuple[int, tuple[int, int]], dict[int, _Pass]] = {}
+        for number, of_request in enumerate(passes):
+            if turn < len(of_request):
+                drawn = of_request[turn]
+                frames = len(drawn.references) + drawn.room
+                alike.setdefault((frames, drawn.size), {})[number] = drawn
+        batches += alike.values()
+    return batches
+
+
 def _of_shape(encoding: Tensor | None, shape: tuple[int, ...]) -> Tensor | None:
-    """Return an encoding if it is one of this model: a world may have been saved with another."""
+    """Return an encoding if it is one of this model: views may come with those of another."""
     fits = encoding is not None and encoding.is_floating_point() and tuple(encoding.shape) == shape
     return encoding if fits else None

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from diffusers.utils import BaseOutput
+from diffusers.utils.accelerate_utils import apply_forward_hook
 from torch import Tensor, nn
 
 from vmem_ros.errors import ModelError
@@ -80,10 +81,12 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         """Size of an image as a multiple of that of its latents."""
         return self.config.patch
 
+    @apply_forward_hook
     def encode(self, images: Tensor) -> PatchEncoderOutput:
         """Return latents [N, C, h, w] of images [N, 3, H, W] in [-1, 1]; H and W are multiples of the patch."""
         return PatchEncoderOutput(latents=self.encoder(images))
 
+    @apply_forward_hook
     def decode(self, latents: Tensor) -> PatchDecoderOutput:
         """Return images [N, 3, H, W] of latents [N, C, h, w]."""
         return PatchDecoderOutput(sample=self.decoder(latents) + self.restorer(latents))

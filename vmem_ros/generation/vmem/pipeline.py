@@ -28,12 +28,13 @@ from vmem_ros.generation.vmem.guidance import GuidanceInterval, guidance_scales
 from vmem_ros.generation.vmem.image_embedding import embed
 from vmem_ros.generation.vmem.lora import LoraMixin
 from vmem_ros.generation.vmem.network import MultiviewUNet
+from vmem_ros.generation.vmem.pipeline_chunk import PipelineChunk
 from vmem_ros.generation.vmem.room_filling import HoleFilling, fill_projection
 from vmem_ros.generation.vmem.sampling import sample
 from vmem_ros.generation.vmem.sampling_options import Sampler, SamplingDefaults, SamplingOptions
 from vmem_ros.generation.vmem.schedules import published_scheduler, sampling_scheduler
 from vmem_ros.geometry import Camera, as_pose
-from vmem_ros.pretrained.components import load_component
+from vmem_ros.pretrained.components import load_component, refuse_code
 from vmem_ros.types import Projection
 
 #: Modules that ``model_index.json`` of folders from earlier versions names, and where their classes are now.
@@ -63,6 +64,15 @@ class VMemPipelineOutput(BaseOutput):
     embeddings: Tensor | None
     reference_latents: Tensor
     reference_embeddings: Tensor | None
+
+
+@dataclass(frozen=True, eq=False)
+class _Given:
+    """The K references of a chunk: images [H, W, 3] of the size that is drawn, and their encodings."""
+
+    images: list[Tensor]
+    latents: Tensor
+    embeddings: Tensor | None
 
 
 class VMemPipeline(LoraMixin, DiffusionPipeline):
@@ -120,7 +130,12 @@ class VMemPipeline(LoraMixin, DiffusionPipeline):
 
     @classmethod
     def from_pretrained(cls, source: Path | str, **options: Any) -> VMemPipeline:
-        """Return the pipeline that ``save_pretrained`` wrote; as in diffusers, but safetensors only."""
+        """Return the pipeline that ``save_pretrained`` wrote; as in diffusers, but safetensors only.
+
+        :raises ModelError: a folder with code in it, which diffusers before 0.41 may run.
+        """
+        if Path(source).is_dir():
+            refuse_code(Path(source))
         return super().from_pretrained(source, **{"use_safetensors": True, **options})
 
     @classmethod
@@ -169,6 +184,18 @@ class VMemPipeline(LoraMixin, DiffusionPipeline):
     def sampling_defaults(self) -> SamplingDefaults:
         """How this model draws where a call does not say."""
         return SamplingDefaults.of(self.config.sampling)
+
+    @property
+    def way_of_drawing(self) -> str:
+        """How this model draws where a call does not say, in words."""
+        own = self.sampling_defaults
+        interval = (
+            "" if own.guidance_interval is None else " at noise levels {:g} to {:g}".format(*own.guidance_interval)
+        )
+        return (
+            f"with the sampler `{own.sampler}` in {own.num_inference_steps} steps, guidance {own.guidance_scale:g} "
+            f"({own.guidance_min:g} near a reference){interval}"
+        )
 
     @property
     def interrupt(self) -> bool:
@@ -248,78 +275,122 @@ class VMemPipeline(LoraMixin, DiffusionPipeline):
         :raises InvalidCameraError: an image and its intrinsics disagree.
         :raises InvalidPoseError: a pose that is not rigid.
         """
-        poses, target_poses = _stack(reference_poses, "reference_poses"), _stack(target_poses, "target_poses")
-        asked = SamplingOptions(
-            sampler=sampler,
-            num_inference_steps=num_inference_steps,
-            guidance_scale=guidance_scale,
-            guidance_min=guidance_min,
-            guidance_interval=guidance_interval,
+        chunk = PipelineChunk(
+            reference_images,
+            reference_cameras,
+            reference_poses,
+            target_cameras,
+            target_poses,
+            projections,
+            reference_depths,
+            reference_latents,
+            reference_embeddings,
+            generator,
+            latents,
         )
-        how = self.sampling_defaults.override(asked)
+        (output,) = self.draw(
+            [chunk],
+            SamplingOptions(
+                sampler=sampler,
+                num_inference_steps=num_inference_steps,
+                guidance_scale=guidance_scale,
+                guidance_min=guidance_min,
+                guidance_interval=guidance_interval,
+            ),
+            height=height,
+            width=width,
+            camera_scale=camera_scale,
+            cache=cache,
+            output_type=output_type,
+            callback_on_step_end=callback_on_step_end,
+            callback_on_step_end_tensor_inputs=callback_on_step_end_tensor_inputs,
+        )
+        return output if return_dict else output.to_tuple()
+
+    @torch.no_grad()
+    def draw(
+        self,
+        chunks: Sequence[PipelineChunk],
+        sampling: SamplingOptions,
+        *,
+        height: int,
+        width: int,
+        camera_scale: float | None = None,
+        cache: TaylorCache | None = None,
+        output_type: checks.OutputType = "pt",
+        callback_on_step_end: OnStepEnd | None = None,
+        callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
+    ) -> list[VMemPipelineOutput]:
+        """Draw several chunks that have nothing to do with each other, in one batch: each as a call draws it alone.
+
+        :param chunks: of as many frames each, references and targets together.
+        :param sampling: what is ``None`` in it is as the model's own :attr:`sampling_defaults` says.
+        :param callback_on_step_end: as of a call; its tensors hold one chunk after another.
+        :returns: what a call returns, for each chunk.
+        :raises VmemError: as of a call; or the chunks have different numbers of frames.
+        """
+        how = self.sampling_defaults.override(sampling)
         interval = None if how.guidance_interval is None else GuidanceInterval(*how.guidance_interval)
         camera_scale = self.config.camera_scale if camera_scale is None else camera_scale
-        references, targets = len(reference_images), len(target_cameras)
-        checks.check_frames((reference_images, reference_cameras, poses), (target_cameras, target_poses))
         latent_size = checks.check_size(self.unet, self.vae, height, width)
         latent_shape = (self.vae.config.latent_channels, *latent_size)
-        checks.check_cached("reference_latents", reference_latents, references, latent_shape)
-        embedding_shape = (self.unet.config.context_dim,)
-        checks.check_cached("reference_embeddings", reference_embeddings, references, embedding_shape)
-        checks.check_depths(reference_depths, reference_images)
-        checks.check_projections(self.unet, projections, targets)
+        for chunk in chunks:
+            self._check_chunk(chunk, latent_shape)
+        frames = checks.check_equal_frames([chunk.frames for chunk in chunks])
         checks.check_numbers(
             guidance_scale=how.guidance_scale, guidance_min=how.guidance_min, camera_scale=camera_scale
         )
-        checks.check_noise(latents, (references + targets, *latent_shape))
         checks.check_output(output_type, callback_on_step_end_tensor_inputs, self._callback_tensor_inputs)
         device = self._execution_device
         scheduler = sampling_scheduler(self.scheduler, how.sampler, how.num_inference_steps, device=device)
         self._interrupt = False
 
-        images = [resize_image(torch.as_tensor(image), (height, width)) for image in reference_images]
-        given_latents = self._encode(images, reference_latents, device)
-        given_embeddings = None if self.image_encoder is None else self._embed(images, reference_embeddings, device)
-        cameras = [*reference_cameras, *target_cameras]
-        normalised = normalise_poses(
-            torch.cat([poses, target_poses]), camera_scale=camera_scale, published_offset=self.config.published_offset
-        )
-        projection = None
-        if projections is not None:
-            resized = [camera.resized(width, height) for camera in cameras]
-            # What is filled smoothly is filled picture by picture: references have no part in it.
-            in_room = self.config.hole_filling == "room"
-            beside = _shown_by_references(images, reference_depths) if in_room else []
-            projection = self._project(projections, beside, given_latents, resized, torch.cat([poses, target_poses]))
-        conditioning = Conditioning.of_chunk(
-            given_latents,
-            given_embeddings,
-            cameras,
-            normalised,
-            context_dim=self.unet.config.context_dim,
-            projection=projection,
-            residual=self.config.residual,
-        )
-        scales = guidance_scales(
-            normalised,
-            torch.stack([camera.resized(1, 1).K for camera in cameras]),
-            conditioning.given.cpu(),
-            scale=how.guidance_scale,
-            minimum=how.guidance_min,
-        ).to(device)
+        given = [self._encode_references(chunk, (height, width), device) for chunk in chunks]
+        told, scales, noise = [], [], []
+        for chunk, each in zip(chunks, given, strict=True):
+            poses = torch.cat(
+                [_stack(chunk.reference_poses, "reference_poses"), _stack(chunk.target_poses, "target_poses")]
+            )
+            normalised = normalise_poses(
+                poses, camera_scale=camera_scale, published_offset=self.config.published_offset
+            )
+            cameras = [*chunk.reference_cameras, *chunk.target_cameras]
+            told.append(
+                Conditioning.of_chunk(
+                    each.latents,
+                    each.embeddings,
+                    cameras,
+                    normalised,
+                    context_dim=self.unet.config.context_dim,
+                    projection=self._project(chunk, each, [camera.resized(width, height) for camera in cameras], poses),
+                    residual=self.config.residual,
+                )
+            )
+            scales.append(
+                guidance_scales(
+                    normalised,
+                    torch.stack([camera.resized(1, 1).K for camera in cameras]),
+                    told[-1].given.cpu(),
+                    scale=how.guidance_scale,
+                    minimum=how.guidance_min,
+                )
+            )
+            noise.append(
+                randn_tensor((frames, *latent_shape), generator=chunk.generator, device=device, dtype=torch.float32)
+                if chunk.latents is None
+                else chunk.latents.to(device)
+            )
         denoiser = Denoiser(
             self.unet,
-            conditioning,
-            scales,
+            Conditioning.of_chunks(told),
+            torch.cat(scales).to(device),
+            chunk_frames=frames,
             interval=interval,
             prediction=self.scheduler.config.prediction_type,
             dtype=self.unet.dtype,
         )
-        if latents is None:
-            noise_shape = (references + targets, *latent_shape)
-            latents = randn_tensor(noise_shape, generator=generator, device=device, dtype=torch.float32)
         with self.progress_bar(total=how.num_inference_steps) as bar:
-            for step in sample(denoiser, scheduler, latents.to(device), cache=cache):
+            for step in sample(denoiser, scheduler, torch.cat(noise), cache=cache):
                 if callback_on_step_end is not None:
                     shown = {"latents": step.latents, "clean_latents": step.clean}
                     chosen = {name: shown[name] for name in callback_on_step_end_tensor_inputs}
@@ -330,18 +401,45 @@ class VMemPipeline(LoraMixin, DiffusionPipeline):
                     step.latents = step.clean
                     break
 
-        new_latents = step.latents[references:]
-        new_embeddings = None
-        if output_type == "latent":
-            new_images = new_latents
-        else:
-            decoded = decode(self.vae, new_latents).clamp(-1, 1)
-            new_images = self.image_processor.postprocess(decoded, output_type=output_type)
-            if self.image_encoder is not None:
-                new_embeddings = embed(self.image_encoder, decoded)
+        outputs = [
+            self._output(latents[len(chunk.reference_images) :], each, output_type)
+            for chunk, each, latents in zip(chunks, given, step.latents.split(frames), strict=True)
+        ]
         self.maybe_free_model_hooks()
-        output = VMemPipelineOutput(new_images, new_latents, new_embeddings, given_latents, given_embeddings)
-        return output if return_dict else output.to_tuple()
+        return outputs
+
+    def _check_chunk(self, chunk: PipelineChunk, latent_shape: tuple[int, int, int]) -> None:
+        """Find every mistake in a chunk before any work."""
+        poses = _stack(chunk.reference_poses, "reference_poses"), _stack(chunk.target_poses, "target_poses")
+        references, targets = len(chunk.reference_images), len(chunk.target_cameras)
+        checks.check_frames(
+            (chunk.reference_images, chunk.reference_cameras, poses[0]), (chunk.target_cameras, poses[1])
+        )
+        checks.check_cached("reference_latents", chunk.reference_latents, references, latent_shape)
+        embedding_shape = (self.unet.config.context_dim,)
+        checks.check_cached("reference_embeddings", chunk.reference_embeddings, references, embedding_shape)
+        checks.check_depths(chunk.reference_depths, chunk.reference_images)
+        checks.check_projections(self.unet, chunk.projections, targets)
+        checks.check_noise(chunk.latents, (chunk.frames, *latent_shape))
+
+    def _output(self, latents: Tensor, given: _Given, output_type: checks.OutputType) -> VMemPipelineOutput:
+        """Return what is made of the latents of the targets [M, C, h, w]."""
+        images, embeddings = latents, None
+        if output_type != "latent":
+            decoded = decode(self.vae, latents).clamp(-1, 1)
+            images = self.image_processor.postprocess(decoded, output_type=output_type)
+            if self.image_encoder is not None:
+                embeddings = embed(self.image_encoder, decoded)
+        return VMemPipelineOutput(images, latents, embeddings, given.latents, given.embeddings)
+
+    def _encode_references(self, chunk: PipelineChunk, size: tuple[int, int], device: torch.device) -> _Given:
+        """Return the references of a chunk as the network takes them, for a picture size (height, width)."""
+        images = [resize_image(torch.as_tensor(image), size) for image in chunk.reference_images]
+        latents = self._encode(images, chunk.reference_latents, device)
+        embeddings = None
+        if self.image_encoder is not None:
+            embeddings = self._embed(images, chunk.reference_embeddings, device)
+        return _Given(images, latents, embeddings)
 
     def _encode(self, images: list[Tensor], cached: Sequence[Tensor | None] | None, device: torch.device) -> Tensor:
         """Return latents [K, C, h, w], those of images that have none yet computed in one batch."""
@@ -352,20 +450,20 @@ class VMemPipeline(LoraMixin, DiffusionPipeline):
         return _complete(images, cached, lambda batch: embed(self.image_encoder, batch), device)
 
     def _project(
-        self,
-        projections: Sequence[Projection],
-        beside: Sequence[Projection],
-        given: Tensor,
-        cameras: Sequence[Camera],
-        T_world_camera: Tensor,
-    ) -> Tensor:
-        """Return the projection channels [K + M, C + 1, h, w]; references show themselves, completely.
+        self, chunk: PipelineChunk, references: _Given, cameras: Sequence[Camera], T_world_camera: Tensor
+    ) -> Tensor | None:
+        """Return the projection channels [K + M, C + 1, h, w], if there are projections; references show themselves.
 
-        :param beside: what the K references show, to fill the others from, or nothing.
-        :param cameras: K + M, as ``T_world_camera``.
+        :param cameras: K + M of the size that is drawn, as ``T_world_camera``.
         """
+        if chunk.projections is None:
+            return None
+        # What is filled smoothly is filled picture by picture: references have no part in it.
+        in_room = self.config.hole_filling == "room"
+        beside = _shown_by_references(references.images, chunk.reference_depths) if in_room else []
+        given = references.latents
         size, first = cameras[0].size, len(given) - len(beside)
-        every = [resize_projection(projection, size) for projection in (*beside, *projections)]
+        every = [resize_projection(projection, size) for projection in (*beside, *chunk.projections)]
         # Memory and the references need not be where the network is.
         shown, seen, depth = ([tensor.to(given.device) for tensor in each] for each in zip(*every, strict=True))
         visible = torch.stack(seen)

@@ -76,6 +76,13 @@ def check_frames(
             )
 
 
+def check_equal_frames(frames: Sequence[int]) -> int:
+    """Return of how many frames every chunk of a batch is, or raise :class:`ModelError`."""
+    if len(set(frames)) != 1:
+        raise ModelError(f"chunks that are drawn together must have as many frames each, got {list(frames)}")
+    return frames[0]
+
+
 def check_size(unet: Any, vae: Any, height: int, width: int) -> tuple[int, int]:
     """Return the size of the latents, or raise :class:`InvalidImageError` where an image size does not divide."""
     factor = downsampling(vae)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
+from diffusers import DiffusionPipeline
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from safetensors import SafetensorError
@@ -16,13 +17,23 @@ from safetensors import SafetensorError
 from vmem_ros.errors import ModelError
 from vmem_ros.files import atomic_folder
 from vmem_ros.generation.vmem.pipeline import MOVED_MODULES, VMemPipeline
-from vmem_ros.pretrained.components import load_component, quiet_libraries
+from vmem_ros.pretrained.components import load_component, quiet_libraries, refuse_code
 from vmem_ros.pretrained.shipped import SHIPPED_MODELS, check_manifest, shipped_folder
 
 _INDEX = "model_index.json"
 # A folder names the classes it is made of; only these packages are imported for it.
 _LIBRARIES = ("diffusers", "transformers", "vmem_ros")
 _MAX_SHARD = "2GB"
+_CONVERT, _TRAIN = "make one with `vmem convert`", "make one with `vmem train generator`"
+
+#: Modules of the pipelines of the package, by the names of their classes, which their folders say.
+PIPELINES = {
+    "GacPipeline": "vmem_ros.generation.gac.pipeline",
+    "SceneWanPipeline": "vmem_ros.generation.wan.pipeline",
+    "VMemPipeline": "vmem_ros.generation.vmem.pipeline",
+}
+
+P = TypeVar("P", bound=DiffusionPipeline)
 
 
 def read_pipeline(
@@ -30,37 +41,85 @@ def read_pipeline(
 ) -> VMemPipeline:
     """Return the pipeline of a folder that ``save_pretrained`` or ``vmem convert`` wrote, on the CPU.
 
+    Arguments and errors as of :func:`read_pipeline_of`.
+    """
+    return read_pipeline_of(VMemPipeline, source, torch_dtype=torch_dtype, allow_download=allow_download)
+
+
+def read_pipeline_of(
+    kind: type[P],
+    source: Path | str,
+    *,
+    torch_dtype: torch.dtype = torch.float32,
+    allow_download: bool = False,
+) -> P:
+    """Return the pipeline of a folder that ``save_pretrained`` of its class wrote, on the CPU.
+
+    :param kind: the class.
     :param source: one of :data:`~vmem_ros.pretrained.shipped.SHIPPED_MODELS`, a folder (``./small`` for one of such a
         name), or ``owner/name`` of a repository on the Hugging Face Hub.
     :param allow_download: fetch the repository; otherwise only folders and the Hub's cache are read.
-    :raises ModelError: not there, another kind of pipeline, or a part that is truncated, incomplete or misfit.
+    :raises ModelError: not there, another kind of pipeline, with code in it, or a part that is truncated, incomplete or
+        misfit.
     """
     folder = _local_folder(source, allow_download=allow_download)
+    refuse_code(folder)
     check_manifest(folder)
-    parts = _networks(folder, torch_dtype)
+    parts = _networks(folder, torch_dtype, kind)
     try:
         with quiet_libraries():
-            return VMemPipeline.from_pretrained(folder, local_files_only=True, **parts)
+            return kind.from_pretrained(folder, local_files_only=True, use_safetensors=True, **parts)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ModelError(f"{folder} cannot be loaded as a pipeline: {error}") from error
 
 
+def read_any_pipeline(source: Path | str) -> Any:
+    """Return the pipeline of a folder on this machine, whichever of :data:`PIPELINES` it holds.
+
+    :raises ModelError: see :func:`read_pipeline_of`.
+    """
+    name = _index(_local_folder(source, allow_download=False)).get("_class_name")
+    if name not in PIPELINES:
+        raise ModelError(f"{source} holds a {name}: allowed are {', '.join(PIPELINES)}")
+    return read_pipeline_of(getattr(importlib.import_module(PIPELINES[name]), name), source)
+
+
 def read_networks(source: Path | str, *names: str) -> dict[str, Any]:
-    """Return some of the networks of a pipeline by name, without loading the others; those that it lacks are left out.
+    """Return some of the networks of a :class:`VMemPipeline` by name, without loading the others.
+
+    Those that it lacks are left out.
 
     :param source: as of :func:`read_pipeline`, on this machine.
     :raises ModelError: see :func:`read_pipeline`.
     """
     folder = _local_folder(source, allow_download=False)
+    refuse_code(folder)
     check_manifest(folder)
-    return _networks(folder, torch.float32, only=names)
+    return _networks(folder, torch.float32, VMemPipeline, only=names)
 
 
-def _networks(folder: Path, torch_dtype: torch.dtype, *, only: Sequence[str] | None = None) -> dict[str, Any]:
+def _networks(
+    folder: Path, torch_dtype: torch.dtype, kind: type[DiffusionPipeline], *, only: Sequence[str] | None = None
+) -> dict[str, Any]:
+    parts = _parts(folder, kind)
+    return load_networks(folder, {n: part for n, part in parts.items() if only is None or n in only}, torch_dtype)
+
+
+def load_networks(
+    folder: Path,
+    parts: Mapping[str, tuple[str, str]],
+    torch_dtype: torch.dtype,
+    *,
+    dtypes: Mapping[str, torch.dtype] | None = None,
+) -> dict[str, Any]:
+    """Return the networks among the parts of a pipeline folder by name: whole, or an error.
+
+    :param parts: name: (module, class) as of :func:`read_index`.
+    :param dtypes: of parts by name that are to have another type.
+    :raises ModelError: a class that cannot be imported, or see :func:`~vmem_ros.pretrained.components.load_component`.
+    """
     networks = {}
-    for name, (library, class_name) in _parts(folder).items():
-        if only is not None and name not in only:
-            continue
+    for name, (library, class_name) in parts.items():
         try:
             cls = getattr(importlib.import_module(library), class_name)
         except (ImportError, AttributeError) as error:
@@ -69,12 +128,12 @@ def _networks(folder: Path, torch_dtype: torch.dtype, *, only: Sequence[str] | N
                 f"vmem_ros and {library.split('.')[0]}"
             ) from error
         if issubclass(cls, torch.nn.Module):
-            networks[name] = load_component(cls, folder / name, torch_dtype=torch_dtype)
+            networks[name] = load_component(cls, folder / name, torch_dtype=(dtypes or {}).get(name, torch_dtype))
     return networks
 
 
 def write_pipeline(
-    pipeline: VMemPipeline,
+    pipeline: DiffusionPipeline,
     folder: Path,
     *,
     notice: str = "",
@@ -158,25 +217,44 @@ def _local_folder(source: Path | str, *, allow_download: bool) -> Path:
         raise ModelError(f"{source} cannot be downloaded: {error}") from error
 
 
-def _parts(folder: Path) -> dict[str, tuple[str, str]]:
-    """Return name: (module, class) of the parts that a pipeline folder lists."""
+def _index(folder: Path, make_one: str = _TRAIN) -> dict[str, Any]:
+    """Return what a pipeline folder says of itself."""
     try:
         index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise ModelError(
-            f"{folder} has no {_INDEX}, so it is no pipeline folder: make one with `vmem convert`"
-        ) from error
+        raise ModelError(f"{folder} has no {_INDEX}, so it is no pipeline folder: {make_one}") from error
     except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{folder / _INDEX} cannot be read: {error}") from error
-    kind = index.get("_class_name") if isinstance(index, dict) else None
-    if kind != VMemPipeline.__name__:
-        raise ModelError(f"{folder} holds a {kind}, not a {VMemPipeline.__name__}: make one with `vmem convert`")
+    return index if isinstance(index, dict) else {}
+
+
+def _parts(folder: Path, kind: type[DiffusionPipeline]) -> dict[str, tuple[str, str]]:
+    """Return name: (module, class) of the parts that the folder of a kind of pipeline lists."""
+    make_one = _CONVERT if kind is VMemPipeline else _TRAIN
+    found, parts = read_index(folder, make_one)
+    if found != kind.__name__:
+        raise ModelError(f"{folder} holds a {found}, not a {kind.__name__}: {make_one}")
+    return parts
+
+
+def read_index(
+    folder: Path, make_one: str, libraries: Sequence[str] = _LIBRARIES
+) -> tuple[str | None, dict[str, tuple[str, str]]]:
+    """Return the name of the class that a pipeline folder is of, and name: (module, class) of the parts that it lists.
+
+    :param make_one: what to do where there is none.
+    :param libraries: packages whose classes it may name.
+    :raises ModelError: it is no pipeline folder, cannot be read, or names a class of another package.
+    """
+    index = _index(folder, make_one)
+    found = index.get("_class_name")
     listed: dict[str, Any] = {name: value for name, value in index.items() if isinstance(value, list)}
     for name, value in listed.items():
         if value != [None, None] and not (
-            len(value) == 2 and all(isinstance(v, str) for v in value) and value[0].split(".")[0] in _LIBRARIES
+            len(value) == 2 and all(isinstance(v, str) for v in value) and value[0].split(".")[0] in libraries
         ):
             raise ModelError(
-                f"{folder / _INDEX} names {value} as {name}: allowed are classes of {', '.join(_LIBRARIES)}"
+                f"{folder / _INDEX} names {value} as {name}: allowed are classes of {', '.join(libraries)}"
             )
-    return {name: (MOVED_MODULES.get(value[0], value[0]), value[1]) for name, value in listed.items() if value[0]}
+    parts = {name: (MOVED_MODULES.get(value[0], value[0]), value[1]) for name, value in listed.items() if value[0]}
+    return found if isinstance(found, str) else None, parts

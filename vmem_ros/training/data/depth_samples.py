@@ -12,6 +12,7 @@ from torch import Tensor
 from vmem_ros.geometry import Camera, pixel_rays
 from vmem_ros.training.data.depth_walks import DepthWalk
 from vmem_ros.training.data.imperfection import imperfect_view
+from vmem_ros.training.data.precision import full_precision
 from vmem_ros.training.data.walk_stream import WalkStream
 from vmem_ros.training.recipes.depth import DepthRecipe
 from vmem_ros.types import View
@@ -48,6 +49,7 @@ class DepthSampler:
         self._recipe = recipe
         self._multiple = multiple
 
+    @full_precision()
     def batch(self, first: int, count: int) -> DepthBatch:
         """Return ``count`` views, numbered from ``first``, all cut alike."""
         rng = np.random.default_rng((self._recipe.seed, 5, first))

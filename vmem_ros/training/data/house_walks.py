@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic
 
@@ -18,11 +19,12 @@ from torch import Tensor
 
 from vmem_ros.geometry import Camera
 from vmem_ros.memory import load_memory
+from vmem_ros.protocols import Memory
 from vmem_ros.scenes import TRAINING_SEEDS, House, TimeOfDay
 from vmem_ros.training.data.cache import T, TensorRecord
 from vmem_ros.training.data.imperfection import imperfect_view
 from vmem_ros.training.recipes.data import Data
-from vmem_ros.types import PointMap, Target, View
+from vmem_ros.types import PointMap, Recall, Target, View
 
 #: Kind of the memory that walks are remembered in.
 MEMORY = "surfel"
@@ -124,32 +126,70 @@ def _house(seed: int, time_of_day: TimeOfDay) -> House:
     return House(seed, time_of_day=time_of_day)
 
 
+class MemoryWalk:
+    """A walk that a memory goes along: it is read for each chunk, and then some chunks are written to it.
+
+    :param views: [1 + C * M] with depth.
+    :param memory: an empty one.
+    :param prepare: returns what is written instead of a view.
+    """
+
+    def __init__(
+        self,
+        views: Sequence[View],
+        memory: Memory,
+        data: Data,
+        rng: np.random.Generator,
+        prepare: Callable[[View], View] = lambda view: view,
+    ) -> None:
+        self._views = views
+        self._memory = memory
+        self._data = data
+        self._rng = rng
+        self._prepare = prepare
+        #: Which views are in memory, in its order.
+        self.numbers: list[int] = []
+        #: [N] int64, see :class:`ViewWalk`.
+        self.written = torch.full((len(views),), -1, dtype=torch.int64)
+
+    def readings(self) -> Iterator[Recall]:
+        """Yield what memory recalls for each chunk before that is written."""
+        data = self._data
+        share = float(self._rng.uniform(*data.remembered))
+        self._write(0, 1, 0)
+        for chunk in range(data.chunks):
+            first = 1 + chunk * data.chunk
+            targets = [Target(v.camera, v.T_world_camera) for v in self._views[first : first + data.chunk]]
+            yield self._memory.read(targets, RECALLED)
+            if self._rng.uniform() < share:
+                self._write(first, data.chunk, chunk + 1)
+
+    def recalled(self, recall: Recall) -> Tensor:
+        """Return the numbers of the views that memory recalled [4] int64, -1: it had no more."""
+        found = [self.numbers[index] for index in recall.indices]
+        return torch.tensor(found + [-1] * (RECALLED - len(found)))
+
+    def _write(self, first: int, count: int, before_chunk: int) -> None:
+        rng, chosen = self._rng, range(first, first + count)
+        kept = [
+            imperfect_view(self._views[i], rng) if rng.uniform() < self._data.imperfect else self._views[i]
+            for i in chosen
+        ]
+        kept = [self._prepare(view) for view in kept]
+        self._memory.write(kept, [true_geometry(view) for view in kept])
+        self.numbers.extend(chosen)
+        self.written[first : first + count] = before_chunk
+
+
 def remember(views: list[View], data: Data, rng: np.random.Generator) -> ViewWalk:
     """Return the walk along views [1 + C * M] with depth, of which memory keeps some."""
-    memory = load_memory(MEMORY)
-    numbers: list[int] = []
-    written = torch.full((len(views),), -1, dtype=torch.int64)
-    share = float(rng.uniform(*data.remembered))
-
-    def write(first: int, count: int, before_chunk: int) -> None:
-        chosen = range(first, first + count)
-        kept = [imperfect_view(views[i], rng) if rng.uniform() < data.imperfect else views[i] for i in chosen]
-        memory.write(kept, [true_geometry(view) for view in kept])
-        numbers.extend(chosen)
-        written[first : first + count] = before_chunk
-
-    write(0, 1, 0)
+    walk = MemoryWalk(views, load_memory(MEMORY), data, rng)
     recalled, shown, seen, depth = [], [], [], []
-    for chunk in range(data.chunks):
-        first = 1 + chunk * data.chunk
-        recall = memory.read([Target(v.camera, v.T_world_camera) for v in views[first : first + data.chunk]], RECALLED)
-        found = [numbers[index] for index in recall.indices]
-        recalled.append(torch.tensor(found + [-1] * (RECALLED - len(found))))
+    for recall in walk.readings():
+        recalled.append(walk.recalled(recall))
         shown += [projection.image for projection in recall.projections]
         seen += [projection.seen for projection in recall.projections]
         depth += [torch.where(p.seen, p.depth, 0).half() for p in recall.projections]
-        if rng.uniform() < share:
-            write(first, data.chunk, chunk + 1)
     return ViewWalk(
         images=torch.stack([view.image for view in views]),
         poses=torch.stack([view.T_world_camera for view in views]),
@@ -158,7 +198,7 @@ def remember(views: list[View], data: Data, rng: np.random.Generator) -> ViewWal
         seen=torch.stack(seen),
         depth=torch.stack(depth),
         recalled=torch.stack(recalled),
-        written=written,
+        written=walk.written,
     )
 
 

@@ -45,7 +45,8 @@ class Conditions(Section):
     blur: Share = 0.15
 
 
-def _with_spread(values: tuple[float, float]) -> tuple[float, float]:
+def with_spread(values: tuple[float, float]) -> tuple[float, float]:
+    """Return a mean and a standard deviation, or raise :class:`ValueError`."""
     if not values[1] > 0:
         raise ValueError(f"must be a mean and a positive standard deviation, got {list(values)}")
     return values
@@ -85,7 +86,7 @@ class Diffusion(Loss):
     levels: Literal["log", "published"] = "log"
     sigma: Annotated[FloatPair, AfterValidator(rising(1e-4, 1e4))] = (0.02, 40.0)
     prediction: Prediction = "epsilon"
-    log_normal: Annotated[FloatPair, AfterValidator(_with_spread)] | None = None
+    log_normal: Annotated[FloatPair, AfterValidator(with_spread)] | None = None
 
 
 class AdversarialLoss(Section):

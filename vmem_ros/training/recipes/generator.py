@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 class GeneratorRecipe(BaseRecipe):
     """The training of a generator.
 
-    :param autoencoder: folder of a trained autoencoder.
+    :param engine: what draws with the network; others have recipes of their own
+        (:mod:`vmem_ros.training.recipes.registry`).
+    :param autoencoder: folder of a trained autoencoder, or the name of a model of the package, for its.
     :param network: arguments of ``MultiviewUNet``; its channels follow from the autoencoder.
     :param start: folder of a pipeline whose network the training starts from, say one trained on smaller views, which
         takes a fraction of the time. ``None``: from nothing.
@@ -32,6 +34,7 @@ class GeneratorRecipe(BaseRecipe):
     """
 
     trains: Literal["generator"] = "generator"
+    engine: Literal["vmem"] = "vmem"
     autoencoder: str
     network: dict[str, Any]
     start: str | None = None

@@ -5,26 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import NoneType
-from typing import Annotated, Any, get_args
+from typing import Any, get_args
 
 import yaml
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from vmem_ros.errors import RecipeError
-from vmem_ros.training.recipes.autoencoder import AutoencoderRecipe
-from vmem_ros.training.recipes.depth import DepthRecipe
-from vmem_ros.training.recipes.generator import GeneratorRecipe
-from vmem_ros.training.recipes.lora import LoraRecipe
+from vmem_ros.training.recipes.recipe import BaseRecipe
+from vmem_ros.training.recipes.registry import TRAINABLE, recipe_class
 from vmem_ros.training.recipes.section import Section
 
-#: Any recipe; its field ``trains`` says which.
-Recipe = Annotated[AutoencoderRecipe | DepthRecipe | GeneratorRecipe | LoraRecipe, Field(discriminator="trains")]
-
-_ADAPTER: TypeAdapter[Recipe] = TypeAdapter(Recipe)
-#: What can be trained.
-TRAINABLE: dict[str, type[Section]] = {
-    kind.model_fields["trains"].default: kind for kind in get_args(get_args(Recipe)[0])
-}
 # What a field takes, by the type of pydantic's error.
 _TAKES = {
     "int_type": "a whole number",
@@ -43,7 +33,7 @@ _TAKES = {
 }
 
 
-def read_recipe(path: Path | str, trains: str | None = None, *, settings: Sequence[str] = ()) -> Recipe:
+def read_recipe(path: Path | str, trains: str | None = None, *, settings: Sequence[str] = ()) -> BaseRecipe:
     """Return the recipe of a YAML file.
 
     :param trains: what is to be trained, one of :data:`TRAINABLE`; a file that has a field ``trains`` must agree.
@@ -62,17 +52,18 @@ def read_recipe(path: Path | str, trains: str | None = None, *, settings: Sequen
     return as_recipe(content, trains, where=str(path))
 
 
-def as_recipe(content: Mapping[str, Any], trains: str | None = None, *, where: str = "recipe") -> Recipe:
+def as_recipe(content: Mapping[str, Any], trains: str | None = None, *, where: str = "recipe") -> BaseRecipe:
     """Return the recipe of nested mappings; see :func:`read_recipe`."""
     named = content.get("trains", trains)
     if named not in TRAINABLE:
         raise RecipeError(f"{where}: trains must be one of {', '.join(TRAINABLE)}, got {named!r}")
     if trains not in (None, named):
         raise RecipeError(f"{where}: this recipe trains: {named}, not {trains}; use `vmem train {named}`")
+    kind = recipe_class(content, named, where=where)
     try:
-        return _ADAPTER.validate_python({**content, "trains": named})
+        return kind.model_validate({**content, "trains": named})
     except ValidationError as error:
-        raise RecipeError(f"{where}: {_explain(dict(error.errors()[0]))}") from error
+        raise RecipeError(f"{where}: {_explain(dict(error.errors()[0]), kind)}") from error
 
 
 def _apply(content: dict[str, Any], setting: str) -> None:
@@ -91,15 +82,15 @@ def _apply(content: dict[str, Any], setting: str) -> None:
         raise RecipeError(f"the value of {setting!r} is no YAML: {error}") from error
 
 
-def _explain(error: Mapping[str, Any]) -> str:
+def _explain(error: Mapping[str, Any], kind: type[BaseRecipe]) -> str:
     """Return what is wrong with a field in the words of a recipe, of one of pydantic's ``errors()``."""
-    trains, *path = error["loc"]
+    path = list(error["loc"])
     name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
     given, context = error["input"], error.get("ctx", {})
     if error["type"] == "value_error":
         # Of our own validators: of a field, or of the whole recipe.
         return f"{name} {context['error']}".strip()
-    section = _section(TRAINABLE[str(trains)], path[:-1])
+    section = _section(kind, path[:-1])
     if error["type"] == "extra_forbidden":
         return f"there is no field {name}; allowed are {', '.join(sorted(section.model_fields))}"
     if error["type"] == "missing":

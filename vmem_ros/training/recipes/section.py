@@ -14,7 +14,8 @@ NonNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 # YAML has lists where Python has tuples.
 FloatPair = Annotated[tuple[float, float], Strict(False)]
-Size = Annotated[tuple[Count, Count], Strict(False)]
+CountPair = Annotated[tuple[Count, Count], Strict(False)]
+Size = CountPair
 Names = Annotated[tuple[str, ...], Strict(False), Field(min_length=1)]
 
 

@@ -75,8 +75,7 @@ def _card(
             "",
             f"    vmem train depth training/{training.name}/recipe.yaml --out runs/{training.name}",
             "",
-            f"{training.steps:,} steps, {training.hours:.1f} hours. Last errors on evaluation houses: {figures}. "
-            f"[Log](training/{training.name}/log.jsonl).",
+            f"{training.cost}. Last errors on evaluation houses: {figures}. [Log](training/{training.name}/log.jsonl).",
             *(f"\n![{sheet}](training/{training.name}/{sheet})" for sheet in training.sheets[-1:]),
         ]
     return "\n".join([*lines, "", "Put into the package by", "", f"    {command}", ""])

@@ -6,13 +6,31 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 
-from vmem_ros.generation.vmem.pipeline import VMemPipeline
-
 # Figures of the last lines of a log that a card repeats, by the beginning of their names.
 _FIGURES = ("loss", "sample_psnr")
+
+
+class ShippablePipeline(Protocol):
+    """What a pipeline of diffusers must have to become a model of the package."""
+
+    @property
+    def sampling_defaults(self) -> Any:
+        """How it draws, from the field ``sampling`` of its configuration.
+
+        :raises ModelError: a field that does not exist, or a value out of range.
+        """
+        ...
+
+    @property
+    def way_of_drawing(self) -> str:
+        """The same in words."""
+        ...
+
+    def __getattr__(self, name: str) -> Any: ...  # what all pipelines have: config, components, save_pretrained
 
 
 @dataclass(frozen=True)
@@ -21,7 +39,7 @@ class TrainingSummary:
 
     :param name: of its folder below ``training/``.
     :param out: what ``vmem train --out`` named.
-    :param steps: that were taken.
+    :param steps: that were taken, each of ``batch`` samples.
     :param log: its entries.
     :param sheets: names of sample sheets in its folder, in the order in which they were drawn.
     """
@@ -29,6 +47,7 @@ class TrainingSummary:
     name: str
     out: Path
     steps: int
+    batch: int
     log: Sequence[dict[str, float]]
     sheets: tuple[str, ...]
 
@@ -41,6 +60,13 @@ class TrainingSummary:
         return sum(n / entry["steps_per_s"] for n, entry in zip(taken, lines, strict=True)) / 3600
 
     @property
+    def cost(self) -> str:
+        """How much was learnt from, and how long it took, in words."""
+        samples = self.steps * self.batch
+        each = 3600 * self.hours / samples if samples else 0.0
+        return f"{self.steps:,} steps, {samples:,} samples, {self.hours:.1f} hours, {each:.2g} s a sample"
+
+    @property
     def figures(self) -> dict[str, float]:
         """The last of each figure in its log that a card repeats."""
         found = {name: value for entry in self.log for name, value in entry.items() if name.startswith(_FIGURES)}
@@ -48,7 +74,12 @@ class TrainingSummary:
 
 
 def render_card(
-    pipeline: VMemPipeline, trainings: Sequence[TrainingSummary], *, introduction: str, command: str, dtype: torch.dtype
+    pipeline: ShippablePipeline,
+    trainings: Sequence[TrainingSummary],
+    *,
+    introduction: str,
+    command: str,
+    dtype: torch.dtype,
 ) -> str:
     """Return the card, Markdown.
 
@@ -61,13 +92,11 @@ def render_card(
         if isinstance(part, torch.nn.Module):
             count = sum(parameter.numel() for parameter in part.parameters())
             lines.append(f"| `{name}` | `{type(part).__name__}` | {count:,} |")
-    own, side = pipeline.sampling_defaults, pipeline.config.max_side
-    interval = "" if own.guidance_interval is None else " at noise levels {:g} to {:g}".format(*own.guidance_interval)
+    side = pipeline.config.max_side
     lines += [
         "",
-        f"Weights are stored as {str(dtype).removeprefix('torch.')}. Where nobody asks for anything else it draws with "
-        f"the sampler `{own.sampler}` in {own.num_inference_steps} steps, guidance {own.guidance_scale:g} "
-        f"({own.guidance_min:g} near a reference){interval}, at most {side or 'any number of'} pixels a side.",
+        f"Weights are stored as {str(dtype).removeprefix('torch.')}. Where nobody asks for anything else it draws "
+        f"{pipeline.way_of_drawing}, at most {side or 'any number of'} pixels a side.",
         "",
         "## How it was made",
         "",
@@ -82,8 +111,7 @@ def render_card(
             "",
             f"    vmem train {verb} training/{training.name}/recipe.yaml --out {training.out}",
             "",
-            f"{training.steps:,} steps, {training.hours:.1f} hours. Last figures: {figures}. "
-            f"[Log](training/{training.name}/log.jsonl).",
+            f"{training.cost}. Last figures: {figures}. [Log](training/{training.name}/log.jsonl).",
             "",
             *(f"![{sheet}](training/{training.name}/{sheet})\n" for sheet in training.sheets[-1:]),
         ]

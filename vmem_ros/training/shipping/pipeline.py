@@ -10,11 +10,9 @@ import torch
 from diffusers import ConfigMixin
 
 from vmem_ros.errors import ModelError
-from vmem_ros.generation.vmem.pipeline import VMemPipeline
-from vmem_ros.generation.vmem.sampling_options import SamplingDefaults
 from vmem_ros.pretrained import shipped
 from vmem_ros.pretrained.components import quiet_libraries
-from vmem_ros.training.shipping.model_card import render_card
+from vmem_ros.training.shipping.model_card import ShippablePipeline, render_card
 from vmem_ros.training.shipping.records import training_records
 from vmem_ros.training.shipping.writing import MAX_FILE_BYTES, check_finite, check_name_is_free, write_model
 
@@ -23,7 +21,7 @@ _SHARD_BYTES = MAX_FILE_BYTES - 200_000
 
 
 def ship_pipeline(
-    pipeline: VMemPipeline,
+    pipeline: ShippablePipeline,
     name: str,
     *,
     trainings: Mapping[str, Path],
@@ -40,8 +38,7 @@ def ship_pipeline(
     :param name: one of :data:`~vmem_ros.pretrained.shipped.SHIPPED_MODELS`.
     :param trainings: folders of ``vmem train`` by name, see
         :class:`~vmem_ros.training.shipping.records.TrainingRecord`.
-    :param sampling: fields of :class:`~vmem_ros.generation.vmem.sampling_options.SamplingDefaults` that differ from the
-        pipeline's.
+    :param sampling: fields of the pipeline's ``sampling`` that are to differ.
     :param max_side: the same for the pipeline's ``max_side``; ``None``: as it is.
     :param introduction: first part of the card, Markdown.
     :param command: what was typed to come here; part of the card.
@@ -54,8 +51,8 @@ def ship_pipeline(
     check_name_is_free(name, overwrite=overwrite)
     records = training_records(trainings)
     defaults = {**(pipeline.config.sampling or {}), **sampling}
-    SamplingDefaults.of(defaults)
     pipeline.register_to_config(sampling=defaults, max_side=max_side or pipeline.config.max_side)
+    _ = pipeline.sampling_defaults  # says what is wrong with them
     for part in (pipeline, *pipeline.components.values()):
         if isinstance(part, ConfigMixin):
             # Where it was read from is of no use to anybody else.

@@ -63,7 +63,8 @@ class TrainingRecord:
             if (self.folder / name).is_file():
                 shutil.copyfile(self.folder / name, out / name)
         log = read_log(out / "log.jsonl")
-        return TrainingSummary(self.name, self.folder, about["step"], log, tuple(sheet.name for sheet in kept))
+        batch = about["recipe"]["optimisation"]["batch"]
+        return TrainingSummary(self.name, self.folder, about["step"], batch, log, tuple(sheet.name for sheet in kept))
 
 
 def training_records(trainings: Mapping[str, Path]) -> list[TrainingRecord]:

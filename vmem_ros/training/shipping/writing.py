@@ -15,7 +15,7 @@ from vmem_ros.training.shipping.model_card import TrainingSummary
 from vmem_ros.training.shipping.records import TrainingRecord
 
 #: Most bytes of one file, and of all models together: what repositories and package indexes take without asking.
-MAX_FILE_BYTES, MAX_TOTAL_BYTES = 15_000_000, 64_000_000
+MAX_FILE_BYTES, MAX_TOTAL_BYTES = 15_000_000, 100_000_000
 
 
 def check_name_is_free(name: str, *, overwrite: bool) -> None:

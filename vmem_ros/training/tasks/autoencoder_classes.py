@@ -12,6 +12,7 @@ from diffusers import AutoencoderKL, AutoencoderTiny
 from vmem_ros.errors import ModelError, RecipeError
 from vmem_ros.generation.vmem.patch_autoencoder import PatchAutoencoder
 from vmem_ros.pretrained.components import load_component
+from vmem_ros.pretrained.shipped import SHIPPED_MODELS, check_manifest, shipped_folder
 from vmem_ros.training.recipes.autoencoder import AutoencoderClass
 
 _CLASSES: dict[str, Any] = {
@@ -32,8 +33,13 @@ def make_autoencoder(kind: AutoencoderClass, config: dict[str, Any]) -> Any:
 def load_autoencoder(folder: Path | str) -> Any:
     """Return the autoencoder of a folder that ``vmem train autoencoder`` or ``save_pretrained`` wrote.
 
+    :param folder: or one of :data:`~vmem_ros.pretrained.shipped.SHIPPED_MODELS`, for the autoencoder of that model.
     :raises ModelError: missing, damaged or of another class.
     """
+    if folder in SHIPPED_MODELS:
+        model = shipped_folder(str(folder))
+        check_manifest(model)
+        folder = model / "vae"
     path = Path(folder) / "config.json"
     try:
         name = json.loads(path.read_text(encoding="utf-8"))["_class_name"]

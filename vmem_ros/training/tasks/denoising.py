@@ -6,11 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vmem_ros.evaluation.metrics import psnr
 from vmem_ros.generation.vmem.pipeline import VMemPipeline, VMemPipelineOutput
 from vmem_ros.geometry import average_pose, geodesic_distance
 from vmem_ros.reporting.image_grid import Block, write_image_grid
@@ -19,10 +17,8 @@ from vmem_ros.training.data.view_sets import ViewSetSampler
 from vmem_ros.training.recipes.denoising import Conditions, SampleSheets
 from vmem_ros.training.tasks.adversary import AdversarialPair
 from vmem_ros.training.tasks.denoising_objective import DenoisingObjective
+from vmem_ros.training.tasks.view_scores import ViewScores
 from vmem_ros.types import Projection
-
-# PSNR of identical images, as at the pose of a view that memory holds: what rounding to whole numbers leaves.
-_EXACT_DB = 58.9
 
 
 @dataclass(eq=False)
@@ -62,7 +58,7 @@ class DenoisingTask:
 
         Sets go from chunks that memory shows little of to those that it shows nearly all of.
         """
-        blocks, quality, unseen_quality, baseline = [], [], [], []
+        blocks, scores = [], ViewScores()
         training = self.network.training
         self.network.eval()
         walks = self.evaluation()
@@ -72,22 +68,14 @@ class DenoisingTask:
             drawn = self._draw(walk, references, targets, seed=index)
             truth = [walk.images[i] for i in targets]
             shown, seen = ([kept[i - 1] for i in targets] for kept in (walk.shown, walk.seen))
-            scores = [psnr(a, b) for a, b in zip(drawn, truth, strict=True)]
-            quality += scores
-            baseline += [psnr(a, b) for a, b in zip(shown, truth, strict=True)]
-            unseen_quality += [
-                psnr(a, b, mask=~known)
-                for a, b, known in zip(drawn, truth, seen, strict=True)
-                if bool((~known).float().mean() > 0.01)
-            ]
+            quality = scores.add(drawn, truth, shown, seen)
             share = float(torch.stack(seen).float().mean())
-            title = f"{share:.0%} remembered, {np.mean(scores):.1f} dB"
+            title = f"{share:.0%} remembered, {quality:.1f} dB"
             rows = {"truth": truth, "memory": shown, "drawn": drawn, "references": [walk.images[i] for i in references]}
             blocks.append(Block(title, rows))
         self.network.train(training)
         write_image_grid(sheet, blocks)
-        figures = {"psnr_dB": quality, "psnr_memory_alone_dB": baseline, "psnr_unseen_dB": unseen_quality}
-        return {name: float(np.minimum(values, _EXACT_DB).mean()) for name, values in figures.items() if values}
+        return scores.figures()
 
     def save(self, folder: Path) -> str:
         """Write the result."""

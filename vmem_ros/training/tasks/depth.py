@@ -56,11 +56,11 @@ class DepthTask:
     ) -> tuple[Tensor, dict[str, float]]:
         """Return the negative log likelihood of log depth under a Laplace distribution, plus the error of edges."""
         batch = self._sampler.batch(first, count).to(self.network.device)
-        output = network(batch.images, batch.rays, batch.prompt)
+        log_depth, log_deviation = network(batch.images, batch.rays, batch.prompt, return_dict=False)
         known = torch.isfinite(batch.depth)
-        error = torch.where(known, output.log_depth - batch.depth.log(), 0.0)
+        error = torch.where(known, log_depth - batch.depth.log(), 0.0)
         # The width of a Laplace distribution is its standard deviation over the square root of two.
-        log_width = output.log_deviation - 0.5 * torch.tensor(2.0).log()
+        log_width = log_deviation - 0.5 * torch.tensor(2.0).log()
         likelihood = _mean(error.abs() * (-log_width).exp() + log_width, known)
         edges = _edge_error(error, known)
         loss = likelihood + self._recipe.edges * edges
@@ -124,8 +124,8 @@ class DepthTask:
         images = walk.images[chosen].to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
         rays = pixel_rays(walk.camera, device=device)[..., :2].permute(2, 0, 1)
         prompt = walk.remembered[chosen].float().to(device) if prompted else None
-        output = self.network(images, rays.expand(len(images), -1, -1, -1), prompt)
-        return list(output.log_depth.exp().cpu())
+        log_depth, _ = self.network(images, rays.expand(len(images), -1, -1, -1), prompt, return_dict=False)
+        return list(log_depth.exp().cpu())
 
 
 def _mean(values: Tensor, known: Tensor) -> Tensor:

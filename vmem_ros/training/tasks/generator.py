@@ -8,7 +8,7 @@ import torch
 from accelerate import Accelerator
 from diffusers import SchedulerMixin
 
-from vmem_ros.errors import ModelError, RecipeError
+from vmem_ros.errors import ModelError
 from vmem_ros.generation.vmem.network import MultiviewUNet
 from vmem_ros.generation.vmem.pipeline import VMemPipeline
 from vmem_ros.generation.vmem.pipeline_folder import read_pipeline, write_pipeline
@@ -16,11 +16,12 @@ from vmem_ros.generation.vmem.schedules import log_scheduler, published_schedule
 from vmem_ros.training.recipes.denoising import Diffusion
 from vmem_ros.training.recipes.generator import GeneratorRecipe
 from vmem_ros.training.tasks.adversary import AdversarialPair, Adversary
-from vmem_ros.training.tasks.autoencoder_classes import build, load_autoencoder
+from vmem_ros.training.tasks.autoencoder_classes import load_autoencoder
 from vmem_ros.training.tasks.denoising import DenoisingTask
 from vmem_ros.training.tasks.denoising_setup import build_denoising_task, build_objective
 from vmem_ros.training.tasks.encoder_loading import EncoderLoader
 from vmem_ros.training.tasks.initialisation import initialise
+from vmem_ros.training.tasks.new_network import build_network, copy_weights
 
 # Channels of the rays, and the mask of the frames that are given.
 _RAYS, _MASK = 6, 1
@@ -41,14 +42,11 @@ def generator_task(recipe: GeneratorRecipe, *, cache: Path, accelerator: Acceler
         "num_frames": recipe.conditions.frames,
         "projection_channels": channels + 1 if recipe.projection else 0,
     }
-    taken = sorted(set(recipe.network) & set(computed))
-    if taken:
-        raise RecipeError(f"network.{taken[0]} is not to be set: it follows from the autoencoder and the conditions")
-    unet = build(MultiviewUNet, {**recipe.network, **computed}, section="network", given=tuple(computed))
+    unet = build_network(MultiviewUNet, recipe.network, computed, follows_from="the autoencoder and the conditions")
     if recipe.start is None:
         initialise(unet)
     else:
-        _copy_weights(recipe.start, unet)
+        copy_weights(unet, recipe.start, lambda folder: read_pipeline(folder).unet)
     unet.to(memory_format=torch.channels_last)
     pipeline = VMemPipeline(
         unet,
@@ -84,21 +82,6 @@ def _save(pipeline: VMemPipeline, folder: Path) -> str:
         f"wrote the pipeline {folder} ({size / 1e6:.1f} MB); drive with it:\n  ros2 launch vmem_ros "
         f"camera.launch.xml engine:=vmem model:={folder.absolute()}"
     )
-
-
-def _copy_weights(folder: str, unet: MultiviewUNet) -> None:
-    """Start from the network of another pipeline.
-
-    :raises RecipeError: it has other layers.
-    :raises ModelError: the pipeline cannot be loaded.
-    """
-    try:
-        unet.load_state_dict(read_pipeline(folder).unet.state_dict())
-    except RuntimeError as error:
-        raise RecipeError(
-            f"the training cannot start from the network of {folder}: give the fields of network that its training had "
-            f"({error})"
-        ) from error
 
 
 def _scheduler(diffusion: Diffusion) -> SchedulerMixin:

@@ -91,6 +91,21 @@ def test_sets_that_are_not_there(first, count):
         prepared.select(first, count)
 
 
+def test_maps_of_two_sets_shared_by_four_in_turns():
+    unet = networks.small_unet().double()
+    given = networks.random_inputs(unet, dtype=torch.float64)
+    given["dense_conditioning"][4:] *= -1
+    twice = {name: torch.cat([value, value.flip(0) if name == "sample" else value]) for name, value in given.items()}
+    with torch.no_grad():
+        prepared = unet.prepare(twice["encoder_hidden_states"], given["dense_conditioning"])
+        noise = unet(twice["sample"], twice["timestep"], prepared=prepared).sample
+        last = unet(twice["sample"][8:], twice["timestep"][8:], prepared=prepared.select(2, 2)).sample
+    torch.testing.assert_close(noise, plain_noise(unet, twice), rtol=0, atol=1e-12)
+    torch.testing.assert_close(last, noise[8:], rtol=0, atol=1e-12)
+    with pytest.raises(ModelError, match="2 sets share a map in turns: select whole turns, not 1 sets from 3 on"):
+        prepared.select(3)
+
+
 def test_conditioning_of_other_frames_is_refused():
     unet = networks.small_unet()
     given = networks.random_inputs(unet)

@@ -34,7 +34,7 @@ def check_conditioning(
 ) -> None:
     """Raise :class:`ModelError` unless context and dense map fit the network of ``config``, each other and ``sample``.
 
-    Without a sample, a dense map of one set may stand for all sets of the context.
+    Without a sample, a dense map of fewer sets may stand for those of the context in turns.
     """
     if context is None or dense is None:
         raise ModelError(
@@ -46,9 +46,10 @@ def check_conditioning(
         )
     frames = context.shape[0]
     _check_frames("encoder_hidden_states", frames, num_frames)
-    allowed = (frames,) if sample is not None else (frames, num_frames)
+    sets = frames // num_frames
+    allowed = (frames,) if sample is not None else tuple(frames // n for n in range(1, sets + 1) if sets % n == 0)
     if dense.ndim != 4 or dense.shape[0] not in allowed or dense.shape[1] != config.dense_in_channels:
-        count = " or ".join(str(n) for n in dict.fromkeys(allowed))
+        count = " or ".join(map(str, allowed))
         raise ModelError(
             f"dense_conditioning must be [{count}, {config.dense_in_channels}, h, w] for {frames} frames in sets of "
             f"{num_frames}, got {list(dense.shape)}"

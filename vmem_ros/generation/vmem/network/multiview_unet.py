@@ -213,8 +213,8 @@ class MultiviewUNet(ModelMixin, ConfigMixin, PeftAdapterMixin):
         cross-attention reads from it. The noise predicted with it is the same up to rounding.
 
         :param encoder_hidden_states: as in :meth:`forward`, of B sets.
-        :param dense_conditioning: as in :meth:`forward`, of B sets, or of one set [T, dense_in_channels, h, w] that
-            all share, as the two halves of classifier-free guidance do.
+        :param dense_conditioning: as in :meth:`forward`, of B sets, or of fewer, which set after set takes in turns, as
+            the two halves of classifier-free guidance do. B must be a multiple of their number.
         :param num_frames: frames per set, T; by default that of the configuration.
         :raises ModelError: for shapes that do not fit each other or the network, before any work.
         """

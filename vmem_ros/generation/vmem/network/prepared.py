@@ -14,7 +14,7 @@ from vmem_ros.errors import ModelError
 class Modulation(NamedTuple):
     """What a residual block does with the dense conditioning: features * gain + shift.
 
-    :param gain: [sets * frames, C, h, w] with as many sets as the dense map had (1 is shared by all).
+    :param gain: [sets * frames, C, h, w] with as many sets as the dense map had (fewer are shared in turns).
     :param shift: the same.
     """
 
@@ -51,7 +51,7 @@ class PreparedConditioning:
     It holds results of the network's weights: prepare again after loading weights, or changing an adapter.
 
     :param num_frames: frames per set, T.
-    :param sets: independent sets of frames in the batch, B (2 with guidance: unconditional, conditional).
+    :param sets: independent sets of frames in the batch, B (twice as many with guidance: unconditional, conditional).
     :param size: latent height and width.
     :param modulations: by name of the residual block.
     :param contexts: by name of the transformer, one per pair of blocks.
@@ -71,10 +71,13 @@ class PreparedConditioning:
     def select(self, first: int, count: int = 1) -> PreparedConditioning:
         """Return the conditioning of ``count`` sets from ``first`` on, e.g. of the conditional half alone; no copy.
 
-        :raises ModelError: where there are not so many sets.
+        :raises ModelError: where there are not so many sets, or they are no whole turns of a map that several share.
         """
         if first < 0 or count < 1 or first + count > self.sets:
             raise ModelError(f"sets {first} to {first + count - 1} were asked for, but there are {self.sets}")
+        turn = self._mapped_sets
+        if turn < self.sets and (first % turn or count % turn):
+            raise ModelError(f"{turn} sets share a map in turns: select whole turns, not {count} sets from {first} on")
 
         def part(tensor: Tensor) -> Tensor:
             per_set = tensor.shape[0] // self.sets
@@ -84,8 +87,7 @@ class PreparedConditioning:
             return AttendedToken(part(context.output)) if isinstance(context, AttendedToken) else part(context)
 
         def modulation_part(modulation: Modulation) -> Modulation:
-            shared = modulation.gain.shape[0] == self.num_frames
-            return modulation if shared else Modulation(part(modulation.gain), part(modulation.shift))
+            return modulation if turn < self.sets else Modulation(part(modulation.gain), part(modulation.shift))
 
         return replace(
             self,
@@ -96,6 +98,11 @@ class PreparedConditioning:
                 for name, entries in self.contexts.items()
             },
         )
+
+    @property
+    def _mapped_sets(self) -> int:
+        """Sets that the dense map had."""
+        return next(iter(self.modulations.values())).gain.shape[0] // self.num_frames
 
     def _tensors(self) -> Iterator[Tensor]:
         for modulation in self.modulations.values():
