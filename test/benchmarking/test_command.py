@@ -129,12 +129,35 @@ def test_tables_are_printed_and_written(quick_run: Callable[[str], QuickRun]) ->
         (["tea"], "unknown: tea"),
         ([], "nothing to measure"),
         (["preview", "--quick", "--threads", "0"], "--threads must be at least 1"),
+        (["recorded"], "recorded needs one recording, got 0"),
+        (["recorded", "here", "there"], "recorded needs one recording, got 2"),
+        (["recorded", "nowhere"], "nowhere does not exist"),
+        (["recorded", "nowhere", "--repeat", "0"], "--repeat must be at least 1"),
+        (["recorded", "nowhere", "--voxel", "-1"], "--voxel must be positive"),
     ],
 )
 def test_wrong_arguments_are_explained(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", *arguments]) == 1
     message = capsys.readouterr().err
     assert said in message
+
+
+def test_memory_is_measured_beside_busy_processes(tmp_path: Path) -> None:
+    file = tmp_path / "bench.json"
+    assert main(["bench", "memory", "--quick", "--busy", "--json", str(file)]) == 0
+    outcome = json.loads(file.read_text(encoding="utf-8"))["benchmarks"]["memory"]
+    plain, busy = (table["rows"] for table in outcome["tables"])
+    assert [row["surfels"] for row in busy] == [row["surfels"] for row in plain]
+    for row in busy:
+        for name in ("glimpse", "write", "loop of one thread"):
+            alone, beside = row[name], row[f"{name}, busy"]
+            assert (alone["repeats"], beside["repeats"]) == (2, 2)
+            assert row[f"{name}: times"] == pytest.approx(beside["median_ms"] / alone["median_ms"])
+    budgets = {budget["what"]: budget["measured"] for budget in outcome["budgets"]}
+    what = f"glimpse with the other cores busy, over a loop of one thread, {busy[-1]['surfels']:,} surfels"
+    # Beside what the machine takes from any program.
+    own = busy[-1]["loop of one thread: times"]
+    assert budgets[what] == pytest.approx(busy[-1]["glimpse: times"] / own)
 
 
 def test_without_ros_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

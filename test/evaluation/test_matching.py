@@ -1,7 +1,9 @@
 """SIFT features on a textured wall: the share found again, and the pose that a picture shows."""
 
+import dataclasses
 import math
 
+import numpy as np
 import torch
 
 from vmem_ros.evaluation.matching import detect_features, estimate_pose, match_accuracy
@@ -34,3 +36,14 @@ def test_the_pose_of_a_picture_is_found_by_matching():
     assert error.translation_m < 0.02
     black = detect_features(torch.zeros(240, 320, 3, dtype=torch.uint8))
     assert estimate_pose(black, CAMERA, reference, known) is None
+
+
+def test_matches_that_all_lie_in_one_place_or_line_show_no_pose():
+    """As those of a picture of a few flat patches do."""
+    known = two_walls(START)
+    features = detect_features(known.image)
+    for spread in (0, 1):
+        points = np.full_like(features.points, 60)
+        points[:, 0] += spread * np.arange(len(points)) % 100
+        flat = dataclasses.replace(features, points=points)
+        assert estimate_pose(flat, CAMERA, flat, known) is None

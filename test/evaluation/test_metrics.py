@@ -8,7 +8,14 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from vmem_ros.errors import InvalidImageError
-from vmem_ros.evaluation.metrics import depth_errors, pose_error, psnr, ssim
+from vmem_ros.evaluation.metrics import (
+    depth_errors,
+    exposure_corrected,
+    median_relative_depth_error,
+    pose_error,
+    psnr,
+    ssim,
+)
 from vmem_ros.geometry import look_at
 
 
@@ -94,3 +101,46 @@ def test_pose_error_of_a_known_motion(angle_deg):
     assert error.rotation_deg == pytest.approx(angle_deg, rel=1e-6)
     assert error.translation_m == pytest.approx(5.0)
     assert np.allclose((pose_error(T, T).rotation_deg, pose_error(T, T).translation_m), 0)
+
+
+def test_ssim_of_a_part_knows_nothing_of_the_rest():
+    x, y = noise(1), noise(2)
+    mask = torch.zeros(60, 80, dtype=torch.bool)
+    mask[10:50, 20:60] = True
+    part = ssim(x, y, mask=mask)
+    spoilt = torch.where(mask[..., None], y, 0)
+    assert ssim(x, spoilt, mask=mask) == part
+    assert ssim(x, spoilt) != pytest.approx(ssim(x, y), abs=1e-3)
+    assert ssim(x, torch.where(mask[..., None], x, 0), mask=mask) == pytest.approx(1.0)
+    assert ssim(x, y, mask=torch.ones_like(mask)) == pytest.approx(ssim(x, y), abs=1e-12)
+    assert math.isnan(ssim(x, y, mask=torch.zeros_like(mask)))
+
+
+def test_exposure_is_corrected_by_a_gain_and_an_offset_of_each_channel():
+    image = noise(3).clamp(60, 140)
+    gain, offset = torch.tensor([0.5, 1.0, 1.25]), torch.tensor([20.0, -15.0, 5.0])
+    other = (image.float() * gain + offset).round().to(torch.uint8)
+    corrected = exposure_corrected(image, other)
+    assert int((corrected.int() - other.int()).abs().max()) <= 1
+    # What lies beyond the mask has no say, but gets the same.
+    mask = torch.zeros(60, 80, dtype=torch.bool)
+    mask[:30] = True
+    spoilt = torch.where(mask[..., None], other, 255 - other)
+    fitted = exposure_corrected(image, spoilt, mask=mask)
+    assert int((fitted.int() - other.int()).abs().max()) <= 1
+
+
+def test_exposure_that_cannot_be_told_stays_or_becomes_the_mean():
+    image, other = noise(4), noise(5)
+    assert torch.equal(exposure_corrected(image, other, mask=torch.zeros(60, 80, dtype=torch.bool)), image)
+    flat = torch.full_like(image, 77)
+    mean = other.double().mean(dim=(0, 1)).round()
+    assert torch.equal(exposure_corrected(flat, other)[0, 0].double(), mean)
+
+
+def test_relative_error_of_depth_is_a_median_where_both_are_known():
+    truth = torch.tensor([[2.0, 4.0, 5.0, torch.nan, 1.0]])
+    depth = torch.tensor([[2.2, 4.0, 10.0, 1.0, torch.inf]])
+    assert median_relative_depth_error(depth, truth) == pytest.approx(0.1)
+    assert median_relative_depth_error(depth, truth, mask=torch.tensor([[False, False, True, True, True]])) == 1.0
+    assert math.isnan(median_relative_depth_error(depth, torch.full_like(truth, torch.nan)))

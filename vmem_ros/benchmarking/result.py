@@ -10,6 +10,7 @@ from typing import Literal, TypeVar
 from vmem_ros.benchmarking.timing import Timing, figure
 from vmem_ros.memory import DEFAULT_MEMORY, load_memory
 from vmem_ros.protocols import Memory
+from vmem_ros.recordings import Recording
 from vmem_ros.reporting.tables import Table
 
 #: ``quick``: seconds, to see that it works; ``normal``: the published figures; ``full``: also what takes much longer.
@@ -27,12 +28,20 @@ class Settings:
     :param device: ``cpu``, ``cuda`` or ``cuda:N``; where memory and generation run.
     :param depth_model: folder of a depth network; ``None``: the one of the package.
     :param memory: kind of memory, for benchmarks that take any.
+    :param busy: the memory is measured with busy processes on the other cores, too.
+    :param recording: of a real camera, for the benchmark of that name.
+    :param passes: over the recording.
+    :param voxel_m: of the TSDF beside it; ``None``: what users would choose.
     """
 
     effort: Effort = "normal"
     device: str = "cpu"
     depth_model: str | None = None
     memory: str = DEFAULT_MEMORY
+    busy: bool = False
+    recording: Recording | None = None
+    passes: int = 1
+    voxel_m: float | None = None
 
     def new_memory(self) -> Memory:
         """Return an empty memory of the chosen kind."""

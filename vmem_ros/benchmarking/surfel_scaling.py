@@ -12,6 +12,7 @@ from typing import get_args
 from tqdm import tqdm
 
 from vmem_ros.benchmarking.building import Building
+from vmem_ros.benchmarking.busy_memory import busy_budgets, busy_note, with_busy_cores
 from vmem_ros.benchmarking.memory_filler import MemoryFiller, size_of
 from vmem_ros.benchmarking.result import BenchmarkResult, Budget, Figures, Row, Settings, median_ms
 from vmem_ros.benchmarking.timing import measure
@@ -36,10 +37,14 @@ def run(settings: Settings) -> BenchmarkResult:
     fillers = {s: _filler(settings, camera, surfels_of_a_view=s) for s in coarse}
     fillers |= dict.fromkeys(sizes[len(coarse) :], _filler(settings, camera))
     rows: dict[int, Row] = {}
+    busy: dict[int, Row] = {}
     for size, filler in tqdm(fillers.items(), desc="memory", unit="size"):
         # A coarse memory is full after one view or two; rounding of the grid may leave it a few surfels short.
         filler.grow(surfels=size if size not in coarse else 1)
-        rows[filler.memory.n_surfels] = _measured(filler, repeats)
+        surfels = filler.memory.n_surfels
+        rows[surfels] = _measured(filler, repeats)
+        if settings.busy:
+            busy[surfels] = {"surfels": surfels, **with_busy_cores(filler, repeats)}
     table = Figures(
         "Memory by size",
         [*rows.values()],
@@ -49,7 +54,10 @@ def run(settings: Settings) -> BenchmarkResult:
         "one view of a room never seen (all surfels new) and of a known one (most merge). index: surfels, voxel hash "
         "and observations.",
     )
-    return BenchmarkResult([table], _budgets(rows))
+    if not settings.busy:
+        return BenchmarkResult([table], _budgets(rows))
+    beside = Figures("Memory by size, with the other cores busy", [*busy.values()], busy_note(repeats))
+    return BenchmarkResult([table, beside], [*_budgets(rows), *busy_budgets(busy[max(busy)])])
 
 
 @contextlib.contextmanager

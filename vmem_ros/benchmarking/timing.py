@@ -56,11 +56,13 @@ class Case(Generic[T]):
 
     :param inputs: two or more; the first is a warm-up and does not count.
     :param afterwards: called after each call, outside the timed part, e.g. to take it back.
+    :param beforehand: called before each call, outside the timed part.
     """
 
     call: Callable[[T], object]
     inputs: Iterable[T]
     afterwards: Callable[[], object] | None = None
+    beforehand: Callable[[], object] | None = None
 
 
 def measure(
@@ -87,6 +89,8 @@ def measure_in_turn(cases: Sequence[Case[T]], *, limit_s: float = 10.0) -> list[
     end = time.perf_counter() + limit_s * len(cases)
     for number, values in enumerate(zip(*(case.inputs for case in cases), strict=True)):
         for case, value, durations in zip(cases, values, seconds, strict=True):
+            if case.beforehand is not None:
+                case.beforehand()
             duration = _duration(case.call, value)
             if number:
                 durations.append(duration)

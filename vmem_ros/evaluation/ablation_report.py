@@ -23,7 +23,7 @@ from vmem_ros.reporting.intervals import mean_interval
 from vmem_ros.reporting.json_text import as_json
 from vmem_ros.reporting.plots import Panel, draw_intervals, draw_lines
 from vmem_ros.reporting.report import Report
-from vmem_ros.reporting.sections import replace_section
+from vmem_ros.reporting.sections import write_sections
 from vmem_ros.reporting.tables import Value
 
 #: A page that holds these two lines keeps everything around them when the report is written to it.
@@ -58,7 +58,7 @@ class AblationReport:
         self.folder.mkdir(parents=True, exist_ok=True)
         if len(self.scores) % _HOUSES_PER_SHEET == 0:
             name = f"house_{result.seed}.jpg"
-            write_image_grid(self.folder / name, [_sheet(result)])
+            write_image_grid(self.folder / name, [house_block(result)])
             caption = f"House {result.seed}, from the given view on the way out and back, some of the poses"
             self.sheets.append((name, caption))
         self.scores[result.seed] = result.scores
@@ -96,12 +96,9 @@ class AblationReport:
 
         :raises ValueError: the page exists and has neither.
         """
-        page = path.read_text(encoding="utf-8") if path.exists() else f"# Evaluation\n\n{MARKS[0]}\n{MARKS[1]}\n"
         pictures = Path(os.path.relpath(self.folder, path.parent)).as_posix()
         sections = {MARKS: self.report.body(pictures_in=pictures), SHORT_MARKS: short_table(self._houses).body()}
-        for marks in marks_of(page, path):
-            page = replace_section(page, marks, sections[marks], path)
-        write_text(path, page)
+        write_sections(path, sections, title="Evaluation")
 
     def _summary(self) -> str:
         first = next(iter(self._houses[0]))
@@ -147,23 +144,12 @@ def _along(houses: Sequence[Sequence[float]]) -> list[float]:
     return [mean_interval(values).mean for values in zip(*houses, strict=True)]
 
 
-def marks_of(page: str, path: Path) -> list[tuple[str, str]]:
-    """Return which of the two pairs of marks a page has.
-
-    :param path: of the page, for the message.
-    :raises ValueError: it has neither.
-    """
-    found = [marks for marks in (MARKS, SHORT_MARKS) if marks[0] in page]
-    for marks in found or [MARKS]:
-        replace_section(page, marks, "", path)
-    return found
-
-
 def _out_and_back(result: HouseResult) -> EvaluationPath:
     return next(path for path in result.paths if path.name == "out and back")
 
 
-def _sheet(result: HouseResult) -> Block:
+def house_block(result: HouseResult) -> Block:
+    """Return pictures of a house: the given view, and some poses of the way out and of the way back."""
     walk = _out_and_back(result)
     half = len(walk.truths) // 2
     out = np.unique(np.linspace(0, half - 1, min(_COLUMNS, half)).round().astype(int)).tolist()

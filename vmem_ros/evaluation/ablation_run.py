@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -81,20 +82,42 @@ def evaluate_house(
     :param memory: of the kind that is judged; each world gets an empty copy.
     :param on_view: called after each view that a method answered.
     """
+
+    def world_of(method: Method, depth: PointMapEstimator) -> World | None:
+        copies = method.engine == "copy"
+        return None if copies else build_world(method, generator, depth, memory.empty_copy())
+
+    worlds = {method.name: functools.partial(world_of, method) for method in methods}
+    return evaluate_worlds(seed, worlds, estimator, config, on_view=on_view)
+
+
+def evaluate_worlds(
+    seed: int,
+    worlds: Mapping[str, Callable[[PointMapEstimator], World | None]],
+    estimator: PointMapEstimator | None,
+    config: AblationConfig,
+    *,
+    on_view: Callable[[], None] = lambda: None,
+) -> HouseResult:
+    """Return what each of several worlds answered in a house, and its figures.
+
+    :param worlds: by the name of the method, what makes an empty world with an estimator, for each path a new one;
+        ``None``: each pose is answered by the nearest view that a camera took.
+    :param estimator: of the depth of new views; ``None``: that of the house itself.
+    :param on_view: called after each view that a method answered.
+    """
     house = House(seed)
     paths = benchmark_paths(house, poses=config.poses, loop=config.loop, size=config.size)
     estimator = estimator or ExactDepth(house)
     answers, scores = {}, {}
-    for method in methods:
+    for name, make_world in worlds.items():
         found: dict[PathName, list[Answer]] = {}
         started = time.perf_counter()
         for path in paths:
-            copies = method.engine == "copy"
-            world = None if copies else build_world(method, generator, estimator, memory.empty_copy())
-            found[path.name] = list(_answer(world, path, seed, on_view))
+            found[path.name] = list(_answer(make_world(estimator), path, seed, on_view))
         seconds = time.perf_counter() - started
-        answers[method.name] = found
-        scores[method.name] = score(paths, found, seconds_per_view=seconds / config.views)
+        answers[name] = found
+        scores[name] = score(paths, found, seconds_per_view=seconds / config.views)
     return HouseResult(seed, paths, answers, scores)
 
 

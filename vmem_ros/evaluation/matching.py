@@ -78,13 +78,18 @@ def estimate_pose(image: Features, camera: Camera, reference: Features, view: Vi
     points, pixels = points[known], image.points[pairs[known, 0]]
     if len(points) < _MIN_MATCHES:
         return None
-    found, rvec, tvec, inliers = cv2.solvePnPRansac(
-        points, pixels, camera.K.numpy(), None, reprojectionError=3.0, iterationsCount=300, flags=cv2.SOLVEPNP_SQPNP
-    )
-    if not found or inliers is None or len(inliers) < _MIN_MATCHES:
+    K = camera.K.numpy()
+    try:
+        found, rvec, tvec, inliers = cv2.solvePnPRansac(
+            points, pixels, K, None, reprojectionError=3.0, iterationsCount=300, flags=cv2.SOLVEPNP_SQPNP
+        )
+        if not found or inliers is None or len(inliers) < _MIN_MATCHES:
+            return None
+        chosen = inliers[:, 0]
+        rvec, tvec = cv2.solvePnPRefineLM(points[chosen], pixels[chosen], K, None, rvec, tvec)
+    except cv2.error:
+        # Of points that all lie in one place or line, OpenCV does not return that there is no pose.
         return None
-    chosen = inliers[:, 0]
-    rvec, tvec = cv2.solvePnPRefineLM(points[chosen], pixels[chosen], camera.K.numpy(), None, rvec, tvec)
     T_camera_world = torch.eye(4, dtype=torch.float64)
     T_camera_world[:3, :3] = torch.from_numpy(cv2.Rodrigues(rvec)[0])
     T_camera_world[:3, 3] = torch.from_numpy(tvec[:, 0])

@@ -18,11 +18,14 @@ class MetricValues(dict[str, float]):
 
     #: What the pairs of this kind may have; metrics that need anything else do not apply.
     parts: ClassVar[frozenset[Part]]
+    #: Whether only some pixels are compared: metrics of whole pictures do not apply then.
+    masked: ClassVar[bool] = False
 
     @classmethod
     def metrics(cls) -> tuple[Metric, ...]:
         """Return the metrics that apply."""
-        return tuple(metric for metric in METRICS.values() if metric.needs <= cls.parts)
+        known = (metric for metric in METRICS.values() if metric.needs <= cls.parts)
+        return tuple(metric for metric in known if metric.masked or not cls.masked)
 
     @classmethod
     def of(cls: type[Values], pair: ViewPair) -> Values:

@@ -47,29 +47,61 @@ def psnr(image: Tensor, reference: Tensor, *, mask: Tensor | None = None) -> flo
     return math.inf if error == 0 else 10 * math.log10(_PEAK**2 / error)
 
 
-def ssim(image: Tensor, reference: Tensor) -> float:
+def ssim(image: Tensor, reference: Tensor, *, mask: Tensor | None = None) -> float:
     """Return the mean structural similarity (Wang et al. 2004), 1 for equal pictures.
 
     Gaussian window of 11 pixels with sigma 1.5, K1 = 0.01, K2 = 0.03, per colour channel, over the pixels whose whole
     window lies inside the image.
 
+    :param mask: [H, W] bool: compare only here, by what windows hold of it. NaN if it selects nothing.
     :raises InvalidImageError: not images, of different size, or smaller than the window.
     """
     a, b = _pair(image, reference)
     if min(a.shape[:2]) < _WINDOW:
         raise InvalidImageError(f"SSIM needs images of at least {_WINDOW} x {_WINDOW}, got {a.shape[1]} x {a.shape[0]}")
     x, y = (t.numpy() / _PEAK for t in (a, b))
+    inside = np.ones(x.shape[:2], bool) if mask is None else mask.cpu().numpy()
+    margin = _WINDOW // 2
+    compared = inside[margin:-margin, margin:-margin]
+
+    def smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        blurred = cv2.GaussianBlur(values, (_WINDOW, _WINDOW), _SIGMA)
+        return np.asarray(blurred[margin:-margin, margin:-margin][compared])
+
+    # At a pixel of the mask a window holds some of it at least.
+    share = smooth(inside.astype(np.float64))[:, None]
 
     def local_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        margin = _WINDOW // 2
-        return np.asarray(cv2.GaussianBlur(values, (_WINDOW, _WINDOW), _SIGMA)[margin:-margin, margin:-margin])
+        return np.asarray(smooth(values * inside[..., None]) / share)
 
     mean_x, mean_y = local_mean(x), local_mean(y)
     var_x, var_y = local_mean(x * x) - mean_x**2, local_mean(y * y) - mean_y**2
     covariance = local_mean(x * y) - mean_x * mean_y
     c1, c2 = 0.01**2, 0.03**2
     numerator = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
-    return float((numerator / ((mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2))).mean())
+    similarity = numerator / ((mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2))
+    return float(similarity.mean()) if len(similarity) else math.nan
+
+
+def exposure_corrected(image: Tensor, reference: Tensor, *, mask: Tensor | None = None) -> Tensor:
+    """Return an image with the gain and the offset of each channel that bring it nearest to another, by least squares.
+
+    Cameras set exposure and white balance as they like: what is left after this is no matter of either.
+
+    :param mask: [H, W] bool: fitted here, applied everywhere.
+    :return: [H, W, 3] uint8; the image itself where the mask selects nothing.
+    :raises InvalidImageError: not images, or of different size.
+    """
+    a, b = _pair(image, reference)
+    x, y = (a, b) if mask is None else (a[mask.cpu()], b[mask.cpu()])
+    x, y = x.reshape(-1, 3), y.reshape(-1, 3)
+    if not len(x):
+        return as_image(image).cpu()
+    mean_x, mean_y = x.mean(dim=0), y.mean(dim=0)
+    variance = (x - mean_x).square().mean(dim=0)
+    covariance = ((x - mean_x) * (y - mean_y)).mean(dim=0)
+    gain = torch.where(variance > 0, covariance / variance.clamp(min=1e-12), 0.0)
+    return ((a - mean_x) * gain + mean_y).round().clamp(0, _PEAK).to(torch.uint8)
 
 
 @dataclass(frozen=True)
@@ -103,6 +135,18 @@ def depth_errors(depth: Tensor, truth: Tensor) -> DepthErrors:
         median_m=float(error.median()),
         coverage=float(both.sum() / known.sum()),
     )
+
+
+def median_relative_depth_error(depth: Tensor, truth: Tensor, *, mask: Tensor | None = None) -> float:
+    """Return the median of ``|d - d*| / d*`` over the pixels where both z-depths [H, W] are finite; NaN if none is.
+
+    :param mask: [H, W] bool: compare only here.
+    """
+    depth, truth = depth.cpu(), truth.cpu()
+    both = torch.isfinite(depth) & torch.isfinite(truth)
+    if mask is not None:
+        both &= mask.cpu()
+    return float(((depth[both] - truth[both]).abs() / truth[both]).median()) if bool(both.any()) else math.nan
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from vmem_ros.errors import ModelError
 from vmem_ros.evaluation.matching import match_accuracy
-from vmem_ros.evaluation.metrics import psnr, ssim
+from vmem_ros.evaluation.metrics import exposure_corrected, median_relative_depth_error, psnr, ssim
 from vmem_ros.evaluation.view_pair import Part, ViewPair
 from vmem_ros.pretrained.factories import import_factory
 from vmem_ros.reporting.intervals import number_text
@@ -32,6 +32,7 @@ class Metric:
     :param digits: decimals that it is worth.
     :param compute: its value; NaN where it cannot be told, ``inf`` where two pictures are identical.
     :param needs: what a pair must have; the metric is not asked about others.
+    :param masked: it compares the pixels of the pair's ``mask`` alone; others are for whole pictures.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Metric:
     digits: int
     compute: Callable[[ViewPair], float]
     needs: frozenset[Part] = frozenset()
+    masked: bool = False
 
     def of(self, pair: ViewPair) -> float:
         """Return the value; NaN for a pair that lacks what the metric needs."""
@@ -69,6 +71,17 @@ def _psnr_unseen(pair: ViewPair) -> float:
     return psnr(pair.view.image, pair.reference.image, mask=pair.unseen)
 
 
+def _psnr_corrected(pair: ViewPair) -> float:
+    corrected = exposure_corrected(pair.view.image, pair.reference.image, mask=pair.mask)
+    return psnr(corrected, pair.reference.image, mask=pair.mask)
+
+
+def _depth_median_rel(pair: ViewPair) -> float:
+    assert pair.view.depth is not None, "Metric.needs asks for it"
+    assert pair.reference.depth is not None, "Metric.needs asks for it"
+    return median_relative_depth_error(pair.view.depth, pair.reference.depth, mask=pair.mask)
+
+
 def _rotation(pair: ViewPair) -> float:
     return math.nan if pair.pose_error is None else pair.pose_error.rotation_deg
 
@@ -79,8 +92,8 @@ def _translation(pair: ViewPair) -> float:
 
 #: The metric of plots, captions and summaries, where there is room for one.
 PSNR = Metric(
-    name="psnr_db", title="PSNR", unit="dB", better="higher", digits=1,
-    compute=lambda pair: psnr(pair.view.image, pair.reference.image),
+    name="psnr_db", title="PSNR", unit="dB", better="higher", digits=1, masked=True,
+    compute=lambda pair: psnr(pair.view.image, pair.reference.image, mask=pair.mask),
 )  # fmt: skip
 #: All metrics by name, in the order of the columns of tables.
 METRICS: dict[str, Metric] = {PSNR.name: PSNR}
@@ -115,6 +128,10 @@ def load_metric(name: str) -> None:
 
 register(
     Metric(
+        name="psnr_corrected_db", title="corrected PSNR", unit="dB", better="higher", digits=1, masked=True,
+        compute=_psnr_corrected, needs=frozenset({"recorded"}),
+    ),
+    Metric(
         name="psnr_remembered_db", title="remembered PSNR", unit="dB", better="higher", digits=1,
         compute=_psnr_remembered, needs=frozenset({"truth", "confidence"}),
     ),
@@ -123,8 +140,8 @@ register(
         compute=_psnr_unseen, needs=frozenset({"truth", "unseen"}),
     ),
     Metric(
-        name="ssim", title="SSIM", better="higher", digits=3,
-        compute=lambda pair: ssim(pair.view.image, pair.reference.image),
+        name="ssim", title="SSIM", better="higher", digits=3, masked=True,
+        compute=lambda pair: ssim(pair.view.image, pair.reference.image, mask=pair.mask),
     ),
     Metric(name="match", title="match", better="higher", digits=2, compute=lambda pair: match_accuracy(*pair.features)),
     Metric(
@@ -134,6 +151,10 @@ register(
     Metric(
         name="depth_median_m", title="depth median", unit="m", better="lower", digits=3,
         compute=lambda pair: pair.depth_errors.median_m, needs=frozenset({"truth", "depth"}),
+    ),
+    Metric(
+        name="depth_median_rel", title="depth error", better="lower", digits=4, masked=True,
+        compute=_depth_median_rel, needs=frozenset({"recorded", "depth"}),
     ),
     Metric(
         name="rotation_deg", title="rotation", unit="deg", better="lower", digits=2,

@@ -10,6 +10,7 @@ from torch import Tensor
 from vmem_ros.evaluation.benchmark_paths import EvaluationPath, PathName
 from vmem_ros.evaluation.consistency import Consistency, along_the_way_back, consistency
 from vmem_ros.evaluation.fidelity import Fidelity, against_truth
+from vmem_ros.evaluation.realism import Realism, realism
 from vmem_ros.evaluation.registry import PSNR
 from vmem_ros.types import View
 
@@ -36,6 +37,7 @@ class Scores:
     :param back: every view of the way back against its twin of the way out.
     :param truth: every view of both paths against the truth.
     :param unseen: the same, of the views that are largely unseen (:data:`LARGELY_UNSEEN`).
+    :param invented: pixels that the given view does not see, of both paths, beside true ones.
     :param seconds_per_view: reading, drawing, finding geometry and writing.
     :param truth_db: PSNR against the truth along the way out and back, one per pose.
     :param back_db: PSNR against the twin along the way back, one per pose; its first pose is the last of the way out.
@@ -45,6 +47,7 @@ class Scores:
     back: Consistency
     truth: Fidelity
     unseen: Fidelity
+    invented: Realism
     seconds_per_view: float
     truth_db: tuple[float, ...]
     back_db: tuple[float, ...]
@@ -80,6 +83,11 @@ def score(
         back=Consistency.mean(twins),
         truth=Fidelity.mean([found for of_path in truth.values() for found in of_path]),
         unseen=Fidelity.mean(unseen),
+        invented=realism(
+            [answer.view.image for path in paths for answer in answers[path.name]],
+            [true.image for path in paths for true in path.truths],
+            [hidden for path in paths for hidden in path.unseen],
+        ),
         seconds_per_view=seconds_per_view,
         truth_db=tuple(found[PSNR.name] for found in truth["out and back"]),
         back_db=tuple(twin[PSNR.name] for twin in twins),

@@ -12,9 +12,10 @@ from vmem_ros.evaluation.matching import Features, detect_features, estimate_pos
 from vmem_ros.evaluation.metrics import DepthErrors, PoseError, depth_errors, pose_error
 from vmem_ros.types import View
 
-#: What a pair may have besides its two images: a reference that is the ``truth`` (what a camera would have seen) or a
-#: ``twin`` (what was answered at the same pose before); ``depth`` of both; ``confidence``; ``unseen``.
-Part = Literal["truth", "twin", "depth", "confidence", "unseen"]
+#: What a pair may have besides its two images: a reference that is the ``truth`` (what a camera would have seen), a
+#: ``recorded`` frame (what a real camera did see: noisy, at about this pose, with an exposure of its own) or a ``twin``
+#: (what was answered at the same pose before); ``depth`` of both; ``confidence``; ``unseen``.
+Part = Literal["truth", "recorded", "twin", "depth", "confidence", "unseen"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,13 +28,16 @@ class ViewPair:
     :param confidence: [H, W] float32 of the view: 0 invented ... 1 remembered. ``None``: not told.
     :param unseen: [H, W] bool: pixels that no given view sees, see
         :func:`~vmem_ros.evaluation.visibility.unseen_pixels`. ``None``: not known.
+    :param mask: [H, W] bool: pixels that are compared, by metrics that can (:attr:`Metric.masked
+        <vmem_ros.evaluation.registry.Metric.masked>`). ``None``: all.
     """
 
     view: View
     reference: View
-    against: Literal["truth", "twin"]
+    against: Literal["truth", "recorded", "twin"]
     confidence: Tensor | None = None
     unseen: Tensor | None = None
+    mask: Tensor | None = None
 
     @property
     def parts(self) -> frozenset[Part]:

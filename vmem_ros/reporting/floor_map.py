@@ -36,7 +36,7 @@ class FloorMap:
         self._centre = (low + high) / 2
         span = (high - low).clamp(min=0.5) * 1.06
         self._scale = float(min(self._width / span[0], self._height / span[1]))
-        self._base = self._draw_ground(ground, colour, spacing_m=_spacing_m(elements))
+        self._base = self._draw_ground(ground, colour, spacing_m=spacing_m(elements))
 
     def image(
         self, *, robot: Tensor, path: Tensor | None = None, here: Tensor | None = None, numbers: bool = False
@@ -135,7 +135,7 @@ def _bounds(ground: Tensor, poses: Sequence[Tensor] | Tensor) -> tuple[Tensor, T
     return torch.minimum(low, ordered[margin]), torch.maximum(high, ordered[-1 - margin])
 
 
-def _spacing_m(elements: Elements) -> float:
+def spacing_m(elements: Elements) -> float:
     """Return how far neighbouring elements are apart, about: twice their radius, where they have one."""
     if len(elements) < 2:
         return 0.0

@@ -24,12 +24,17 @@ class Stopwatch:
         yield
         self._seconds.setdefault(name, []).extend([(time.perf_counter() - start) / count] * count)
 
+    def median_ms(self, name: str) -> float:
+        """Return the median of the durations under a name in milliseconds; NaN if there are none."""
+        seconds = self._seconds.get(name)
+        return 1e3 * float(np.median(seconds)) if seconds else float("nan")
+
     def table(self, title: str, note: str = "") -> Table:
         """Return the median, the 95th percentile and the number of each."""
         rows: list[dict[str, Value]] = [
             {
                 "what": name,
-                "median ms": 1e3 * float(np.median(seconds)),
+                "median ms": self.median_ms(name),
                 "95 % ms": 1e3 * float(np.percentile(seconds, 95)),
                 "times": len(seconds),
             }

@@ -30,7 +30,7 @@ def trajectory(name: TrajectoryName, T_world_camera: Tensor, *, distance_m: floa
     - ``spin``: one turn on the spot, around the camera's own vertical axis.
 
     :param T_world_camera: [4, 4], the start.
-    :param distance_m: distance of the scene, e.g. the median depth of the start view.
+    :param distance_m: distance of the scene, see :func:`~vmem_ros.showcase.scenario.typical_depth`.
     """
     if name not in get_args(TrajectoryName):
         raise ValueError(f"trajectory must be one of {', '.join(get_args(TrajectoryName))}, got {name!r}")

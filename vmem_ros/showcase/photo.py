@@ -2,32 +2,45 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from zipfile import BadZipFile
 
 import cv2
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps
 
 from vmem_ros.errors import InvalidImageError
 from vmem_ros.geometry import Camera, look_at
 from vmem_ros.types import View
 
+#: Field of view along the longer side of a photo that says nothing of it: that of a telephone, about.
+DEFAULT_FOV_DEG = 60.0
+# Width of a picture on 35 mm film.
+_FILM_MM = 36.0
+_LEAST_SIDE, _LONGEST = 32, 6
+
 _DEPTH_FILES = "a 16-bit PNG or TIFF in millimetres, or a .npy or .npz file with float metres"
 _PLAUSIBLE_M = (0.05, 300.0)
 
 
-def read_photo(image: Path, depth: Path | None, *, fov_deg: float, max_width: int) -> View:
+def read_photo(image: Path, depth: Path | None, *, fov_deg: float | None, max_width: int) -> View:
     """Return a photo as a view, level at the world's origin and looking along its x axis (z is up).
+
+    It is turned as its EXIF says, grey is grey in all colours, and what is transparent is white.
 
     :param depth: registered to the photo: a 16-bit PNG or TIFF in millimetres (0 unknown), or float metres in .npy or
         .npz. ``None``: not known.
-    :param fov_deg: horizontal field of view of the photo.
+    :param fov_deg: horizontal field of view of the photo; ``None``: as its EXIF says, else
+        :data:`DEFAULT_FOV_DEG` along its longer side.
     :param max_width: larger photos are scaled down to this width.
-    :raises InvalidImageError: not readable, another unit, or the two do not belong together.
+    :raises InvalidImageError: not readable, too small or too long, another unit, or the two do not belong together.
+    :raises InvalidCameraError: a field of view that no camera has.
     """
-    rgb = _read_image(image)
+    rgb, focal_35mm = _read_image(image)
+    if fov_deg is None:
+        fov_deg = _fov(rgb.shape[1], rgb.shape[0], focal_35mm)
     width = min(max_width, rgb.shape[1])
     size = (width, round(rgb.shape[0] * width / rgb.shape[1]))
     depth_m = None if depth is None else _read_depth_of(image, rgb, depth, size)
@@ -42,12 +55,50 @@ def read_photo(image: Path, depth: Path | None, *, fov_deg: float, max_width: in
     )
 
 
-def _read_image(path: Path) -> np.ndarray:
+def _read_image(path: Path) -> tuple[np.ndarray, float | None]:
+    """Return the picture upright, uint8 [H, W, 3], and the focal length in millimetres of 35 mm film, if it says so."""
     try:
         with Image.open(path) as file:
-            return np.asarray(ImageOps.exif_transpose(file).convert("RGB")).copy()
-    except (FileNotFoundError, UnidentifiedImageError, OSError) as error:
-        raise InvalidImageError(f"cannot read the image {path}: {error}") from error
+            focal = file.getexif().get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.FocalLengthIn35mmFilm)
+            rgb = _as_rgb(ImageOps.exif_transpose(file))
+    # Pillow raises SyntaxError for some damaged files, and ValueError for kinds that it cannot decode.
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise InvalidImageError(f"cannot read the image {path}: {error}; it should be a JPEG, PNG or WebP") from error
+    height, width = rgb.shape[:2]
+    if min(height, width) < _LEAST_SIDE:
+        raise InvalidImageError(
+            f"the image {path} is {width} x {height}: a photo needs {_LEAST_SIDE} pixels along each side"
+        )
+    if max(height, width) > _LONGEST * min(height, width):
+        raise InvalidImageError(
+            f"the image {path} is {width} x {height}, more than {_LONGEST} times as long as it is wide: a panorama is "
+            "no picture of one camera; cut a part out of it"
+        )
+    return rgb, float(focal) if isinstance(focal, int | float) and focal > 0 else None
+
+
+def _as_rgb(picture: Image.Image) -> np.ndarray:
+    """Return a picture of any kind as uint8 [H, W, 3]."""
+    if picture.mode.startswith("I"):
+        # Pillow would cut off what is brighter than 255.
+        values = np.asarray(picture).astype(np.float32) / 257
+        return np.repeat(values.round().clip(0, 255).astype(np.uint8)[..., None], 3, axis=-1)
+    if picture.mode == "F":
+        raise ValueError("floating-point pixels have no brightness that is known")
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        paper = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(paper, picture)
+    return np.asarray(picture.convert("RGB")).copy()
+
+
+def _fov(width: int, height: int, focal_35mm: float | None) -> float:
+    """Return the horizontal field of view in degrees of a photo.
+
+    :param focal_35mm: the focal length that has this field of view on 35 mm film, along the longer side of both.
+    """
+    along = math.tan(math.radians(DEFAULT_FOV_DEG) / 2) if focal_35mm is None else _FILM_MM / 2 / focal_35mm
+    return 2 * math.degrees(math.atan(along * width / max(width, height)))
 
 
 def _read_depth_of(image: Path, rgb: np.ndarray, depth: Path, size: tuple[int, int]) -> np.ndarray:

@@ -12,8 +12,13 @@ from vmem_ros.recordings import AXES, LAYOUTS, Recording, frames_from_text, open
 from vmem_ros.recordings.opening import AUTO
 
 
-def add_recording_options(parser: argparse.ArgumentParser) -> None:
-    """Add ``--layout``, ``--frames``, ``--up``, ``--max-depth`` and ``--recording-option``."""
+def add_recording_options(
+    parser: argparse.ArgumentParser, *, frames: str = "evenly spread, as many as --views need"
+) -> None:
+    """Add ``--layout``, ``--frames``, ``--up``, ``--max-depth`` and ``--recording-option``.
+
+    :param frames: which frames are taken where nothing is said, in words.
+    """
     group = parser.add_argument_group("recordings")
     group.add_argument(
         "--layout", default=AUTO, help=f"{', '.join(LAYOUTS)} (default {AUTO}: what the files look like)"
@@ -21,7 +26,7 @@ def add_recording_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--frames",
         metavar="START:STOP:STEP",
-        help="which frames, such as 0:190:4 (default: evenly spread, as many as --views need)",
+        help=f"which frames, such as 0:190:4 (default: {frames})",
     )
     group.add_argument(
         "--up",

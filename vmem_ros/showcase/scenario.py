@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vmem_ros.errors import InvalidImageError, RecordingError
 from vmem_ros.geometry import Camera
-from vmem_ros.pointmaps import GeometryPrior
+from vmem_ros.pointmaps import GeometryPrior, Scene
 from vmem_ros.recordings import Recording
 from vmem_ros.scenes.headings import face_open_space, turn_about_vertical
 from vmem_ros.scenes.house import HOUSE_FOV_DEG, House
@@ -49,6 +49,7 @@ class Scenario:
     :param has_depth: whether the robot's camera measures depth.
     :param exact: whether its depth is exact and everywhere, so that it tells what nobody has seen.
     :param prior: what may be believed of surfaces that nobody saw.
+    :param scene: what pictures without depth show, for estimators that ask.
     :param notes: what a user should know.
     """
 
@@ -60,6 +61,7 @@ class Scenario:
     has_depth: bool
     exact: bool
     prior: GeometryPrior
+    scene: Scene = "indoors"
     notes: tuple[str, ...] = ()
 
     def observe(self, target: Target) -> View:
@@ -134,6 +136,7 @@ def photo_scenario(photo: View, path: TrajectoryName, *, views: int, title: str,
         has_depth=photo.depth is not None,
         exact=False,
         prior="none",
+        scene="auto",
     )
 
 
@@ -170,14 +173,17 @@ def _key(target: Target) -> tuple[float, ...]:
 
 
 def typical_depth(depth: Tensor) -> float:
-    """Return the median of the known values of a depth map [H, W] in metres.
+    """Return the depth in metres that a quarter of what is known of a depth map [H, W] is nearer than.
+
+    What is near decides how far a camera may go before the picture falls apart, however much sky there is.
 
     :raises InvalidImageError: none is known.
     """
     known = depth[torch.isfinite(depth)]
     if not len(known):
         raise InvalidImageError("nothing is known about the depth of the first view: a path around it needs its scale")
-    return float(known.median())
+    # Not torch.quantile, which refuses large pictures.
+    return float(known.kthvalue(1 + len(known) // 4).values)
 
 
 def _looking_around(path: Tensor) -> Tensor:

@@ -10,11 +10,9 @@ from vmem_ros.recordings import LAYOUTS
 from vmem_ros.reporting.tables import Value
 from vmem_ros.scenes.house import HOUSE_FOV_DEG
 from vmem_ros.showcase.camera_paths import TrajectoryName
-from vmem_ros.showcase.photo import read_photo
+from vmem_ros.showcase.photo import DEFAULT_FOV_DEG, read_photo
 from vmem_ros.showcase.recording_options import add_recording_options, recording_from_options
 from vmem_ros.showcase.scenario import Scenario, house_scenario, photo_scenario, recording_scenario
-
-PHOTO_FOV_DEG = 60.0
 
 
 def add_scenario_options(parser: argparse.ArgumentParser, *, default_house: int | None = None) -> None:
@@ -50,7 +48,8 @@ def add_scenario_options(parser: argparse.ArgumentParser, *, default_house: int 
         "--fov",
         type=float,
         metavar="DEGREES",
-        help=f"horizontal field of view (default {PHOTO_FOV_DEG:g} of a photo, {HOUSE_FOV_DEG:g} in a house)",
+        help=f"horizontal field of view (default: of a photo what its EXIF says, else {DEFAULT_FOV_DEG:g} along its "
+        f"longer side; {HOUSE_FOV_DEG:g} in a house)",
     )
     parser.add_argument(
         "--trajectory",
@@ -96,7 +95,7 @@ def scenario_from_options(args: argparse.Namespace) -> Scenario:
         )
     if args.rgb:
         raise ValueError("--rgb is for the robot in a house: for a photo without depth, leave --depth away")
-    photo = read_photo(args.image, args.depth, fov_deg=args.fov or PHOTO_FOV_DEG, max_width=args.width)
+    photo = read_photo(args.image, args.depth, fov_deg=args.fov, max_width=args.width)
     return photo_scenario(photo, args.trajectory, views=args.views, title=f"Around {args.image.name}")
 
 
