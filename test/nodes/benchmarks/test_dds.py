@@ -1,4 +1,4 @@
-"""``vmem bench`` over ROS 2: a quick run of message packing and of latencies between real processes."""
+"""``vmem bench`` over ROS 2: quick runs of message packing, latencies between real processes, answers under load."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ def test_quick_run(tmp_path: Path) -> None:
     file = tmp_path / "bench.json"
     threads = torch.get_num_threads()
     try:
-        assert main(["bench", "packing", "dds", "--quick", "--threads", "1", "--json", str(file)]) == 0
+        assert main(["bench", "packing", "dds", "load", "--quick", "--threads", "1", "--json", str(file)]) == 0
     finally:
         torch.set_num_threads(threads)
     benchmarks = json.loads(file.read_text(encoding="utf-8"))["benchmarks"]
@@ -33,3 +33,8 @@ def test_quick_run(tmp_path: Path) -> None:
         *("pose published until preview received", "capture"),
     ]
     assert all(row["latency"]["repeats"] == 2 for row in camera["rows"])
+    (answers,) = benchmarks["load"]["tables"]
+    assert [(row["meanwhile"], row["call"]) for row in answers["rows"]] == [
+        (what, call) for what in ("nothing", "path", "goal") for call in ("pause", "cancel")
+    ]
+    assert all(row["answer"]["median_ms"] <= row["longest"] for row in answers["rows"])

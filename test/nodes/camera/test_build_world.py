@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 from collections.abc import Iterator
@@ -62,7 +63,7 @@ def test_what_an_estimator_does_not_have_is_told(estimator: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "text"),
     [
-        ("engine", "unheard_of", "use reprojection, vmem, or 'module:factory' of your own"),
+        ("engine", "unheard_of", "use reprojection, gac, .*vmem, or 'module:factory' of your own"),
         ("engine", "no_such_module:make", "cannot be imported: No module named 'no_such_module'"),
         ("engine", "math:make", "cannot be imported: module 'math' has no attribute 'make'"),
         ("geometry.estimator", "magic", "use memory, small, huggingface, cut3r, or 'module:factory' of your own"),
@@ -107,3 +108,14 @@ def test_vmem_without_a_model_or_its_packages_says_what_to_do(tmp_path: Path, mo
     monkeypatch.setitem(sys.modules, "diffusers", None)
     with pytest.raises(ModelError, match=r"needs a package .*diffusers.*: pip install diffusers transformers"):
         build_world(parameters())
+
+
+@pytest.mark.parametrize("told", [{}, {"seed.sensor": "tof"}, {"seed.sensor": "exact"}, {"seed.close_gaps_px": 0}])
+def test_gaps_of_depth_are_closed_as_told(told: dict[str, object]) -> None:
+    view = box_view(Camera.from_fov(64, 48, 70), look_at((0.0, 0.0, 0.0), (1.0, 0.2, 0.0)))
+    depth = view.depth.clone()
+    depth[20] = torch.nan
+    world = build_world(parameters(engine="reprojection", **told))
+    world.observe(dataclasses.replace(view, depth=depth))
+    closed = bool(world.memory.views[0].depth.isfinite().all())
+    assert closed == (told in ({}, {"seed.sensor": "tof"}))

@@ -57,6 +57,7 @@ class Setup:
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setup]:
     parameters = {"engine": SLOW, "path.sample_distance_m": 0.1, "path.max_views": 20, "tf_timeout_s": 30.0}
+    parameters["path.heading"] = "given"  # across the room, with a view of its far wall
     with CameraProcess(tmp_path_factory.mktemp("paths") / "log", parameters) as node, CameraClient() as client:
         client.wait_until_ready()
         probe = Probe()
@@ -95,6 +96,7 @@ def test_bad_paths_leave_the_running_one_alone(setup: Setup) -> None:
     setup.refused(why="path: INVALID_POSE: the path has no poses")
     setup.refused(-1.0, 1.5, why="path: INVALID_POSE: the path needs 26 views")
     setup.at_rest()
+    wait_until(lambda: setup.views()[-1:] == [0.5], "the end of the path")
     np.testing.assert_allclose(setup.views(), np.linspace(-0.5, 0.5, 11), atol=1e-6)
 
 

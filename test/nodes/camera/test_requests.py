@@ -14,7 +14,7 @@ import pytest
 import torch
 from action_msgs.msg import GoalStatus
 from rcl_interfaces.srv import DescribeParameters, ListParameters
-from rclpy.action import ActionClient, get_action_names_and_types
+from rclpy.action import get_action_names_and_types
 from vmem_ros.action import GenerateViews
 from vmem_ros.msg import Status
 from vmem_ros.srv import AddView, RenderView
@@ -192,7 +192,7 @@ class TestCommands:
         wrong_size = request()
         wrong_size.camera_info = camera_to_message(CAMERA.resized(48, 36), head)
         wrong_encoding = request()
-        wrong_encoding.image.encoding = "yuv422"
+        wrong_encoding.image.encoding = "yuv420p"
         no_depth = request()
         no_depth.depth.width = 0
         wrong_unit = request()
@@ -200,7 +200,7 @@ class TestCommands:
         for bad, text in [
             (truncated, "truncated"),
             (wrong_size, "96 x 72 but its intrinsics are for 48 x 36"),
-            (wrong_encoding, "rgb8, bgr8"),
+            (wrong_encoding, "colour images must be rgb8, "),
             (no_depth, "no usable depth"),
             (wrong_unit, "unit is probably wrong"),
         ]:
@@ -290,8 +290,7 @@ class TestGenerate:
         assert all(v.remembered > 0.5 for v in views)
 
     def test_raw_result_carries_stamps(self, setup: Setup, client: CameraClient) -> None:
-        action = ActionClient(setup.probe.node, GenerateViews, f"{NODE}/generate")
-        assert action.wait_for_server(timeout_sec=30)
+        action = setup.probe.action(f"{NODE}/generate", GenerateViews)
         poses = [stamped(NEW, stamp_ns=5_000_000_007), stamped(pose_at(-0.7))]
         accepted = action.send_goal_async(GenerateViews.Goal(poses=poses))
         wait_until(accepted.done, "acceptance")
@@ -418,12 +417,34 @@ class TestWhileGenerating:
         request.done()
         assert client.wait_for(lambda s: s.state == Status.STATE_IDLE).stored_views > 3
 
-    def test_reset_ends_it(self, client: CameraClient) -> None:
+    @pytest.mark.parametrize("how", ["undo", "reset", "load"])
+    def test_taking_its_views_back_ends_it(self, setup: Setup, client: CameraClient, how: str) -> None:
+        """And it says how many of its views are left, rather than to go on in another world as if nothing was."""
+        client.save("before", overwrite=True)
+        action = setup.probe.action(f"{NODE}/generate", GenerateViews)
+        accepted = action.send_goal_async(GenerateViews.Goal(poses=[stamped(T) for T in LONG * 3]))
+        client.wait_for(lambda s: s.stored_views >= 4)
+        getattr(client, how)(*(["before"] if how == "load" else []))
+        future = accepted.result().get_result_async()
+        wait_until(future.done, "the result")
+        result = future.result().result
+        assert future.result().status == GoalStatus.STATUS_ABORTED
+        assert (result.error_code, result.generated, len(result.stamps)) == (ErrorCode.CANCELLED, 0, 0)
+        assert "taken back" in result.error_msg
+        left = 0 if how == "reset" else 2
+        assert client.wait_for(lambda s: s.state == Status.STATE_IDLE and s.stored_views == left)
+        action.destroy()
+
+    def test_taking_others_views_back_does_not_end_it(self, client: CameraClient) -> None:
         request = Background(client, LONG)
-        request.begun()
-        client.reset()
+        client.wait_for(lambda s: s.stored_views >= 4)
+        client.pause()
+        add_truth(client, pose_at(0.0, -0.5))  # answered between two chunks, where the request is held from now on
+        client.undo()
+        client.pause(False)
         request.done()
-        assert isinstance(request.error, NotSeededError)
+        assert request.error is None
+        assert client.wait_for(lambda s: s.state == Status.STATE_IDLE).stored_views == 2 + len(LONG)
 
     def test_the_camera_moves(self, client: CameraClient) -> None:
         request = Background(client, LONG[:6])
@@ -522,7 +543,7 @@ class TestClient:
         client._spinning.executor.create_task(call)
         client._spinning.executor.wake()
         wait_until(lambda: errors, "the refusal")
-        assert "own thread" in errors[0]
+        assert "render would wait for the thread that calls it" in errors[0]
 
     def test_no_node(self) -> None:
         from vmem_ros.errors import NotReadyError

@@ -109,7 +109,6 @@ def setup(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setup]:
     folder = tmp_path_factory.mktemp("seeding")
     parameters = {
         "camera.mode": "streaming",
-        "teleop.stamped": False,
         "seed.pose_source": "tf",
         "tf_timeout_s": 5.0,
         "diagnostics.period_s": 0.1,
@@ -219,12 +218,12 @@ def _set(message: Any, **values: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "code", "text"),
     [
-        (lambda i, k, d: _set(i, encoding="yuv422_yuy2"), "INVALID_IMAGE", "yuv422_yuy2"),
+        (lambda i, k, d: _set(i, encoding="yuv420p"), "INVALID_IMAGE", "yuv420p"),
         (lambda i, k, d: _set(i, data=i.data[:-5]), "INVALID_IMAGE", "truncated"),
         (lambda i, k, d: _set(d, encoding="8UC1"), "INVALID_IMAGE", "32FC1 (metres) or 16UC1 (millimetres)"),
         (lambda i, k, d: _set(k, width=48, height=36), "INVALID_IMAGE", "intrinsics are for 48 x 36"),
         (lambda i, k, d: _set(k, width=48, height=36, d=[0.1, 0.0, 0.0, 0.0]), "INVALID_IMAGE", "are for 48 x 36"),
-        (lambda i, k, d: _set(k, k=np.zeros(9)), "INVALID_CAMERA_INFO", "last row 0 0 1"),
+        (lambda i, k, d: _set(k, k=np.zeros(9)), "INVALID_CAMERA_INFO", "K is all zeros"),
         (lambda i, k, d: _set(k, d=[0.1], distortion_model="kannala"), "INVALID_CAMERA_INFO", "seed.rectified"),
         (lambda i, k, d: _set(i.header, frame_id="unknown_frame"), "TF_ERROR", "unknown_frame"),
     ],
@@ -270,6 +269,10 @@ def test_camera_follows_a_frame(seeded: Setup) -> None:
         tf.publish(tf2_msgs.TFMessage(transforms=[message]))
         found = views.wait(what="a view from the followed frame")
         torch.testing.assert_close(camera_from_link(pose_from_message(found.pose)), T, rtol=0, atol=1e-9)
+        seeded.client.move_to(pose_at(-1.0))
+        said = "pose or cmd_vel moves the camera, and follow_frame = 'robot_head' takes it back at once"
+        seeded.client.wait_for(lambda s: any(said in problem for problem in s.input_problems))
+        wait_until(lambda: seeded.node.log.count(said) == 1, "it in the log")
     finally:
         seeded.probe.set_parameter("follow_frame", "")
 

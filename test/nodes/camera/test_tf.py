@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 import torch
 from geometry_msgs.msg import PoseStamped
-from rclpy.action import ActionClient
 from vmem_ros.action import GenerateViews
 
 from harness import ROOT, CameraProcess, Inbox, Probe, add_truth, pose_at, stamped
@@ -80,7 +79,13 @@ def setup(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         tf = probe.publisher("/tf", tf2_msgs.TFMessage, qos_profile("events"))
         move = probe.publisher("pose", PoseStamped, qos_profile("command"))
         setup = Setup(node, probe, client, time, diagnostics, tf, move, request.param)
-        setup.send(pose(0), 1000 * SECOND)
+
+        def is_heard() -> bool:
+            # A subscription that a publisher knows of need not know the publisher yet: what is said once may be lost.
+            setup.send(pose(0), 1000 * SECOND)
+            return first.done()
+
+        wait_until(is_heard, "the place of the robot to be heard")
         first.result()
         yield setup
         probe.close()
@@ -111,8 +116,7 @@ def test_without_a_stamp_the_newest_place_counts(setup: Setup) -> None:
 
 
 def test_a_late_transform_is_waited_for(setup: Setup) -> None:
-    action = ActionClient(setup.probe.node, GenerateViews, f"{NODE_NAME}/generate")
-    assert action.wait_for_server(timeout_sec=WAIT_S)
+    action = setup.probe.action(f"{NODE_NAME}/generate", GenerateViews)
     goal = action.send_goal_async(GenerateViews.Goal(poses=[stamped(MOUNT, frame="robot", stamp_ns=1005 * SECOND)]))
     answer = wait_until(goal.result, "acceptance").get_result_async()
     setup.client.render(pose_at(-1.0), images=False)  # asked for later, and answered

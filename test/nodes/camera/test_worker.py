@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from typing import Any
 
 import pytest
 from rclpy.task import Future
@@ -68,6 +70,26 @@ def bench() -> Iterator[Bench]:
     assert bench.worker.stop(timeout_s=WAIT_S)
 
 
+class TestCodeThatWantsToEndTheProcess:
+    """Plug-ins that were scripts call sys.exit(): that ends what they do, not the thread that answers everybody."""
+
+    def test_in_a_request(self, bench: Bench) -> None:
+        bench.ready()
+        future = bench.worker.submit("request", lambda _: sys.exit("no licence"))
+        wait_until(future.done, "the end of a request")
+        assert str(future.exception()) == "SystemExit: no licence"
+        assert isinstance(future.exception(), ModelError)
+        after = bench.worker.submit("read", lambda _: "answered")
+        wait_until(after.done, "the next answer")
+        assert after.result() == "answered"
+
+    def test_while_loading(self, bench: Bench) -> None:
+        bench.worker.load(lambda: sys.exit("no licence"))
+        wait_until(lambda: bench.worker.state == "failed", "the failure")
+        assert str(bench.worker.failure) == "SystemExit: no licence"
+        bench.ready()
+
+
 class TestEndRequests:
     def test_running_and_waiting_ones_end_and_reads_do_not(self, bench: Bench) -> None:
         bench.ready()
@@ -100,6 +122,84 @@ class TestEndRequests:
         waiting = bench.worker.submit("request", lambda _: None)
         bench.worker.end_requests("closed")
         assert (bench.refusal(held), bench.refusal(waiting)) == ("closed", "closed")
+
+
+class TestOrder:
+    def test_reads_go_before_commands_but_not_for_ever(self, bench: Bench) -> None:
+        bench.ready()
+        read: list[float] = []
+        done: list[int] = []
+
+        def read_again(_: World) -> None:
+            read.append(time.monotonic())
+            if not done:
+                bench.worker.submit("read", read_again)  # there is always one
+
+        hold = threading.Event()
+        bench.worker.submit("read", lambda _: hold.wait(WAIT_S))
+        command = bench.worker.submit("command", lambda _: done.append(len(read)))
+        bench.worker.submit("read", read_again)
+        hold.set()
+        wait_until(command.done, "the command")
+        assert done[0] >= 1
+
+
+class TestLargeReads:
+    def begin(self, bench: Bench, parts: threading.Semaphore, **options: Any) -> Future:
+        """Begin a large read that takes a part whenever it may, and returns the names of what was read meanwhile."""
+        bench.ready()
+        begun = threading.Event()
+
+        def work(_: World) -> Generator[None, None, list[str]]:
+            for _part in range(3):
+                begun.set()
+                assert parts.acquire(timeout=WAIT_S)
+                yield
+            return done
+
+        done: list[str] = []
+        self.done = done
+        future = bench.worker.submit("large", work, **options)
+        assert begun.wait(WAIT_S)
+        return future
+
+    def test_reads_are_served_between_their_parts_and_commands_after_them(self, bench: Bench) -> None:
+        parts = threading.Semaphore(0)
+        large = self.begin(bench, parts)
+        for lane in ("command", "large", "read"):
+            bench.worker.submit(lane, lambda _, lane=lane: self.done.append(lane))
+        parts.release()
+        wait_until(lambda: self.done, "a read")
+        assert (self.done, large.done()) == (["read"], False)
+        parts.release(2)
+        wait_until(lambda: len(self.done) == 3, "the others")
+        assert self.done == ["read", "large", "command"]
+        assert large.result() is self.done
+
+    def test_they_end_with_requests(self, bench: Bench) -> None:
+        parts = threading.Semaphore(0)
+        running = self.begin(bench, parts)
+        waiting = bench.worker.submit("large", lambda _: None)
+        bench.worker.end_requests("closed")
+        parts.release()
+        assert (bench.refusal(waiting), bench.refusal(running)) == ("closed", "closed")
+
+    def test_they_end_when_nobody_wants_them(self, bench: Bench) -> None:
+        parts = threading.Semaphore(1)
+        assert "nobody waits" in bench.refusal(self.begin(bench, parts, wanted=lambda: False))
+
+    def test_one_that_fails_is_an_error_and_the_next_is_served(self, bench: Bench) -> None:
+        bench.ready()
+
+        def fail(_: World) -> Generator[None, None, None]:
+            yield
+            raise ValueError("broken")
+
+        failed = bench.worker.submit("large", fail)
+        after = bench.worker.submit("large", lambda _: "drawn")
+        wait_until(after.done, "the next")
+        assert after.result() == "drawn"
+        assert str(failed.exception()) == "ValueError: broken"
 
 
 class TestCleanup:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import threading
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
 from vmem_ros.msg import Retrieval
 
 from rooms import box_view, orbit
-from vmem_ros.errors import NotReadyError
 from vmem_ros.geometry import Camera
 from vmem_ros.messages.transforms import link_from_camera
 from vmem_ros.nodes.client.view_assembly import CapturedView, ViewAssembly
@@ -56,9 +53,9 @@ def test_in_any_order() -> None:
     for stamp_ns, order in enumerate(itertools.permutations(ViewAssembly.PARTS), 1):
         assembly, parts = ViewAssembly(), parts_of(stamp_ns)
         for name in order[:-1]:
-            assembly.add(name, parts[name])
+            assert not assembly.add(name, parts[name])
         assert assembly.latest is None
-        assembly.add(order[-1], parts[order[-1]])
+        assert assembly.add(order[-1], parts[order[-1]])
         assert assembly.latest is not None
         check(assembly.latest, stamp_ns)
 
@@ -69,9 +66,8 @@ def test_parts_of_two_views_are_not_mixed() -> None:
         for first, second in zip(parts_of(1).items(), parts_of(2).items(), strict=True):
             assembly.add(*first)
             assembly.add(*second)
-        views = collection.wait([2, 1])
-    for view, stamp_ns in zip(views, (2, 1), strict=True):
-        check(view, stamp_ns)
+    for stamp_ns in (1, 2):
+        check(collection.views[stamp_ns], stamp_ns)
 
 
 def test_what_never_becomes_complete_is_given_up() -> None:
@@ -86,20 +82,10 @@ def test_what_never_becomes_complete_is_given_up() -> None:
     assert assembly.latest is not None
 
 
-def test_a_collection_waits_for_views_of_another_thread() -> None:
-    assembly = ViewAssembly()
-    with assembly.collect() as collection:
-        thread = threading.Timer(0.05, add, (assembly, 7))
-        thread.start()
-        (view,) = collection.wait([7])
-        thread.join()
-    check(view, 7)
-
-
 def test_a_collection_says_what_did_not_arrive() -> None:
     assembly = ViewAssembly()
     add(assembly, 1)
     with assembly.collect() as collection:
         add(assembly, 2)
-        with pytest.raises(NotReadyError, match="2 of 3 views were published but did not arrive"):
-            collection.wait([1, 2, 3], timeout_s=0.05)
+    add(assembly, 3)
+    assert collection.missing([1, 2, 3]) == [1, 3]

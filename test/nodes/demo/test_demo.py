@@ -32,6 +32,7 @@ from vmem_ros.nodes.tools.processes import Processes, ProcessFailedError
 from vmem_ros.recordings import open_recording
 from vmem_ros.recordings.rgbd_bag import write_bag
 from vmem_ros.showcase.scenario import house_scenario
+from vmem_ros.world_file import read_metadata
 from waiting import wait_until
 
 pytestmark = pytest.mark.ros
@@ -126,6 +127,9 @@ def test_the_demo_leaves_everything(tmp_path: Path) -> None:
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=170, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
     assert str(out / "contact_sheet.png") in result.stdout
+    *_, last = result.stdout.splitlines()
+    assert last.strip() == f"source tools/env.sh && vmem view {out}/worlds/demo_world --prior room"
+    assert read_metadata(out / "worlds" / "demo_world")["kind"] == "surfel"
     with Picture.open(out / "loop.gif") as animation:
         assert animation.n_frames == 7
     assert (out / "cloud.ply").stat().st_size > 10_000
@@ -216,10 +220,21 @@ def test_a_process_that_fails_is_named_with_its_log(processes: Processes, tmp_pa
     assert "--out" in (tmp_path / "logs" / "recorder.log").read_text()
 
 
+@pytest.mark.parametrize("module", ["demo.robot", "demo.planner", "tools.recorder"])
+def test_ctrl_c_while_a_process_is_imported_is_quiet(processes: Processes, tmp_path: Path, module: str) -> None:
+    process = processes.start(module, ["--out", str(tmp_path / "out")], log=True)
+    loaded = Path(f"/proc/{process.popen.pid}/maps")
+    wait_until(lambda: "torch" in loaded.read_text(), "imports")
+    process.popen.send_signal(signal.SIGINT)
+    assert process.popen.wait(60) == 0
+    assert process.log is not None
+    assert "Traceback" not in process.log.read_text()
+
+
 def test_a_companion_that_ends_is_noticed(processes: Processes, tmp_path: Path) -> None:
     waiting = processes.start("tools.recorder", ["--out", str(tmp_path / "bag")], log=True)
     broken = processes.start("camera", ["--ros-args", "-p", "camera.width:=-1"], log=True)
-    with pytest.raises(ProcessFailedError, match=r"camera ended with exit code 1: see .*camera\.log"):
+    with pytest.raises(ProcessFailedError, match=r"camera ended with exit code 2: see .*camera\.log"):
         processes.wait_for(waiting, beside=(broken,), limit_s=60)
     with pytest.raises(ProcessFailedError, match=r"recorder took longer than 0\.2 s"):
         processes.wait_for(waiting, beside=(), limit_s=0.2)

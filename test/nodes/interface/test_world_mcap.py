@@ -19,7 +19,7 @@ def test_topics_types_and_frames_are_those_of_the_tables(tmp_path: Path) -> None
     view = box_view(Camera.from_fov(32, 24, 75), orbit(1)[0])
     sample = Sample(view, torch.ones(24, 32), view)
     write_recording(tmp_path / "bag", [sample], random_elements(3), start_ns=1)
-    names = FrameNames(PARAMETERS["world_frame_id"].default, PARAMETERS["frame_prefix"].default)
+    names = FrameNames(PARAMETERS["world_frame_id"].default, NAMESPACE)
     table = PUBLISHED | {"pose": SUBSCRIBED["pose"]}
     with AnyReader([tmp_path / "bag"]) as reader:
         for connection, _, data in reader.messages():

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
 
@@ -23,10 +21,10 @@ from vmem_ros.errors import VmemError
 from vmem_ros.geometry import Camera
 from vmem_ros.messages.images import image_from_message
 from vmem_ros.messages.stamps import stamp_to_ns
+from vmem_ros.nodes.benchmarks.running_camera import running_camera
 from vmem_ros.nodes.client import CameraClient
 from vmem_ros.nodes.client.topic_reader import TopicReader
 from vmem_ros.nodes.demo.run import environment
-from vmem_ros.nodes.interface.names import NAMESPACE
 from vmem_ros.nodes.tools.processes import Processes, ProcessFailedError
 
 _SIDE, _FOV_DEG = 576, 75
@@ -94,7 +92,14 @@ def _camera(settings: Settings, folder: Path) -> Figures:
     repeats = settings.pick(quick=2, normal=15)
     building, lens = Building(), Camera.from_fov(_SIDE, _SIDE, _FOV_DEG)
     poses = [building.ask(lens, i % views).T_world_camera for i in range(repeats + 1)]
-    with _running_camera(folder) as client:
+    parameters = {
+        "camera.width": _SIDE,
+        "camera.height": _SIDE,
+        "camera.fov_deg": float(_FOV_DEG),
+        "preview.rate_hz": float(_PREVIEW_HZ),
+        "reuse_views": "false",
+    }
+    with running_camera(folder, parameters) as client:
         for target in tqdm(islice(building.walk(lens), views), total=views, desc="seeding", unit="view", leave=False):
             view = building.view(target)
             assert view.depth is not None, "the building knows its depth"
@@ -118,28 +123,6 @@ def _camera(settings: Settings, folder: Path) -> Figures:
         f"{half} x {half}, generated views {_SIDE} x {_SIDE} by reprojection. Previews were asked for at "
         f"{_PREVIEW_HZ} Hz and came at {rate:.1f} Hz.",
     )
-
-
-@contextmanager
-def _running_camera(folder: Path) -> Iterator[CameraClient]:
-    """Yield a client of a camera node that runs in a process of its own."""
-    os.environ.update(environment())
-    parameters = {
-        "engine": "reprojection",
-        "camera.width": _SIDE,
-        "camera.height": _SIDE,
-        "camera.fov_deg": float(_FOV_DEG),
-        "preview.rate_hz": float(_PREVIEW_HZ),
-        "reuse_views": "false",
-        "world.root": folder / "worlds",
-    }
-    ros = ["--ros-args", "-r", f"__ns:=/{NAMESPACE}"]
-    ros += [word for name, value in parameters.items() for word in ("-p", f"{name}:={value}")]
-    with Processes(os.environ, log_folder=folder) as processes:
-        processes.start("camera", ros, log=True)
-        with CameraClient() as client:
-            client.wait_until_ready(timeout_s=_LIMIT_S)
-            yield client
 
 
 def _previews(client: CameraClient, poses: list[Tensor], settings: Settings) -> tuple[Timing, float]:

@@ -2,7 +2,10 @@
 
 import sys
 
-from vmem_ros.nodes.camera.node import main
+from vmem_ros.interrupts import ending_quietly
+
+with ending_quietly():
+    from vmem_ros.nodes.camera.node import main
 
 if __name__ == "__main__":
     sys.exit(main())

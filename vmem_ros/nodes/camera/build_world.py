@@ -13,9 +13,9 @@ import torch
 
 from vmem_ros.generation.engines import ENGINES, load_generator
 from vmem_ros.generation.vmem.sampling_options import SamplingOptions
-from vmem_ros.memory import load_memory
+from vmem_ros.memory import load_memory, memory_kind
 from vmem_ros.nodes.interface.parameters import PARAMETERS
-from vmem_ros.pointmaps import ESTIMATORS, load_estimator
+from vmem_ros.pointmaps import ESTIMATORS, SensorDepthOptions, load_estimator
 from vmem_ros.pretrained.devices import usable_device
 from vmem_ros.pretrained.factories import Entry, has_option
 from vmem_ros.pretrained.option_values import options_from_yaml
@@ -57,18 +57,23 @@ def build_world(parameters: Mapping[str, Any]) -> World:
         chunk=parameters["camera.chunk"] or None,
         composite=parameters["composite"],
         reuse_views=parameters["reuse_views"],
+        sensor=SensorDepthOptions(
+            sensor=parameters["seed.sensor"],
+            close_gaps_px=parameters["seed.close_gaps_px"],
+            remove_flying=parameters["seed.remove_flying"],
+        ),
     )
 
 
 def _memory(parameters: Mapping[str, Any], device: torch.device) -> Memory:
     options = _changed(parameters, _MEMORY_OPTIONS) | options_from_yaml(parameters["memory.options"])
-    return load_memory(parameters["memory.kind"], device=device, **options)
+    return load_memory(memory_kind(parameters["memory.kind"], [parameters["engine"]]), device=device, **options)
 
 
 def _generator(parameters: Mapping[str, Any], device: torch.device) -> Generator:
     """Return the generator; what is set for an engine that does not have it is an error of the registry."""
     options = _changed(parameters, _ENGINE_OPTIONS) | _permission(parameters, ENGINES, parameters["engine"])
-    if parameters["engine"] == "vmem":
+    if parameters["engine"] in ("gac", "vmem"):
         options["sampling"] = lambda: _sampling(parameters)
     elif _sampling(parameters) != SamplingOptions():
         options["sampling"] = _sampling(parameters)
@@ -86,9 +91,7 @@ def _estimator(parameters: Mapping[str, Any], device: torch.device) -> PointMapE
 
 def _changed(parameters: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     """Return the parameters that are not at their defaults, as options."""
-    return {
-        option: parameters[name] for name, option in names.items() if parameters[name] != PARAMETERS[name].default
-    }
+    return {option: parameters[name] for name, option in names.items() if parameters[name] != PARAMETERS[name].default}
 
 
 def _permission(parameters: Mapping[str, Any], registry: Mapping[str, Entry], name: str) -> dict[str, Any]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from functools import lru_cache
 
 import torch
-from rclpy.duration import Duration
 from std_msgs.msg import Header
 from vmem_ros.msg import Retrieval
 
 from vmem_ros.geometry import Camera, pixel_rays
 from vmem_ros.messages.transforms import link_from_camera
+from vmem_ros.nodes.camera.compressed_stream import DEPTH, IMAGE, CompressedStream
 from vmem_ros.nodes.camera.core import Core
+from vmem_ros.nodes.camera.delivered import await_delivery
 from vmem_ros.nodes.interface.rclpy_messages import (
     camera_to_message,
     header,
@@ -24,9 +24,7 @@ from vmem_ros.nodes.interface.rclpy_messages import (
 from vmem_ros.types import Target
 from vmem_ros.world import Frame
 
-# A reliable publisher that keeps one sample overwrites what a slow subscriber has not got yet; wait so long for it.
-_DELIVERY_S = 0.2
-_ORDERED = ("camera/image_raw", "camera/depth/image_rect", "camera/confidence")
+_ORDERED = ("camera/image_raw", "camera/depth/image_rect", "camera/confidence", IMAGE, DEPTH)
 
 
 class CameraStream:
@@ -34,6 +32,7 @@ class CameraStream:
 
     def __init__(self, core: Core) -> None:
         self._core = core
+        self._compressed = CompressedStream(core)
 
     def publish(self, frame: Frame, target: Target, epoch: int) -> int:
         """Publish one view at the stamp of the pose asked for, and return the stamp that it got.
@@ -41,7 +40,8 @@ class CameraStream:
         :param epoch: in which it was asked for; if time has jumped back since, its stamp is that of now.
         """
         core, publishers = self._core, self._core.publishers
-        self._await_delivery()
+        # Some of them keep one sample alone.
+        await_delivery(publishers[name] for name in _ORDERED)
         present = core.parameters["stamp_policy"] == "publish" or epoch != core.epoch
         stamp_ns = core.unique_stamp_ns() if present else target.stamp_ns
         frame_id = core.names.of("generated")
@@ -58,6 +58,7 @@ class CameraStream:
         publishers["memory/retrieval"].publish(_retrieval(frame, target, head))
         if publishers["camera/points"].get_subscription_count():
             self._publish_points(frame, depth, head)
+        self._compressed.publish(view.image, depth, head)
         return stamp_ns
 
     def _publish_points(self, frame: Frame, depth: torch.Tensor, head: Header) -> None:
@@ -73,14 +74,6 @@ class CameraStream:
         points = _rays(frame.view.camera, stride)[keep] * depth[keep][:, None]
         cloud = points_to_message(points, frame.view.image[grid].cpu()[keep], confidence[keep], head)
         self._core.publishers["camera/points"].publish(cloud)
-
-    def _await_delivery(self) -> None:
-        """Wait, within bounds, until the view before has reached every subscriber."""
-        end = time.monotonic() + _DELIVERY_S
-        for name in _ORDERED:
-            # Asked with no wait of its own, because that would hold the interpreter's lock.
-            while not self._core.publishers[name].wait_for_all_acked(Duration()) and time.monotonic() < end:
-                time.sleep(0.001)
 
 
 @lru_cache(maxsize=4)

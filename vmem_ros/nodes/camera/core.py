@@ -16,19 +16,25 @@ from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.lifecycle import LifecycleNode
 from rclpy.publisher import Publisher
+from rclpy.task import Future
 from rclpy.timer import Timer
 from torch import Tensor
 
-from vmem_ros.errors import ErrorCode, NotReadyError, VmemError
+from vmem_ros.errors import ErrorCode, FrameError, NotReadyError, VmemError
+from vmem_ros.geometry import Camera
+from vmem_ros.messages.camera_info import camera_from_message
 from vmem_ros.messages.stamps import stamp_to_ns
 from vmem_ros.messages.transforms import camera_from_link, pose_from_message
+from vmem_ros.nodes.camera.inputs import Inputs
+from vmem_ros.nodes.camera.pose_list import PoseList
 from vmem_ros.nodes.camera.rig import Rig
 from vmem_ros.nodes.camera.tf import FrameBroadcaster, FrameListener
 from vmem_ros.nodes.camera.worker import Worker
 from vmem_ros.nodes.interface.error_codes import as_text, as_vmem_error
 from vmem_ros.nodes.interface.frame_names import FrameNames
-from vmem_ros.nodes.interface.names import PUBLISHED, create_publisher
+from vmem_ros.nodes.interface.names import PUBLISHED, create_publisher, create_subscription
 from vmem_ros.nodes.interface.parameters import Parameters
+from vmem_ros.nodes.interface.subscription import Subscribed
 from vmem_ros.world import World
 
 Listener = Callable[[World], None]
@@ -50,6 +56,8 @@ class Core:
         self.frames = FrameListener(node, self.names, self.group)
         self.broadcaster = FrameBroadcaster(node, self.names, enabled=self.parameters["publish_tf"])
         self.rig = Rig(self.parameters)
+        self.inputs = Inputs(node)
+        self.inputs.watch(self.frames.problems)
         self.publishers: dict[str, Publisher] = {
             name: create_publisher(node, name, mode=self.parameters["camera.mode"]) for name in PUBLISHED
         }
@@ -57,11 +65,13 @@ class Core:
         self.active = False
         #: How often time has jumped back: a stamp of an earlier epoch may lie in the future.
         self.epoch = 0
-        self._last_stamp_ns = 0
+        self._last_stamp_ns = self._last_followed_ns = 0
         self._stamp_lock = threading.Lock()
+        self._told_of_floor = False
         self._reported: dict[tuple[str, ErrorCode], float] = {}
         self._on_world: list[Listener] = []
         self._on_forget: list[Callable[[], None]] = []
+        self._on_taken_back: list[Callable[[], None]] = []
         self._on_state: list[Callable[[], None]] = []
         self.worker = Worker(
             max_length=self.parameters["queue.max_length"],
@@ -86,6 +96,10 @@ class Core:
         """Call ``listener()`` in the worker's thread after the world was dropped."""
         self._on_forget.append(listener)
 
+    def on_taken_back(self, listener: Callable[[], None]) -> None:
+        """Call ``listener()`` in the worker's thread after an undo, a reset, or when another world was loaded."""
+        self._on_taken_back.append(listener)
+
     def on_state_change(self, listener: Callable[[], None]) -> None:
         """Call ``listener()``, in any thread, when what ~/status says may have changed."""
         self._on_state.append(listener)
@@ -105,6 +119,17 @@ class Core:
         with self._stamp_lock:
             self._last_stamp_ns = max(self.now_ns(), self._last_stamp_ns + 1)
             return self._last_stamp_ns
+
+    def pose_stamp_ns(self) -> int:
+        """Return the time of where the camera is: that of the frame that it follows, otherwise now."""
+        return self.rig.stamp_ns if self.rig.followed else self.now_ns()
+
+    def view_stamp_ns(self) -> int:
+        """Return the stamp of a view from where the camera is: :meth:`pose_stamp_ns`, unless a view has it."""
+        if self.rig.followed and self.rig.stamp_ns != self._last_followed_ns:
+            self._last_followed_ns = self.rig.stamp_ns
+            return self._last_followed_ns
+        return self.unique_stamp_ns()
 
     def forget_stamps(self) -> None:
         """Time has jumped back: stamps start from there, and a new epoch begins."""
@@ -134,25 +159,62 @@ class Core:
         if not self.active:
             raise NotReadyError("the camera node is not active: activate it with `ros2 lifecycle set`")
 
-    async def run(self, work: Callable[[World], Any]) -> Any:
-        """Run a command that changes the world, tell everybody, and return its result."""
+    async def run(self, work: Callable[[World], Any], *, takes_back: bool = False) -> Any:
+        """Run a command that changes the world, tell everybody, and return its result.
+
+        :param takes_back: views that were drawn may be gone afterwards, because somebody wants it so.
+        """
         self.require_active()
 
         def change(world: World) -> Any:
             result = work(world)
+            if takes_back:
+                for listener in self._on_taken_back:
+                    listener()
             self.world_changed(world)
             return result
 
         return await self.worker.submit("command", change)
 
+    def camera_of(self, info: Any) -> Camera:
+        """Return the camera of a CameraInfo that a request names.
+
+        :raises InvalidCameraError: no pinhole camera, or more pixels than ``camera.max_pixels``.
+        """
+        return camera_from_message(info, max_pixels=self.parameters["camera.max_pixels"])
+
     async def link_pose(self, stamped: Any) -> tuple[Any, int]:
         """Return (``T_world_link``, stamp in ns or 0) of a PoseStamped in any frame; waits for late transforms."""
         T_frame_link = pose_from_message(stamped.pose)
         stamp_ns = stamp_to_ns(stamped.header.stamp)
-        T_world_frame = await self.frames.wait_for(
-            stamped.header.frame_id, stamp_ns, timeout_s=self.parameters["tf_timeout_s"]
-        )
-        return T_world_frame @ T_frame_link, stamp_ns
+        return await self.world_from(stamped.header.frame_id, stamp_ns) @ T_frame_link, stamp_ns
+
+    async def world_from(self, frame_id: str, stamp_ns: int) -> Tensor:
+        """Return [4, 4] ``T_world_frame`` at a time, 0: the newest; waits for late transforms."""
+        return await self.frames.wait_for(frame_id, stamp_ns, timeout_s=self.parameters["tf_timeout_s"])
+
+    async def links_of(self, poses: PoseList) -> Tensor:
+        """Return [N, 4, 4] ``T_world_link`` of poses in any frames.
+
+        :raises InvalidPoseError: one is none; which.
+        :raises FrameError: likewise, its frame cannot be found.
+        """
+        links = poses.transforms()
+        await self.let_others_run()
+        for frame_id, stamp_ns, chosen in poses.groups():
+            try:
+                links[chosen] = await self.world_from(frame_id, stamp_ns) @ links[chosen]
+            except FrameError as error:
+                first = chosen[0] if isinstance(chosen, list) else 0
+                raise FrameError(f"pose {first + 1} of {len(poses)}: {error}") from error
+            await self.let_others_run()
+        return links
+
+    async def let_others_run(self) -> None:
+        """Let the executor do what has come meanwhile: to be awaited in long loops of its thread."""
+        done: Future = Future()
+        self.node.executor.create_task(done.set_result, None)
+        await done
 
     async def camera_pose(self, stamped: Any) -> tuple[Any, int]:
         """Like :meth:`link_pose`, for the optical frame."""
@@ -166,13 +228,40 @@ class Core:
         if now - self._reported.get((what, named.code), -math.inf) >= _REPORT_PERIOD_S:
             self._reported[what, named.code] = now
             self.node.get_logger().warning(f"{what}: {as_text(named)}")
+        self.inputs.unused(what, as_text(named))
         return named
 
     def raised(self, T_world_link: Tensor) -> Tensor:
-        """Return a commanded pose raised by ``pose_height_m``."""
-        T = T_world_link.clone()
-        T[2, 3] += self.parameters["pose_height_m"]
+        """Return commanded poses [..., 4, 4] raised by ``pose_height_m``; tell once of one on the floor that is not."""
+        T, height = T_world_link.clone(), self.parameters["pose_height_m"]
+        if height == 0 and bool((T[..., 2, 3] == 0).any()) and not self._told_of_floor:
+            self._told_of_floor = True
+            self.node.get_logger().warning(
+                "a commanded pose lies on the floor (z = 0), where goals of RViz and plans of Nav2 lie: set "
+                "pose_height_m to the height of the robot's camera"
+            )
+        T[..., 2, 3] += height
         return T
+
+    def subscribe(self, name: str, callback: Callable[..., Any], **options: Any) -> Subscribed:
+        """Subscribe to a topic of the interface table; what comes is counted, and errors are reported.
+
+        :param options: of :func:`create_subscription`.
+        """
+        guarded = self.guarded(name, callback)
+
+        def receive(message: Any) -> Any:
+            self.inputs.received(name)
+            return guarded(message)
+
+        async def attend(message: Any) -> None:
+            self.inputs.received(name)
+            await guarded(message)
+
+        chosen = attend if inspect.iscoroutinefunction(callback) else receive
+        subscribed = create_subscription(self.node, name, chosen, group=self.group, **options)
+        self.inputs.add(name, subscribed)
+        return subscribed
 
     def guarded(self, what: str, callback: Callable[..., Any]) -> Callable[..., Any]:
         """Return a callback whose errors are reported instead of ending the node; a coroutine function stays one."""

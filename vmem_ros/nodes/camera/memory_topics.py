@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from geometry_msgs.msg import PoseArray, PoseStamped
 from nav_msgs.msg import Path
 from rclpy.task import Future
@@ -52,11 +51,7 @@ class MemoryTopics:
         """Publish everything; in the worker's thread."""
         memory, publishers = world.memory, self._core.publishers
         head = header(self._core.names.world, self._core.now_ns())
-        cloud = memory.elements()
-        limit = self._core.parameters["memory.max_points"]
-        if len(cloud) > limit:
-            even = torch.linspace(0, len(cloud) - 1, limit, dtype=torch.float64).long()
-            cloud = cloud.select(even.to(cloud.position.device))
+        cloud = memory.elements().at_most(self._core.parameters["memory.max_points"])
         publishers["memory/surfels"].publish(elements_to_message(cloud, head))
         self._update_poses(memory.views)
         publishers["memory/views"].publish(PoseArray(header=head, poses=[p.pose for p in self._poses]))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import time
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,8 +16,10 @@ from vmem_ros.errors import CancelledError, InvalidPoseError
 from vmem_ros.geometry import geodesic_distance, interpolate_poses
 from vmem_ros.messages.transforms import camera_from_link
 from vmem_ros.nodes.camera.core import Core
+from vmem_ros.nodes.camera.path_headings import is_identity, length_of, look_ahead, says_no_heading
+from vmem_ros.nodes.camera.pose_list import path_from_bytes
 from vmem_ros.nodes.camera.requests import Generation, Request
-from vmem_ros.nodes.interface.names import create_subscription
+from vmem_ros.nodes.camera.shown_places import ShownPlaces
 from vmem_ros.types import Target
 
 
@@ -26,7 +30,7 @@ class PoseCommand:
         self._core = core
         self._received = 0
         self._applied = 0
-        create_subscription(core.node, "pose", core.guarded("pose", self._on_pose), group=core.group)
+        core.subscribe("pose", self._on_pose)
 
     async def _on_pose(self, message: Any) -> None:
         self._received = number = self._received + 1
@@ -66,7 +70,8 @@ class Streaming:
 
 class PathCommand:
     """Generates along what comes on ``path``. A newer path replaces one that waits, and one that is drawn after the
-    chunk in work: planners publish anew while a robot drives, often faster than a chunk is drawn.
+    chunk in work: planners publish anew while a robot drives, often faster than a chunk is drawn. One that comes within
+    ``path.continue_s`` goes on where the one before was.
     """
 
     def __init__(self, core: Core, generation: Generation) -> None:
@@ -74,11 +79,18 @@ class PathCommand:
         self._generation = generation
         self._received = 0
         self._applied = 0
+        self._journey = 0
+        self._heard = -math.inf
+        self._shown = ShownPlaces()
+        core.on_taken_back(self._shown.forget)
+        core.on_forget(self._shown.forget)
         self._waiting: Future | None = None
-        create_subscription(core.node, "path", core.guarded("path", self._on_path), group=core.group)
+        core.subscribe("path", self._on_path, raw=True)
 
-    async def _on_path(self, message: Any) -> None:
+    async def _on_path(self, message: bytes) -> None:
         self._received = number = self._received + 1
+        last, self._heard = self._heard, time.monotonic()
+        self._journey += self._heard - last >= self._core.parameters["path.continue_s"]
         poses = await self._poses(message)
         if number < self._applied:
             return
@@ -89,6 +101,7 @@ class PathCommand:
         request = Request(
             targets, core.epoch, seed=self._generation.seed(-1), superseded=lambda: number < self._applied
         )
+        request.choose = partial(self._shown.begin, request, self._journey, *self._steps())
         self._waiting = future = self._generation.submit(request)
         self._applied = number
         try:
@@ -97,31 +110,36 @@ class PathCommand:
             if number == self._applied:
                 raise
 
-    async def _poses(self, message: Any) -> list[Tensor]:
+    async def _poses(self, message: bytes) -> list[Tensor]:
         """Return the poses of the camera link along a path."""
-        if not message.poses:
+        path = path_from_bytes(message)
+        if not len(path):
             raise InvalidPoseError("the path has no poses")
-        links = []
-        for stamped in message.poses:
-            # Plans often fill only the header of the whole path.
-            stamped.header.frame_id = stamped.header.frame_id or message.header.frame_id
-            links.append(self._core.raised((await self._core.link_pose(stamped))[0]))
+        await self._core.let_others_run()
+        links = self._core.raised(await self._core.links_of(path))
         p = self._core.parameters
-        return sample_path(
-            links,
-            distance_m=p["path.sample_distance_m"],
-            angle_rad=math.radians(p["path.sample_angle_deg"]),
-            max_views=p["path.max_views"],
-        )
+        (distance_m, angle_rad), max_views = self._steps(), p["path.max_views"]
+        heading, given = p["path.heading"], path.quaternions_xyzw
+        ahead = heading == "tangent" or (heading == "auto" and says_no_heading(given))
+        # Of a path that is refused below anyway, no headings.
+        if ahead and length_of(links) < max_views * distance_m:
+            links = look_ahead(links, keep_last=heading == "auto" and not is_identity(given[-1]))
+            await self._core.let_others_run()
+        return sample_path(links, distance_m=distance_m, angle_rad=angle_rad, max_views=max_views)
+
+    def _steps(self) -> tuple[float, float]:
+        """Return how far apart views along a path are at most, in metres and radians."""
+        p = self._core.parameters
+        return p["path.sample_distance_m"], math.radians(p["path.sample_angle_deg"])
 
 
-def sample_path(poses: list[Tensor], *, distance_m: float, angle_rad: float, max_views: int) -> list[Tensor]:
+def sample_path(poses: Tensor, *, distance_m: float, angle_rad: float, max_views: int) -> list[Tensor]:
     """Return poses along a path, at most ``distance_m`` and ``angle_rad`` apart, its first and last included.
 
-    :param poses: [4, 4] each, at least one.
+    :param poses: [N, 4, 4], at least one.
     :raises InvalidPoseError: more than ``max_views`` would be needed.
     """
-    T = torch.stack(poses)
+    T = poses
     if len(T) == 1:
         return [T[0]]
     metres = torch.linalg.vector_norm(T[1:, :3, 3] - T[:-1, :3, 3], dim=-1)
@@ -135,4 +153,9 @@ def sample_path(poses: list[Tensor], *, distance_m: float, angle_rad: float, max
             f"the path needs {count} views, path.max_views is {max_views}: raise it, path.sample_distance_m or "
             "path.sample_angle_deg"
         )
-    return list(interpolate_poses(T[torch.from_numpy(keep)], times, np.linspace(0, times[-1], count)))
+    wanted = np.linspace(0, times[-1], count)
+    after = np.searchsorted(times, wanted).clip(1, max(len(times) - 1, 1))
+    # Of a long path, only the poses that samples lie between.
+    between = np.unique(np.stack([after - 1, after]).clip(max=len(times) - 1))
+    keys = np.flatnonzero(keep)[between]
+    return list(interpolate_poses(T[torch.from_numpy(keys)], times[between], wanted))

@@ -25,11 +25,16 @@ _TOPICS = (
 
 
 class PreviewStream:
-    """Draws previews while anybody listens, and says where the camera is on /tf."""
+    """Draws previews while anybody listens, and says where the camera is on /tf.
+
+    One that takes longer than ``preview.rate_hz`` allows is followed by the next at once.
+    """
 
     def __init__(self, core: Core) -> None:
         self._core = core
         self._pending: Future | None = None
+        #: A preview was due before the one before it was drawn.
+        self._late = False
         #: Previews published so far.
         self.published = 0
         core.create_rate_timer("preview", "preview.rate_hz", self._tick)
@@ -38,17 +43,26 @@ class PreviewStream:
         core = self._core
         if not core.active:
             return
-        stamp_ns = core.now_ns()
+        stamp_ns = core.pose_stamp_ns()
         core.broadcaster.send(core.names.link, core.rig.T_world_link, stamp_ns)
         if self._pending is not None:
             if not self._pending.done():
+                self._late = True
                 return
             done, self._pending = self._pending, None
             done.result()
         if core.worker.state == "ready" and self._listeners():
             target = core.rig.target(core.rig.preview_camera, stamp_ns)
             epoch = core.epoch
+            self._late = False
             self._pending = core.worker.submit("read", lambda world: self._draw(world, target, epoch))
+            self._pending.add_done_callback(self._on_drawn)
+
+    def _on_drawn(self, _: Future) -> None:
+        """Go on at once, if the next one is due; in the thread that drew."""
+        executor = self._core.node.executor
+        if self._late and executor is not None:
+            executor.create_task(self._core.guarded("preview", self._tick))
 
     def _listeners(self) -> int:
         return sum(self._core.publishers[name].get_subscription_count() for name in _TOPICS)

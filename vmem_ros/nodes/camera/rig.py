@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from vmem_ros.geometry import Camera
+from vmem_ros.geometry import Camera, as_pose
 from vmem_ros.messages.transforms import camera_from_link, link_from_camera
 from vmem_ros.nodes.interface.parameters import Parameters
 from vmem_ros.types import Target
@@ -24,6 +24,8 @@ class Rig:
         self.stamp_ns = 0
         #: Whether anybody has put the camera somewhere.
         self.placed = False
+        #: Whether it is where a frame was at :attr:`stamp_ns`; otherwise it stays where it is.
+        self.followed = False
         self.camera = self._camera_from_parameters()
         parameters.on_change(self._on_parameters)
 
@@ -32,10 +34,22 @@ class Rig:
         self._listeners.append(listener)
 
     def move(self, T_world_link: Tensor, stamp_ns: int) -> None:
-        """Put the camera link (x forward) somewhere."""
-        self.T_world_link, self.stamp_ns, self.placed = T_world_link, stamp_ns, True
+        """Put the camera link (x forward) somewhere.
+
+        :raises InvalidPoseError: absurdly far away, or no pose.
+        """
+        self.T_world_link, self.stamp_ns, self.placed = as_pose(T_world_link), stamp_ns, True
+        self.followed = False
         for listener in self._listeners:
             listener()
+
+    def follow(self, T_world_link: Tensor, stamp_ns: int) -> None:
+        """Be where a frame is at a time; a move only if that is somewhere else."""
+        if torch.equal(T_world_link, self.T_world_link):
+            self.stamp_ns, self.placed = stamp_ns, True
+        else:
+            self.move(T_world_link, stamp_ns)
+        self.followed = True
 
     def place_if_new(self, T_world_camera: Tensor, stamp_ns: int) -> None:
         """Start where a first view was taken, if nobody has put the camera anywhere; this is not a move."""

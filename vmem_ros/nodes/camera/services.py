@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from typing import Any
 
 import torch
 from sensor_msgs.srv import SetCameraInfo
 from std_srvs.srv import SetBool, Trigger
-from vmem_ros.srv import AddView, LoadWorld, RenderView, SaveWorld
+from vmem_ros.srv import AddView, EditWorld, LoadWorld, RenderView, SaveWorld
 
 from vmem_ros.errors import NotSeededError
-from vmem_ros.geometry import Camera
-from vmem_ros.messages.camera_info import camera_from_message
 from vmem_ros.messages.observed_view import observed_view_from_messages
 from vmem_ros.nodes.camera.core import Core
+from vmem_ros.nodes.camera.editing import Editing
+from vmem_ros.nodes.camera.observing import Observing
 from vmem_ros.nodes.camera.requests import Generation, Request
 from vmem_ros.nodes.camera.world_paths import world_path
 from vmem_ros.nodes.interface.error_codes import as_text, refuse
-from vmem_ros.nodes.interface.names import SERVICES
+from vmem_ros.nodes.interface.names import SERVICES, service_qos
 from vmem_ros.nodes.interface.rclpy_messages import camera_to_message, header, image_to_message, map_to_message
+from vmem_ros.tiles import TILE_PIXELS
 from vmem_ros.types import Projection, Target
 from vmem_ros.world import World
 
@@ -27,9 +28,11 @@ from vmem_ros.world import World
 class Services:
     """Answers requests; every error becomes a code and a message, or for ``std_srvs`` a message led by the code."""
 
-    def __init__(self, core: Core, generation: Generation) -> None:
+    def __init__(self, core: Core, generation: Generation, observing: Observing) -> None:
         self._core = core
+        self._observing = observing
         self._generation = generation
+        self._editing = Editing(core)
         bodies: dict[str, Callable[[Any, Any], Awaitable[None]]] = {
             "render": self._render,
             "capture": self._capture,
@@ -39,11 +42,17 @@ class Services:
             "save_world": self._save,
             "load_world": self._load,
             "add_view": self._add_view,
+            "edit_world": self._edit_world,
             "set_camera_info": self._set_camera_info,
         }
+        qos = service_qos(core.parameters["queue.max_length"], core.parameters["queue.burst"])
         for name, service in SERVICES.items():
             core.node.create_service(
-                service.type, service.path, self._answering(name, bodies[name]), callback_group=core.group
+                service.type,
+                service.path,
+                self._answering(name, bodies[name]),
+                qos_profile=qos,
+                callback_group=core.group,
             )
 
     def _answering(
@@ -68,10 +77,18 @@ class Services:
     async def _render(self, request: RenderView.Request, response: RenderView.Response) -> None:
         core = self._core
         core.require_active()
-        camera = camera_from_message(request.camera_info) if request.camera_info.width else core.rig.preview_camera
+        camera = core.camera_of(request.camera_info) if request.camera_info.width else core.rig.preview_camera
         T_world_camera, stamp_ns = await core.camera_pose(request.pose)
         target = Target(camera, T_world_camera, stamp_ns or core.now_ns())
-        await core.worker.submit("read", lambda world: self._fill(response, _glimpse(world, target), target, request))
+
+        def draw(world: World) -> Generator[None, None, None]:
+            if not len(world):
+                raise NotSeededError("the world has no view yet: publish seed/*, or call ~/add_view or ~/load_world")
+            self._fill(response, (yield from world.glimpse_in_tiles(target)), target, request)
+
+        large = camera.width * camera.height > TILE_PIXELS
+        asked = core.node.resolve_service_name(SERVICES["render"].path)
+        await core.worker.submit("large" if large else "read", draw, wanted=lambda: core.node.count_clients(asked) > 0)
 
     def _fill(
         self, response: RenderView.Response, shown: Projection, target: Target, request: RenderView.Request
@@ -90,7 +107,7 @@ class Services:
 
     async def _capture(self, _: Trigger.Request, response: Trigger.Response) -> None:
         core = self._core
-        target = core.rig.target(core.rig.camera, core.unique_stamp_ns())
+        target = core.rig.target(core.rig.camera, core.view_stamp_ns())
         request = Request([target], core.epoch, seed=self._generation.seed(-1))
         await self._generation.submit(request)
         response.message = str(request.stamps_ns[0])
@@ -99,9 +116,10 @@ class Services:
         def undo(world: World) -> str:
             before = len(world)
             world.undo()
-            return f"forgot {before - len(world)} views, {len(world)} remain"
+            gone = before - len(world)
+            return f"{f'forgot {gone} views' if gone else 'took an edit back'}, {len(world)} remain"
 
-        response.message = await self._core.run(undo)
+        response.message = await self._core.run(undo, takes_back=True)
 
     async def _reset(self, _: Trigger.Request, response: Trigger.Response) -> None:
         def reset(world: World) -> str:
@@ -109,7 +127,7 @@ class Services:
             world.reset()
             return f"forgot all {views} views"
 
-        response.message = await self._core.run(reset)
+        response.message = await self._core.run(reset, takes_back=True)
 
     async def _pause(self, request: SetBool.Request, response: SetBool.Response) -> None:
         self._core.require_active()
@@ -121,8 +139,7 @@ class Services:
         path = world_path(p["world.root"], request.url or p["world.path"])
 
         def save(world: World) -> tuple[int, int]:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            return world.save(path, overwrite=request.overwrite), len(world)
+            return world.save(path, overwrite=request.overwrite, make_folder=True), len(world)
 
         self._core.require_active()
         response.bytes, response.stored_views = await self._core.worker.submit("command", save)
@@ -132,12 +149,13 @@ class Services:
         p = self._core.parameters
         path = world_path(p["world.root"], request.url or p["world.path"])
 
-        def load(world: World) -> int:
-            world.load(path)
-            return len(world)
+        def load(world: World) -> tuple[int, tuple[str, ...]]:
+            notes = world.load(path)
+            return len(world), notes
 
-        response.stored_views = await self._core.run(load)
+        response.stored_views, notes = await self._core.run(load, takes_back=True)
         response.path = str(path)
+        self._core.node.get_logger().info("; ".join([f"loaded {path}: {response.stored_views} views", *notes]))
 
     async def _add_view(self, request: AddView.Request, response: AddView.Response) -> None:
         T_world_camera, stamp_ns = await self._core.camera_pose(request.pose)
@@ -149,22 +167,23 @@ class Services:
                 request.camera_info,
                 T_world_camera,
                 depth=request.depth if request.depth.width else None,
+                mask=request.mask if request.mask.width else None,
                 rectified=request.rectified,
                 stamp_ns=stamp_ns,
+                max_pixels=self._core.parameters["camera.max_pixels"],
             )
-            world.observe(seen.view, mask=seen.mask)
+            self._observing.observe(world, seen)
             return len(world)
 
         response.stored_views = await self._core.run(add)
         self._core.rig.place_if_new(T_world_camera, stamp_ns)
 
+    async def _edit_world(self, request: EditWorld.Request, response: EditWorld.Response) -> None:
+        edited = await self._editing.edit(request)
+        response.removed, response.added = edited.removed, edited.added
+        response.changed_views, response.removed_pixels = edited.views, edited.pixels
+
     async def _set_camera_info(self, request: SetCameraInfo.Request, response: SetCameraInfo.Response) -> None:
-        camera: Camera = camera_from_message(request.camera_info)
+        camera = self._core.camera_of(request.camera_info)
         self._core.rig.camera = camera
         response.status_message = f"{camera.width} x {camera.height}, until camera.* parameters are set"
-
-
-def _glimpse(world: World, target: Target) -> Projection:
-    if not len(world):
-        raise NotSeededError("the world has no view yet: publish seed/*, or call ~/add_view or ~/load_world")
-    return world.glimpse(target)

@@ -32,6 +32,7 @@ class WorldSummary:
     nbytes: int = 0
     figures: tuple[tuple[str, int | float], ...] = ()
     notes: tuple[str, ...] = ()
+    reads_prompt: bool = False
 
     @classmethod
     def of(cls, world: World) -> WorldSummary:
@@ -47,6 +48,7 @@ class WorldSummary:
             nbytes=memory.nbytes,
             figures=tuple(memory.figures().items()),
             notes=world.generator.notes() if isinstance(world.generator, HasNotes) else (),
+            reads_prompt="prompt" in world.generator.uses,
         )
 
 
@@ -81,7 +83,16 @@ class StatusTopic:
         """Publish what has changed."""
         with self._lock:
             status = self._compose()
-            key = (status.state, status.queued, self.summary, status.views, status.error_code, status.error_msg)
+            problems = self._core.inputs.problems
+            key = (
+                status.state,
+                status.queued,
+                self.summary,
+                status.views,
+                status.error_code,
+                status.error_msg,
+                problems,
+            )
             now = time.monotonic()
             if key == self._last_key and now - self._last_time < _BUSY_PERIOD_S:
                 return
@@ -92,6 +103,7 @@ class StatusTopic:
         core, generation, world = self._core, self._generation, self.summary
         progress = generation.progress
         failure = core.worker.failure
+        inputs = core.inputs.counts()
         return Status(
             stamp=ns_to_stamp(core.now_ns()),
             state=self._state(),
@@ -114,6 +126,10 @@ class StatusTopic:
             figure_names=[name for name, _ in world.figures],
             figure_values=[float(value) for _, value in world.figures],
             fallbacks=self.fallbacks(),
+            input_problems=list(core.inputs.problems),
+            input_names=[name for name, _, _ in inputs],
+            inputs_received=[received for _, received, _ in inputs],
+            inputs_unused=[unused for _, _, unused in inputs],
             error_code=int(failure.code if failure else generation.last_code),
             error_msg=str(failure) if failure else generation.last_message,
         )

@@ -11,6 +11,28 @@ from typing import Any
 
 from vmem_ros.messages.stamps import stamp_to_ns
 
+# So many of the newest messages of the first topic tell what is wrong at present.
+_REMEMBERED = 10
+
+
+@dataclass(frozen=True)
+class Miss:
+    """Why a message of the first topic was joined with none.
+
+    :param topic: that has nothing near enough.
+    :param lead_ns: stamp of the message.
+    :param stamp_ns: of that topic's nearest message; ``None``: it had none.
+    """
+
+    topic: str
+    lead_ns: int
+    stamp_ns: int | None
+
+    @property
+    def apart_s(self) -> float:
+        """How much later that topic's nearest message is, in seconds."""
+        return math.inf if self.stamp_ns is None else (self.stamp_ns - self.lead_ns) / 1e9
+
 
 @dataclass(frozen=True, eq=False)
 class _Entry:
@@ -47,11 +69,20 @@ class Synchroniser:
         self._patience_s = patience_s
         self._clock = clock
         self._waiting: dict[str, deque[_Entry]] = {topic: deque(maxlen=depth) for topic, depth in topics.items()}
+        self._newest: deque[Miss | None] = deque(maxlen=_REMEMBERED)
+        #: Messages of the first topic that were joined with none and are gone.
+        self.unmatched = 0
 
     def clear(self) -> None:
         """Forget what waits."""
         for waiting in self._waiting.values():
             waiting.clear()
+        self._newest.clear()
+
+    def misses(self) -> list[Miss]:
+        """Return why the newest messages of the first topic were joined with none, if more than half of them were."""
+        missed = [miss for miss in self._newest if miss is not None]
+        return missed if len(missed) > len(self._newest) / 2 else []
 
     def waits_for(self) -> list[str]:
         """Return the topics that are missing while others have waited for ``patience_s``."""
@@ -62,7 +93,10 @@ class Synchroniser:
 
     def add(self, topic: str, message: Any) -> None:
         """Take in one message; sets that it completes go out, oldest first."""
-        self._waiting[topic].append(_Entry(stamp_to_ns(message.header.stamp), self._clock(), message))
+        waiting = self._waiting[topic]
+        if topic == self._lead and len(waiting) == waiting.maxlen:
+            self._miss(waiting[0])
+        waiting.append(_Entry(stamp_to_ns(message.header.stamp), self._clock(), message))
         self.release()
 
     def release(self) -> None:
@@ -81,6 +115,7 @@ class Synchroniser:
                 found[topic] = entry
             else:
                 self._forget_until(found)
+                self._newest.append(None)
                 self._on_set({topic: entry.message for topic, entry in found.items()})
 
     def _belongs(self, lead: _Entry, topic: str, entry: _Entry, now: float) -> bool:
@@ -96,11 +131,22 @@ class Synchroniser:
 
     def _forget_until(self, used: Mapping[str, _Entry]) -> None:
         """Forget the messages of a set, and older ones."""
+        for lead in self._waiting[self._lead]:
+            if lead.stamp_ns < used[self._lead].stamp_ns:
+                self._miss(lead)
         for topic, entry in used.items():
             waiting = self._waiting[topic]
             newer = [e for e in waiting if e.stamp_ns > entry.stamp_ns]
             waiting.clear()
             waiting.extend(newer)
+
+    def _miss(self, lead: _Entry) -> None:
+        """Note why a message of the first topic goes without the others: for the one that is farthest from it."""
+        nearest = {topic: _nearest(self._waiting[topic], lead) for topic in self._others}
+        misses = [Miss(topic, lead.stamp_ns, e.stamp_ns if e else None) for topic, e in nearest.items()]
+        worst = max(misses, key=lambda miss: abs(miss.apart_s))
+        self.unmatched += 1
+        self._newest.append(worst)
 
 
 def _nearest(waiting: deque[_Entry], to: _Entry) -> _Entry | None:

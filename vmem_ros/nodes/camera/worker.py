@@ -1,9 +1,10 @@
 """One thread that owns the world and every tensor operation.
 
-Work is handed over in three lanes. **Reads** change nothing (previews, renderings) and are served even between two
-denoising steps. **Commands** change or save the world in no time (an observed view, undo, reset, save, load) and are
-served between two chunks of views. **Requests** generate, one after the other. Every lane is first in, first out and
-bounded. Results come back as ``rclpy`` futures, which the executor's thread may await.
+Work is handed over in four lanes. **Reads** change nothing (previews, renderings) and are served even between two
+denoising steps. **Large** reads do so in parts (a rendering of many pixels, in tiles), and reads are served between two
+of them. **Commands** change or save the world in no time (an observed view, undo, reset, save, load) and are served
+between two chunks of views; reads go before them, but not for long. **Requests** generate, one after the other. Every
+lane is first in, first out and bounded. Results come back as ``rclpy`` futures, which the executor's thread may await.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import gc
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -22,9 +24,14 @@ from vmem_ros.errors import CancelledError, NotReadyError, QueueFullError, VmemE
 from vmem_ros.nodes.interface.error_codes import as_vmem_error
 from vmem_ros.world import World
 
-Lane = Literal["read", "command", "request"]
+Lane = Literal["read", "large", "command", "request"]
 WorkerState = Literal["unloaded", "loading", "ready", "failed"]
+#: What is done with the world; of large reads, a generator that yields between parts and returns the result.
 Work = Callable[[World], Any]
+
+
+# So long after a command reads still go before it: many renderings do not keep it waiting for ever.
+_READS_FIRST_S = 0.1
 
 
 @dataclass(eq=False)
@@ -32,6 +39,7 @@ class _Job:
     work: Work
     future: Future
     submitted: float
+    wanted: Callable[[], bool]
     #: Why it is to end before it is done; empty: it is not.
     ended: str = ""
 
@@ -68,6 +76,7 @@ class Worker:
         self._factory: Callable[[], World] | None = None
         self._lanes: dict[Lane, deque[_Job]] = {lane: deque() for lane in get_args(Lane)}
         self._request: _Job | None = None
+        self._large: _Job | None = None
         self._changed = threading.Condition()
         self._paused = False
         self._stopping = False
@@ -93,14 +102,15 @@ class Worker:
         self._refuse(dropped, reason)
 
     def end_requests(self, reason: str) -> None:
-        """End all requests with a CancelledError: those that wait at once, the running one at its next step."""
+        """End all requests and large reads with a CancelledError: those that wait at once, running ones at a step."""
         with self._changed:
-            dropped = self._end(reason, "request")
+            dropped = self._end(reason, "request", "large")
         self._refuse(dropped, reason)
 
-    def submit(self, lane: Lane, work: Work) -> Future:
+    def submit(self, lane: Lane, work: Work, *, wanted: Callable[[], bool] = lambda: True) -> Future:
         """Queue ``work(world)`` and return the future of its result.
 
+        :param wanted: asked between the parts of a large read, in the worker's thread; false ends it.
         :raises NotReadyError: there is no world yet.
         :raises QueueFullError: the lane is full.
         """
@@ -112,7 +122,7 @@ class Worker:
                 raise QueueFullError(
                     f"{len(waiting)} {lane}s wait, the most that queue.max_length allows: send fewer at a time"
                 )
-            job = _Job(work, Future(), time.monotonic())
+            job = _Job(work, Future(), time.monotonic(), wanted)
             waiting.append(job)
             self._changed.notify_all()
         return job.future
@@ -141,7 +151,11 @@ class Worker:
         self._on_change()
 
     def stop(self, *, timeout_s: float) -> bool:
-        """End the thread: what runs is asked to stop, what waits is dropped. False: it did not end in time."""
+        """End the thread: what runs is asked to stop, what waits is dropped.
+
+        False: it did not end in time, for it loads a model or is inside a long step. Nothing can end it but the
+        process: leave with ``os._exit``, because the interpreter's own end aborts where a thread still computes.
+        """
         reason = "the camera node is shutting down"
         with self._changed:
             self._stopping = True
@@ -172,14 +186,14 @@ class Worker:
             raise CancelledError(self._request.ended)
 
     def serve_reads(self) -> None:
-        """Do the reads that wait: to be called between two steps of a request."""
-        while (job := self._take("read")) is not None:
+        """Do the reads that wait, large ones too: to be called between two steps of a request."""
+        while (job := self._take("read", "large")) is not None:
             self._do(job)
 
     def serve_commands(self, should_stop: Callable[[], bool]) -> None:
         """Do reads and commands, and wait while paused: to be called between two chunks of a request."""
         while True:
-            while (job := self._take("read", "command")) is not None:
+            while (job := self._take("read", "large", "command")) is not None:
                 self._do(job)
             with self._changed:
                 self.raise_if_ended()
@@ -207,7 +221,7 @@ class Worker:
             self._forget()
         elif factory is not None:
             self._load(factory)
-        elif (job := self._take("read", "command", *(() if self._paused else ("request",)))) is not None:
+        elif job := self._take("read", "large", "command") or (None if self._paused else self._take("request")):
             self._do(job)
         return True
 
@@ -224,15 +238,17 @@ class Worker:
         self._on_change()
         try:
             world = factory()
-        except Exception as error:
-            self._on_error(error)
+        except BaseException as error:  # a plug-in's SystemExit, too: without this thread nobody gets an answer
+            if not self._stopping:
+                self._on_error(error)
             self._loaded("failed", as_vmem_error(error))
         else:
             if not self._superseded:
                 self._world = world
                 self._on_world(world)
             self._loaded("ready", None)
-        self._on_change()
+        if not self._stopping:
+            self._on_change()
 
     def _loaded(self, state: WorkerState, failure: VmemError | None) -> None:
         with self._changed:
@@ -245,22 +261,42 @@ class Worker:
         return self._stopping or self._unload
 
     def _take(self, *lanes: Lane) -> _Job | None:
+        """Return the job whose turn it is in some lanes."""
         with self._changed:
-            for lane in lanes:
-                if self._lanes[lane]:
-                    job = self._lanes[lane].popleft()
-                    if lane == "request":
-                        self._request = job
-                    return job
-        return None
+            waiting = [lane for lane in lanes if self._lanes[lane]]
+            if not waiting:
+                return None
+            grace = {"command": _READS_FIRST_S}
+            lane = min(waiting, key=lambda lane: self._lanes[lane][0].submitted + grace.get(lane, 0.0))
+            job = self._lanes[lane].popleft()
+            if lane == "request":
+                self._request = job
+            elif lane == "large":
+                self._large = job
+        return job
+
+    def _in_parts(self, job: _Job, parts: Generator[None, None, Any]) -> Any:
+        """Return the result of a large read; reads that come meanwhile are done between its parts."""
+        with closing(parts):
+            while True:
+                try:
+                    next(parts)
+                except StopIteration as done:
+                    return done.value
+                while (read := self._take("read")) is not None:
+                    self._do(read)
+                if job.ended or not job.wanted():
+                    raise CancelledError(job.ended or "nobody waits for it any more")
 
     def _do(self, job: _Job) -> None:
         assert self._world is not None, "jobs wait only while there is a world"
         try:
             result = job.work(self._world)
-        except Exception as error:
+            if isinstance(result, Generator):
+                result = self._in_parts(job, result)
+        except BaseException as error:  # as above
             named = as_vmem_error(error)
-            if named is not error:
+            if named is not error and not self._stopping:
                 self._on_error(error)
             # Whoever keeps the error must not keep the world, which is in the frames of its traceback.
             self._finish(job.future, error=named.with_traceback(None))
@@ -269,6 +305,8 @@ class Worker:
         finally:
             if job is self._request:
                 self._request = None
+            elif job is self._large:
+                self._large = None
 
     def _finish(self, future: Future, *, result: Any = None, error: Exception | None = None) -> None:
         if self._stopping:
@@ -280,12 +318,13 @@ class Worker:
         self._wake()
 
     def _end(self, reason: str, *lanes: Lane) -> list[_Job]:
-        """Tell the running request to end and return what waited in some lanes; the lock is held."""
+        """Tell what runs to end and return what waited in some lanes; the lock is held."""
         dropped = [job for lane in lanes for job in self._lanes[lane]]
         for lane in lanes:
             self._lanes[lane].clear()
-        if self._request is not None:
-            self._request.ended = reason
+        for running in (self._request, self._large):
+            if running is not None:
+                running.ended = reason
         self._changed.notify_all()
         return dropped
 

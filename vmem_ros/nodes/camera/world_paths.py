@@ -11,8 +11,10 @@ from vmem_ros.errors import WorldFileError
 def world_path(root: str, url: str) -> Path:
     """Return the file below ``root`` that a path or ``file://`` URL names; relative paths start at ``root``.
 
-    :raises WorldFileError: another scheme or host, no name, or a place outside ``root``, links resolved.
+    :raises WorldFileError: no ``root``, another scheme or host, no name, or a place outside ``root``, links resolved.
     """
+    if not root.strip():
+        raise WorldFileError("world.root is empty: start the node with the folder in which worlds are kept")
     try:
         parts = urlsplit(url) if "://" in url else None
         if parts is not None and (parts.scheme != "file" or parts.netloc not in ("", "localhost")):

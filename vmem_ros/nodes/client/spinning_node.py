@@ -9,7 +9,6 @@ import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
-from rclpy.waitable import Waitable
 
 
 class SpinningNode:
@@ -36,22 +35,12 @@ class SpinningNode:
         """Begin to spin."""
         self._thread.start()
 
-    @property
-    def is_this_thread(self) -> bool:
-        """Whether the caller is the thread that spins, which cannot wait for itself."""
-        return threading.current_thread() is self._thread
-
-    def close(self, *waitables: Waitable) -> None:
-        """Stop the thread and leave ROS; a second call does nothing.
-
-        :param waitables: action clients of the node.
-        """
+    def close(self) -> None:
+        """Stop the thread and leave ROS; a second call does nothing."""
         if not self._context.ok():
             return
         self.executor.shutdown()
         self._thread.join()
-        for waitable in waitables:
-            waitable.destroy()
         self.node.destroy_node()
         self._context.try_shutdown()
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vmem_ros.errors import NotReadyError
 from vmem_ros.geometry import Camera
 from vmem_ros.messages.camera_info import camera_from_message
 from vmem_ros.messages.images import image_from_message, map_from_message
@@ -51,30 +48,18 @@ class CapturedView:
 
 
 class Collection:
-    """Views that became complete while it was open."""
+    """Views that became complete while it was open, by stamp in nanoseconds."""
 
-    def __init__(self, changed: threading.Condition) -> None:
-        self._changed = changed
+    def __init__(self) -> None:
         self.views: dict[int, CapturedView] = {}
 
-    def wait(self, stamps_ns: Sequence[int], *, timeout_s: float = 10.0) -> list[CapturedView]:
-        """Return the views of these stamps; the node says that it has published them.
-
-        :raises NotReadyError: some did not come within ``timeout_s``.
-        """
-        end = time.monotonic() + timeout_s
-        with self._changed:
-            while missing := [s for s in stamps_ns if s not in self.views]:
-                if not self._changed.wait(timeout=end - time.monotonic()):
-                    raise NotReadyError(
-                        f"{len(missing)} of {len(stamps_ns)} views were published but did not arrive: use the "
-                        "shared-memory profile of config/ on both sides (FASTRTPS_DEFAULT_PROFILES_FILE)"
-                    )
-            return [self.views[s] for s in stamps_ns]
+    def missing(self, stamps_ns: Sequence[int]) -> list[int]:
+        """Return those of these stamps whose views have not come."""
+        return [stamp for stamp in stamps_ns if stamp not in self.views]
 
 
 class ViewAssembly:
-    """Collects messages by stamp; thread-safe."""
+    """Collects messages by stamp; in one thread at a time."""
 
     PARTS = (
         "camera/image_raw",
@@ -88,35 +73,31 @@ class ViewAssembly:
         self.latest: CapturedView | None = None
         self._partial: dict[int, dict[str, Any]] = {}
         self._open: list[Collection] = []
-        self._changed = threading.Condition()
 
-    def add(self, part: str, message: Any) -> None:
-        """Take in one message."""
+    def add(self, part: str, message: Any) -> bool:
+        """Take in one message; return whether its view is complete with it."""
         stamp = stamp_to_ns(message.header.stamp)
-        with self._changed:
-            parts = self._partial.setdefault(stamp, {})
-            parts[part] = message
-            if len(parts) < len(self.PARTS):
-                while len(self._partial) > _MAX_PARTIAL:
-                    del self._partial[next(iter(self._partial))]
-                return
-            del self._partial[stamp]
-            self.latest = _assemble(parts)
-            for collection in self._open:
-                collection.views[stamp] = self.latest
-            self._changed.notify_all()
+        parts = self._partial.setdefault(stamp, {})
+        parts[part] = message
+        if len(parts) < len(self.PARTS):
+            while len(self._partial) > _MAX_PARTIAL:
+                del self._partial[next(iter(self._partial))]
+            return False
+        del self._partial[stamp]
+        self.latest = _assemble(parts)
+        for collection in list(self._open):  # one may end meanwhile
+            collection.views[stamp] = self.latest
+        return True
 
     @contextmanager
     def collect(self) -> Iterator[Collection]:
         """Keep the views that come from now on."""
-        collection = Collection(self._changed)
-        with self._changed:
-            self._open.append(collection)
+        collection = Collection()
+        self._open.append(collection)
         try:
             yield collection
         finally:
-            with self._changed:
-                self._open.remove(collection)
+            self._open.remove(collection)
 
 
 def _assemble(parts: dict[str, Any]) -> CapturedView:

@@ -34,6 +34,8 @@ from vmem_ros.types import Target, View
 # One part in so many of the path is asked for view by view, the rest as a path.
 _ONE_BY_ONE = 6
 _ROBOT_TIMEOUT_S = 120.0
+#: The world that is saved in the end, below ``world.root`` of the camera node.
+SAVED_WORLD = "demo_world"
 _LATENCY_NOTE = (
     "Measured by the planner, a process of its own, from the call until the answer was there as an array; the truth "
     "was drawn beside it on the same processor."
@@ -127,7 +129,7 @@ def _explore(args: argparse.Namespace) -> None:
             exploration, tables = run(
                 Planner(camera, args.namespace, seed=args.seed), requested, truths, exact=scenario.exact
             )
-            saved = camera.save("demo_world", overwrite=True)
+            saved = camera.save(SAVED_WORLD, overwrite=True)
         settings = {**describe_options(args, scenario), "seed": args.seed, "stored views are reused": "no"}
         settings["saved world"] = f"{Path(saved.path).name}, {saved.stored_views} views"
         print("drawing the contact sheet and the animation, measuring against the truth")

@@ -35,6 +35,8 @@ from vmem_ros.types import View
 
 DEMO_HOUSE = 1_000_013
 _FRAME = "robot_camera_optical_frame"
+# What it publishes of what the camera hears.
+_SEEDS = ("seed/image", "seed/camera_info", "seed/depth", "seed/pose")
 _TRIES, _TRY_S = 5, 3.0
 # A depth network takes its time, and an image that is sent twice is remembered twice.
 _ESTIMATE_S = 60.0
@@ -52,7 +54,7 @@ class RobotCamera(Node):
         self._publishers_by_topic = {
             name: self.create_publisher(topic.type, name, qos_profile(topic.qos))
             for name, topic in SUBSCRIBED.items()
-            if name.startswith("seed/") and (has_depth or name != "seed/depth")
+            if name in _SEEDS and (has_depth or name != "seed/depth")
         }
 
     def wait_for_subscribers(self, count: int) -> None:
@@ -119,9 +121,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     args = parser.parse_args(remove_ros_args(given)[1:])
     context = Context()
-    rclpy.init(args=given, context=context)
 
     def look_and_drive() -> None:
+        rclpy.init(args=given, context=context)
         scenario = scenario_from_options(args)
         views = [scenario.observe(target) for target in tqdm(scenario.robot, desc="robot's camera", unit="view")]
         robot = RobotCamera(context, has_depth=scenario.has_depth)

@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import random
+import shlex
 import signal
 import sys
 import time
@@ -21,13 +22,24 @@ from typing import Any
 from ament_index_python.packages import get_package_share_directory
 
 from vmem_ros.errors import VmemError
+from vmem_ros.generation.engines import DEFAULT_ENGINE
+from vmem_ros.nodes.demo.planner import SAVED_WORLD
 from vmem_ros.nodes.demo.robot import DEMO_HOUSE
 from vmem_ros.nodes.interface.names import NAMESPACE
 from vmem_ros.nodes.tools.processes import Processes, ProcessFailedError
+from vmem_ros.pointmaps import DEFAULT_ESTIMATOR
 from vmem_ros.pretrained.option_values import options_from_pairs
 from vmem_ros.process import set_thread_waiting
-from vmem_ros.showcase.engine_options import add_engine_options, engine_options, estimator_name, estimator_options
+from vmem_ros.showcase.engine_options import (
+    add_engine_options,
+    add_sensor_options,
+    engine_options,
+    estimator_name,
+    estimator_options,
+    sensor_from_options,
+)
 from vmem_ros.showcase.results_writer import ANIMATION, CLOUD, CONTACT_SHEET
+from vmem_ros.showcase.scenario import Scenario
 from vmem_ros.showcase.scenario_options import add_scenario_options, scenario_from_options
 
 _ROBOT_LIMIT_S, _PLANNER_LIMIT_S = 240.0, 600.0
@@ -42,8 +54,8 @@ _PARAMETERS = {
 }
 
 
-def run(args: argparse.Namespace, forwarded: Sequence[str]) -> None:
-    """Run the demo; raises the error of the process that failed.
+def run(args: argparse.Namespace, forwarded: Sequence[str]) -> Scenario:
+    """Run the demo, and return what was done; raises the error of the process that failed.
 
     :param forwarded: options that robot and planner take as they are.
     """
@@ -52,7 +64,7 @@ def run(args: argparse.Namespace, forwarded: Sequence[str]) -> None:
     scenario = scenario_from_options(args)  # also checks photo or recording before anything starts
     for note in scenario.notes:
         print(f"{scenario.title}: {note}")
-    camera = scenario.robot[0].camera
+    camera, sensor = scenario.robot[0].camera, sensor_from_options(args)
     parameters = {
         **_PARAMETERS,
         "engine": args.engine,
@@ -60,12 +72,18 @@ def run(args: argparse.Namespace, forwarded: Sequence[str]) -> None:
         "memory.kind": args.memory,
         "memory.options": _as_yaml_text(options_from_pairs(args.memory_option)),
         "geometry.estimator": estimator_name(args, has_depth=scenario.has_depth),
-        "geometry.options": _as_yaml_text(estimator_options(args, has_depth=scenario.has_depth, prior=scenario.prior)),
+        "geometry.options": _as_yaml_text(
+            estimator_options(args, has_depth=scenario.has_depth, prior=scenario.prior, scene=scenario.scene)
+        ),
+        "seed.sensor": sensor.sensor,
+        "seed.close_gaps_px": str(sensor.close_gaps_px),
+        "seed.remove_flying": str(sensor.remove_flying).lower(),
         "seed.depth": str(scenario.has_depth).lower(),
         "model.device": args.device,
         "camera.width": str(camera.width),
         "camera.height": str(camera.height),
         "world.root": str(out / "worlds"),
+        "prompt": json.dumps(args.prompt),
     }
     ros = ["--ros-args", "-r", f"__ns:=/{NAMESPACE}"]
     settings = [word for name, value in parameters.items() for word in ("-p", f"{name}:={value}")]
@@ -76,6 +94,24 @@ def run(args: argparse.Namespace, forwarded: Sequence[str]) -> None:
         processes.wait_for(robot, beside=(node, recorder), limit_s=_ROBOT_LIMIT_S)
         planner = processes.start("demo.planner", [*forwarded, "--out", str(out)])
         processes.wait_for(planner, beside=(node, recorder), limit_s=_PLANNER_LIMIT_S)
+    return scenario
+
+
+def view_command(args: argparse.Namespace, scenario: Scenario) -> str:
+    """Return the line that shows the world of a demo in the browser, with what draws new views in it."""
+    words = ["vmem", "view", str(args.out / "worlds" / SAVED_WORLD)]
+    if args.engine != DEFAULT_ENGINE:
+        words += ["--engine", args.engine]
+    if args.model:
+        words += ["--model", args.model]
+    for option in args.engine_option:
+        words += ["--engine-option", option]
+    if args.device != "cpu":
+        words += ["--device", args.device]
+    if scenario.prior != "none" and estimator_name(args, has_depth=True) == DEFAULT_ESTIMATOR:
+        words += ["--prior", args.prior or scenario.prior]
+    on_path = "source tools/env.sh && " if Path("tools/env.sh").is_file() else ""
+    return on_path + shlex.join(words)
 
 
 def _as_yaml_text(options: Mapping[str, Any]) -> str:
@@ -101,7 +137,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # The other options are those of robot and planner, and reach them as they are.
     own = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     own.add_argument("--out", type=Path, default=Path("demo_out"), help="folder for the results (default demo_out)")
+    own.add_argument("--prompt", default="", help="what the views are to show, in words, for engines that read")
     add_engine_options(own)
+    add_sensor_options(own)
     parser = argparse.ArgumentParser(prog="demo", description=__doc__, parents=[own])
     add_scenario_options(parser, default_house=DEMO_HOUSE)
     args = parser.parse_args(arguments)
@@ -109,7 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     started = time.monotonic()
     try:
-        run(args, forwarded)
+        scenario = run(args, forwarded)
     except (VmemError, ProcessFailedError, ValueError) as error:
         print(f"\ndemo: {type(error).__name__}: {error}", file=sys.stderr)
         return 1
@@ -119,6 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"\ndone in {time.monotonic() - started:.0f} s; look at:")
     for name in (CONTACT_SHEET, ANIMATION, "report.md", CLOUD, "recording/recording.mcap"):
         print(f"  {args.out / name}")
+    print(f"fly through it in the browser:\n  {view_command(args, scenario)}")
     return 0
 
 

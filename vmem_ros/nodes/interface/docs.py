@@ -18,6 +18,7 @@ from vmem_ros.nodes.interface.error_codes import classes_by_code
 from vmem_ros.nodes.interface.frame_names import FrameNames
 from vmem_ros.nodes.interface.names import (
     ACTIONS,
+    COMPRESSED,
     NAMESPACE,
     NODE_NAME,
     PUBLISHED,
@@ -35,7 +36,7 @@ Written by `python -m vmem_ros.nodes.interface.docs docs/ros_interface.md` from 
 `vmem_ros/nodes/interface/`; do not edit.
 
 One lifecycle node, `{NODE_NAME}`, in a namespace of your choice (default `{NAMESPACE}`). Names of data are
-relative, so a namespace or a remap moves the whole camera; services and the action are private to the node (`~/`).
+relative, so a namespace or a remap moves the whole camera; services and actions are private to the node (`~/`).
 There are two cameras over one memory: the **preview** shows what memory alone knows at the present pose, in
 milliseconds, with holes, and changes nothing; the **camera** generates a view, in its own time, and commits it.
 
@@ -101,13 +102,13 @@ def render() -> str:
         "",
         "## Subscribed",
         "",
-        *_topics(SUBSCRIBED.values()),
+        *_topics([*SUBSCRIBED.values(), *COMPRESSED.values()]),
         "/tf and /tf_static are subscribed from the first time that a pose in another frame needs them.",
         "",
         "## Services",
         "",
         *_table(("service", "type", "meaning"), services),
-        "## Action",
+        "## Actions",
         "",
         *_table(("action", "type", "meaning"), actions),
         "## Parameters",

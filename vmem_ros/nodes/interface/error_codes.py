@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-
 from vmem_ros.errors import ErrorCode, MemoryFullError, ModelError, VmemError
+from vmem_ros.out_of_memory import is_out_of_memory
 
 
 def _subclasses(cls: type[VmemError]) -> list[type[VmemError]]:
@@ -14,13 +13,13 @@ def _subclasses(cls: type[VmemError]) -> list[type[VmemError]]:
 
 
 def as_vmem_error(error: BaseException) -> VmemError:
-    """Return any exception as a named one: device memory exhausted, or a failure of the model or its code."""
+    """Return any exception as a named one: memory exhausted, or a failure of the model or its code."""
     if isinstance(error, VmemError):
         return error
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+    if is_out_of_memory(error):
         return MemoryFullError(
-            f"out of memory ({error}): the world is kept; ask for smaller or fewer views (camera.width, camera.chunk), "
-            "or bound it (memory.max_views, memory.max_surfels)"
+            f"out of memory ({str(error) or type(error).__name__}): the world is kept; ask for smaller or fewer views "
+            "(camera.width, camera.chunk), or bound it (memory.max_views, memory.max_surfels)"
         )
     return ModelError(f"{type(error).__name__}: {error}")
 

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vmem_ros.nodes.interface.names import FrameRole
+from vmem_ros.nodes.interface.names import NAMESPACE, FrameRole
+
+
+def prefix_of_namespace(namespace: str) -> str:
+    """Return the prefix of the frames of a camera in a namespace: ``robot1/vmem`` in ``/robot1/vmem``.
+
+    In the root namespace it is that of the default one.
+    """
+    return namespace.strip("/") or NAMESPACE
 
 
 @dataclass(frozen=True)
@@ -30,6 +38,11 @@ class FrameNames:
 
     def of(self, role: FrameRole) -> str:
         """Return the frame of a row of the interface table."""
-        if role in ("generated", "preview"):
+        if role in ("generated", "preview", "imagined"):
             return f"{self.prefix}_{role}_optical_frame"
         return self.world if role == "world" else ""
+
+    @property
+    def own(self) -> frozenset[str]:
+        """All frames that the camera sends."""
+        return frozenset((self.link, self.optical, self.of("generated"), self.of("preview")))

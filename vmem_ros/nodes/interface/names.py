@@ -23,12 +23,13 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from sensor_msgs.srv import SetCameraInfo
 from std_srvs.srv import SetBool, Trigger
 
-from vmem_ros.nodes.interface.subscription import subscribe
+from vmem_ros.nodes.interface.subscription import Subscribed
+from vmem_ros.nodes.interface.subscription import message_type_name as message_type_name
 
 try:
-    from vmem_ros.action import GenerateViews
-    from vmem_ros.msg import Retrieval, Status
-    from vmem_ros.srv import AddView, LoadWorld, RenderView, SaveWorld
+    from vmem_ros.action import GenerateViews, ImaginePaths
+    from vmem_ros.msg import ImaginedView, Retrieval, Status
+    from vmem_ros.srv import AddView, EditWorld, LoadWorld, RenderView, SaveWorld
 except ImportError as error:
     raise ImportError(
         "the ROS messages of vmem_ros are not built or not sourced: run `make setup`, then `source tools/env.sh`; in a "
@@ -40,7 +41,7 @@ CameraMode = Literal["polled", "streaming", "disabled"]
 #: Named qualities of service, see :func:`qos_profile`.
 Qos = Literal["frames", "stream", "latched", "events", "command", "sensor"]
 #: Whose coordinates a message is in, see :class:`vmem_ros.nodes.camera.tf.FrameNames`.
-FrameRole = Literal["world", "generated", "preview", ""]
+FrameRole = Literal["world", "generated", "preview", "imagined", ""]
 
 NODE_NAME = "vmem_camera"
 NAMESPACE = "vmem"
@@ -48,7 +49,7 @@ NAMESPACE = "vmem"
 
 @dataclass(frozen=True)
 class Topic:
-    """One topic; ``type`` is the message class, ``alternative`` the one that a parameter switches to."""
+    """One topic; ``type`` is the message class, ``alternative`` another one that is heard where it is published."""
 
     name: str
     type: Any
@@ -82,6 +83,14 @@ PUBLISHED = {
             "rgb8, one per generated view, in order; its stamp is the stamp of the pose asked for",
             "generated",
         ),
+        Topic(
+            "camera/image_raw/compressed",
+            CompressedImage,
+            "frames",
+            "the same as JPEG of camera.jpeg_quality, as image_transport sends it; only while subscribed, and the "
+            "newest for those who come late",
+            "generated",
+        ),
         Topic("camera/camera_info", CameraInfo, "frames", "intrinsics of that image", "generated"),
         Topic(
             "camera/depth/image_rect",
@@ -90,12 +99,21 @@ PUBLISHED = {
             "32FC1 metres along the optical axis; NaN unknown, +Inf looked and saw nothing",
             "generated",
         ),
+        Topic(
+            "camera/depth/image_rect/compressedDepth",
+            CompressedImage,
+            "frames",
+            "the same as image_transport's compressedDepth: inverse depth of 16 bits in a PNG, off by up to the square "
+            "of the depth / 20200; NaN also where nothing was seen. Sent like the JPEG",
+            "generated",
+        ),
         Topic("camera/depth/camera_info", CameraInfo, "frames", "the same intrinsics, beside the depth", "generated"),
         Topic(
             "camera/confidence",
             Image,
             "frames",
-            "32FC1 per pixel: 0 invented in this view, 0.5 imagined earlier and remembered, 1 seen by a real camera",
+            "32FC1 per pixel: 0 invented in this view, 0.25 in a small hole that was closed, 0.5 imagined earlier and "
+            "remembered, 1 seen by a real camera",
             "generated",
         ),
         Topic(
@@ -104,6 +122,21 @@ PUBLISHED = {
             "stream",
             "x y z rgb intensity (= confidence), above points.min_confidence; only while subscribed",
             "generated",
+        ),
+        Topic(
+            "imagined/view",
+            ImaginedView,
+            "events",
+            "one per view that ~/imagine draws: picture, depth and confidence, with the numbers of its path and view, "
+            "its pose and what is known there; only while subscribed. The frame of its pictures is not on /tf",
+            "world",
+        ),
+        Topic(
+            "imagined/image_raw",
+            Image,
+            "events",
+            "its picture alone, rgb8, for those who look; only while subscribed",
+            "imagined",
         ),
         Topic(
             "preview/image_raw",
@@ -165,22 +198,36 @@ SUBSCRIBED = {
             "cmd_vel",
             TwistStamped,
             "command",
-            "fly the camera, velocities in its link frame; stops after teleop.timeout_s (Twist with "
-            "teleop.stamped false)",
+            "fly the camera, velocities in its link frame, at most teleop.max_speed_m_s; stops after "
+            "teleop.timeout_s, and when a pose comes. Whichever of the two types is published is heard",
             alternative=Twist,
         ),
-        Topic("seed/image", Image, "sensor", "a live camera that feeds the memory: rgb8, bgr8, rgba8, bgra8 or mono8"),
+        Topic(
+            "seed/image",
+            Image,
+            "sensor",
+            "a live camera that feeds the memory: 8 or 16 bits of colour or grey, mosaics (bayer_*), yuv422, "
+            "nv12, nv21, nv24",
+        ),
         Topic(
             "seed/camera_info",
             CameraInfo,
             "sensor",
-            "its intrinsics; images of lenses (plumb_bob, rational_polynomial, equidistant) are rectified",
+            "its intrinsics; images of lenses (plumb_bob and rational_polynomial of 4 to 14 coefficients, equidistant) "
+            "are rectified",
         ),
         Topic(
             "seed/depth",
             Image,
             "sensor",
             "its registered depth: 32FC1 metres or 16UC1 millimetres; not with seed.depth: false",
+        ),
+        Topic(
+            "seed/mask",
+            Image,
+            "sensor",
+            "with seed.mask: true, one for each image: mono8, 8UC1, mono16, 16UC1 or 32SC1, not 0 over what moves and "
+            "is not to be remembered",
         ),
         Topic(
             "seed/pose",
@@ -191,12 +238,35 @@ SUBSCRIBED = {
     )
 }
 
+#: What carries a row of :data:`SUBSCRIBED` in less space, as the plug-ins of image_transport name it.
+COMPRESSED = {
+    "seed/image": Topic(
+        "seed/image/compressed",
+        CompressedImage,
+        "sensor",
+        "seed/image as JPEG or PNG, heard in its place with seed.transport: compressed; a remap of seed/image holds "
+        "for it, too",
+    ),
+    "seed/depth": Topic(
+        "seed/depth/compressedDepth",
+        CompressedImage,
+        "sensor",
+        "likewise seed/depth, as PNG or RVL of the plug-in compressed_depth_image_transport",
+    ),
+}
+
 SERVICES = {
     service.name: service
     for service in (
         Service("render", RenderView, "what memory alone shows at one pose, in the response; changes nothing"),
         Service("capture", Trigger, "generate at the present pose; the message is the stamp of the view"),
-        Service("undo", Trigger, "take back the last commit: one request's views, or one observed view"),
+        Service(
+            "undo",
+            Trigger,
+            "take back the last commit: all views of one request, one observed view, or an edit. A request that is "
+            "being drawn and loses views to it, or to reset or load_world, ends with CANCELLED and the views that are "
+            "left",
+        ),
         Service("reset", Trigger, "forget everything; parameters and pose stay"),
         Service("pause", SetBool, "true: hold generation between two steps; previews go on. false: continue"),
         Service("save_world", SaveWorld, "save, atomically, below world.root"),
@@ -204,7 +274,14 @@ SERVICES = {
         Service(
             "add_view",
             AddView,
-            "put one image with camera, pose and, if there is any, depth into the memory; a lens's are rectified",
+            "put one image with camera, pose and, if there are any, depth and a mask of what moves into the memory; a "
+            "lens's are rectified",
+        ),
+        Service(
+            "edit_world",
+            EditWorld,
+            "remove what is remembered in a box, in a sphere or under a mask, and add a coloured cloud: one commit, "
+            "which undo takes back. What is removed is shown from no pose any more and may be drawn anew",
         ),
         Service("set_camera_info", SetCameraInfo, "intrinsics of the generated camera, until camera.* is set again"),
     )
@@ -218,6 +295,14 @@ ACTIONS = {
             GenerateViews,
             "generate a view at each pose; feedback per step; a cancel takes effect between steps and drops what is "
             "not committed. Images go out on the camera topics, never in the result",
+        ),
+        Service(
+            "imagine",
+            ImaginePaths,
+            "what would be seen along each of several candidate paths, from the world as it is, which stays so: per "
+            "path and view the share remembered, the mean confidence, the nearest depth, and how much two draws "
+            "disagree. Paths are drawn as one batch where the engine can; feedback and cancel as of generate. Views go "
+            "out on imagined/*, and in the result where asked",
         ),
     )
 }
@@ -233,10 +318,16 @@ def qos_profile(qos: Qos, *, mode: CameraMode = "polled") -> QoSProfile:
     return QoSProfile(depth=depth, reliability=ReliabilityPolicy.RELIABLE, durability=durability)
 
 
-def message_type_name(message_type: Any) -> str:
-    """Return the ROS name of a message, service or action class, e.g. ``sensor_msgs/msg/Image``."""
-    package, kind = message_type.__module__.split(".")[:2]
-    return f"{package}/{kind}/{message_type.__name__}"
+def service_qos(queue_length: int, burst: int) -> QoSProfile:
+    """Return the profile of services and of those behind the action: deeper than the queue that requests wait in.
+
+    With rclpy's own depth of 10, requests that come at once replace each other before anybody has seen them, and
+    nobody hears that the queue is full.
+
+    :param queue_length: ``queue.max_length``.
+    :param burst: ``queue.burst``.
+    """
+    return QoSProfile(depth=queue_length + burst)
 
 
 def create_publisher(node: LifecycleNode, name: str, *, mode: CameraMode) -> Publisher:
@@ -261,22 +352,30 @@ def create_subscription(
     callback: Callable[[Any], Any],
     *,
     group: CallbackGroup | None = None,
-    alternative: bool = False,
-) -> None:
-    """Subscribe to a row, see :func:`~vmem_ros.nodes.interface.subscription.subscribe`.
+    raw: bool = False,
+    compressed: bool = False,
+) -> Subscribed:
+    """Subscribe to a row.
 
     Its QoS can be changed with the parameters ``qos_overrides.<topic>.subscription.<policy>``.
+
+    :param raw: the callback gets the bytes of messages.
+    :param compressed: hear what carries it in less space, where there is any (:data:`COMPRESSED`).
     """
-    topic = SUBSCRIBED[name]
-    message_type = topic.alternative if alternative else topic.type
-    subscribe(
+    topic, place = SUBSCRIBED[name], name
+    if compressed and name in COMPRESSED:
+        topic = COMPRESSED[name]
+        # As image_transport does: beside the topic that the other one is remapped to.
+        place = node.resolve_topic_name(name) + topic.name.removeprefix(name)
+    return Subscribed(
         node,
-        message_type,
-        topic.name,
+        topic.type,
+        place,
         callback,
         qos_profile(topic.qos),
         overrides=_qos_overrides(),
         callback_group=group,
+        raw=raw,
     )
 
 

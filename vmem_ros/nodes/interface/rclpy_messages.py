@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from vmem_ros.messages import camera_info, clouds, images, stamps, transforms
+from vmem_ros.messages import camera_info, clouds, depth_compression, images, masks, stamps, transforms
 from vmem_ros.messages.message_types import MessageTypes
 
 
@@ -31,7 +31,9 @@ ns_to_stamp = partial(stamps.ns_to_stamp, RCLPY)
 header = partial(stamps.header, RCLPY)
 image_to_message = partial(images.image_to_message, RCLPY)
 map_to_message = partial(images.map_to_message, RCLPY)
+mask_to_message = partial(masks.mask_to_message, RCLPY)
 jpeg_to_message = partial(images.jpeg_to_message, RCLPY)
+compressed_depth_to_message = partial(depth_compression.compressed_depth_to_message, RCLPY)
 camera_to_message = partial(camera_info.camera_to_message, RCLPY)
 pose_to_message = partial(transforms.pose_to_message, RCLPY)
 transform_to_message = partial(transforms.transform_to_message, RCLPY)

@@ -25,10 +25,10 @@ from tqdm import tqdm
 
 from vmem_ros.errors import RecordingError, VmemError
 from vmem_ros.nodes.interface.delivery import wait_for_subscribers, wait_until_received
-from vmem_ros.nodes.interface.names import SUBSCRIBED, message_type_name, qos_profile
+from vmem_ros.nodes.interface.names import COMPRESSED, SUBSCRIBED, message_type_name, qos_profile
 from vmem_ros.nodes.interface.script import exit_status
 
-_SEEDS = {name: topic for name, topic in SUBSCRIBED.items() if name.startswith("seed/")}
+_SEEDS = {t.name: t for t in (*SUBSCRIBED.values(), *COMPRESSED.values()) if t.name.startswith("seed/")}
 _FOUND_S, _RECEIVED_S = 30.0, 5.0
 
 
@@ -100,9 +100,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rate", type=float, default=1.0, help="times the recorded pace (default 1)")
     args = parser.parse_args(remove_ros_args(given)[1:])
     context = Context()
-    rclpy.init(args=given, context=context)
 
     def play() -> None:
+        rclpy.init(args=given, context=context)
         player = Player(args.recording, rate=args.rate, context=context)
         for _ in tqdm(player.play(), total=player.messages, desc="playing", unit="message"):
             pass

@@ -12,6 +12,18 @@ from pathlib import Path
 from types import TracebackType
 
 _POLL_S = 0.1
+# As the executables of an installation: a signal ends a program that is still being imported, without a traceback.
+_RUN = """
+import importlib, importlib.util, sys
+from vmem_ros.interrupts import ending_quietly
+with ending_quietly():
+    name = sys.argv[1]
+    if importlib.util.find_spec(name).submodule_search_locations is not None:
+        name += ".__main__"
+    main = importlib.import_module(name).main
+del sys.argv[0]
+sys.exit(main())
+"""
 # How long a process may take to end after each signal.
 _GRACE = ((signal.SIGINT, 15.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
 
@@ -46,14 +58,15 @@ class Processes:
         self._log_folder = log_folder
         self._running: list[Process] = []
 
-    def start(self, module: str, arguments: Sequence[str], *, log: bool = False) -> Process:
-        """Start ``python -m vmem_ros.nodes.<module>``.
+    def start(self, module: str, arguments: Sequence[str], *, log: bool = False, name: str = "") -> Process:
+        """Start what ``python -m vmem_ros.nodes.<module>`` runs.
 
-        :param module: such as ``camera`` or ``tools.recorder``; the last part is the name of the process.
+        :param module: such as ``camera`` or ``tools.recorder``.
         :param log: write its messages into ``<name>.log`` instead of the terminal.
+        :param name: of the process; empty: the last part of the module.
         """
-        name = module.rpartition(".")[2]
-        command = [sys.executable, "-m", f"vmem_ros.nodes.{module}", *arguments]
+        name = name or module.rpartition(".")[2]
+        command = [sys.executable, "-c", _RUN, f"vmem_ros.nodes.{module}", *arguments]
         path = None
         if log:
             self._log_folder.mkdir(parents=True, exist_ok=True)

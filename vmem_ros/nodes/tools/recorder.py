@@ -15,6 +15,8 @@ from pathlib import Path
 
 import rclpy
 from ament_index_python.packages import get_package_share_directory
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
@@ -22,6 +24,7 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 
 from vmem_ros.nodes.interface.names import (
+    COMPRESSED,
     NAMESPACE,
     NODE_NAME,
     PUBLISHED,
@@ -31,13 +34,15 @@ from vmem_ros.nodes.interface.names import (
     qos_profile,
 )
 from vmem_ros.nodes.interface.script import SIGNAL_POLL_S, event_of_signals, exit_status
-from vmem_ros.nodes.interface.subscription import subscribe
+from vmem_ros.nodes.interface.subscription import EitherType, Subscribed
 from vmem_ros.recordings.bag_writer import BagWriter
 
-# Previews and points cost the camera time while somebody subscribes to them, and follow from what is recorded.
-_LEFT_OUT = ("preview/", "camera/points")
+# Previews, points and compressed views cost the camera time while somebody subscribes to them, and follow from what is
+# recorded.
+_LEFT_OUT = ("preview/", "camera/points", "camera/image_raw/compressed", "camera/depth/image_rect/compressedDepth")
 _OWN_MESSAGES = "vmem_ros/msg/"
 _QUEUE = 200
+_LOOK_S = 0.1
 _DRAIN_S, _QUIET_TURNS = 5.0, 5
 
 
@@ -49,7 +54,8 @@ class Recorder(Node):
 
     def __init__(self, folder: Path) -> None:
         super().__init__("vmem_recorder", namespace=NAMESPACE)
-        topics = [t for t in (*PUBLISHED.values(), *SUBSCRIBED.values()) if not t.name.startswith(_LEFT_OUT)]
+        table = (*PUBLISHED.values(), *SUBSCRIBED.values(), *COMPRESSED.values())
+        topics = [t for t in table if not t.name.startswith(_LEFT_OUT)]
         own = {name for name in map(message_type_name, (t.type for t in topics)) if name.startswith(_OWN_MESSAGES)}
         share = Path(get_package_share_directory("vmem_ros"))
         definitions = {name: (share / f"{name.partition('/')[2]}.msg").read_text(encoding="utf-8") for name in own}
@@ -57,7 +63,11 @@ class Recorder(Node):
         #: Messages so far.
         self.written = 0
         for topic in topics:
-            self._record(topic.name.replace("~", NODE_NAME, 1), topic.type, self._latched(topic))
+            name = topic.name.replace("~", NODE_NAME, 1)
+            if topic.alternative is None:
+                self._record(name, topic.type, self._latched(topic))
+            else:
+                self._record_either(name, topic)
         self._record_transforms()
         self.get_logger().info(f"recording {len(topics)} topics to {folder}")
 
@@ -78,19 +88,34 @@ class Recorder(Node):
         self._record("/tf_static", TFMessage, True)
 
     def _record(self, name: str, message_type: type, latched: bool) -> None:
-        qos = QoSProfile(
-            history=HistoryPolicy.KEEP_LAST,
-            depth=_QUEUE,
-            reliability=ReliabilityPolicy.RELIABLE,
-            durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
-        )
         topic = self.resolve_topic_name(name)
         self._recording.add_topic(topic, message_type_name(message_type), latched=latched)
-        subscribe(self, message_type, topic, partial(self._write, topic), qos, raw=True)
+        Subscribed(self, message_type, topic, partial(self._write, topic), _qos(latched), raw=True)
+
+    def _record_either(self, name: str, row: Topic) -> None:
+        """Record whichever type is published, once something is."""
+        topic = self.resolve_topic_name(name)
+
+        def write(data: bytes) -> None:
+            self._recording.add_topic(topic, either.heard)
+            self._write(topic, data)
+
+        subscribed = Subscribed(self, row.type, topic, write, _qos(latched=False), raw=True)
+        either = EitherType(self, subscribed, {message_type_name(kind): kind for kind in (row.type, row.alternative)})
+        self.create_timer(_LOOK_S, either.look, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def _write(self, topic: str, data: bytes) -> None:
         self._recording.write(topic, self.get_clock().now().nanoseconds, data)
         self.written += 1
+
+
+def _qos(latched: bool) -> QoSProfile:
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST,
+        depth=_QUEUE,
+        reliability=ReliabilityPolicy.RELIABLE,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,0 +1,1 @@
+"""Short programs to begin with; docs/examples.md says what each shows."""
