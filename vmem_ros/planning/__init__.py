@@ -1,0 +1,1 @@
+"""A planner of the next best view, as an example of what imagining paths is for, and what it is compared with."""
