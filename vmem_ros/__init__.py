@@ -6,4 +6,4 @@ package path lets a source checkout and that overlay be imported together.
 """
 
 __path__ = __import__("pkgutil").extend_path(__path__, __name__)
-__version__ = "0.1.0"
+__version__ = "0.2.0"

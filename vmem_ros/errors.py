@@ -22,6 +22,7 @@ class ErrorCode(IntEnum):
     FILE_ERROR = 10
     NOTHING_TO_UNDO = 11
     INVALID_IMAGE = 12
+    INVALID_EDIT = 13
 
 
 class VmemError(Exception):
@@ -84,6 +85,10 @@ class ModelError(VmemError):
     code = ErrorCode.MODEL_ERROR
 
 
+class DeadlockError(VmemError, RuntimeError):
+    """A call would block the thread that has to answer it."""
+
+
 class MissingPackageError(VmemError):
     """A Python package that only this needs is not installed; the message has the command that installs it."""
 
@@ -92,6 +97,10 @@ class WorldFileError(VmemError):
     """A world file cannot be written or read: missing, truncated, tampered with, too new, or outside its folder."""
 
     code = ErrorCode.FILE_ERROR
+
+
+class ViewerError(VmemError):
+    """The browser view cannot be opened where it was told to."""
 
 
 class RecordingError(VmemError):
@@ -110,6 +119,16 @@ class InvalidImageError(VmemError, ValueError):
     """An image or depth map has the wrong shape, type, encoding or range."""
 
     code = ErrorCode.INVALID_IMAGE
+
+
+class InvalidEditError(VmemError, ValueError):
+    """A region or a cloud is none, nothing that is remembered lies there, or the memory cannot be edited."""
+
+    code = ErrorCode.INVALID_EDIT
+
+
+class ParameterError(VmemError, ValueError):
+    """What a node was started with is of another type, out of range or does not fit the rest."""
 
 
 class RecipeError(VmemError, ValueError):

@@ -11,12 +11,18 @@ from vmem_ros.errors import MissingPackageError
 EXTRAS: dict[str, tuple[str, ...]] = {
     "benchmarking": ("matplotlib",),
     "evaluation": ("matplotlib",),
+    "fleet": ("gymnasium", "ray"),
     "lora": ("peft",),
+    # What others have built, to be compared with.
+    "peers": ("open3d",),
     "recordings": ("rosbags",),
+    # Single rotations of messages; without it, scipy turns them (vmem_ros/messages/rotations.py).
+    "ros": ("transforms3d",),
     # Houses need no more than the rest.
     "scenes": (),
     "showcase": ("matplotlib", "rosbags"),
     "training": ("accelerate", "matplotlib", "peft", "pydantic"),
+    "viewer": ("viser",),
 }
 
 

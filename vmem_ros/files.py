@@ -5,7 +5,8 @@ folder goes, and what was there before stays. A link is replaced, not followed. 
 make named ones of them.
 
 A process that is killed leaves its hidden folder, ``.<name>.<8 hex digits>.tmp``; whoever writes that name next removes
-it. Processes hold a lock on the folder that they write in, so that none removes what another one still needs.
+it, and :func:`remove_leftovers` those of many names. Processes hold a lock on the folder that they write in, so that
+none removes what another one still needs.
 """
 
 from __future__ import annotations
@@ -25,19 +26,20 @@ _NEW, _OLD = "new", "old"
 
 
 @contextmanager
-def atomic_file(path: Path) -> Iterator[Path]:
+def atomic_file(path: Path, *, private: bool = False) -> Iterator[Path]:
     """Yield where to write a file; it takes the place of ``path`` when the block ends without an error.
 
     The name to write to is the same, in a hidden folder. Folders above ``path`` are made. The permissions are those of
     the file that it replaces, otherwise those of any new file.
 
+    :param private: a new file is for its owner alone.
     :raises OSError: it cannot be written, for the disk is full, say; what was there is unchanged.
     """
     with _hidden_folder(path) as beside:
         new = beside / _NEW / path.name
         new.touch()
         # Noted before the caller writes: some libraries make files that only their owner can read.
-        mode = (path if path.is_file() else new).stat().st_mode & 0o777
+        mode = path.stat().st_mode & 0o777 if path.is_file() else new.stat().st_mode & (0o600 if private else 0o777)
         yield new
         new.chmod(mode)
         _flush(new)
@@ -95,6 +97,8 @@ def remove_leftovers(folder: Path, pattern: str) -> None:
             handle = os.open(beside, os.O_RDONLY | os.O_DIRECTORY)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if not {entry.name for entry in beside.iterdir()} <= {_NEW, _OLD}:
+                    continue  # somebody else's, by its content
                 _put_back(beside / _OLD, folder / beside.name[1:].rsplit(".", 2)[0])
                 shutil.rmtree(beside)
             finally:

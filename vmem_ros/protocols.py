@@ -7,11 +7,13 @@ Nothing here speaks of surfels or diffusion. A memory of latents, point clouds o
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
+from vmem_ros.edits import Edit, Edited
 from vmem_ros.types import Elements, PointMap, Projection, Recall, Target, View
 
 #: Called between steps of long work as ``on_step(step, steps)``; steps count from 1.
@@ -51,7 +53,7 @@ class Memory(Protocol):
 
     @property
     def commits(self) -> Sequence[int]:
-        """Number of views of each commit, oldest first; their sum is the number of stored views."""
+        """Number of views of each commit, oldest first, 0 of an edit; their sum is the number of stored views."""
         ...
 
     @property
@@ -88,7 +90,10 @@ class Memory(Protocol):
         ...
 
     def find(self, target: Target) -> View | None:
-        """Return the newest stored view with exactly this camera and pose, or ``None``."""
+        """Return the newest stored view with exactly this camera and pose, or ``None``.
+
+        A view that lacks something, because it was masked or edited, is none.
+        """
         ...
 
     def undo(self, n: int = 1) -> None:
@@ -119,11 +124,40 @@ class Memory(Protocol):
 
 
 @runtime_checkable
+class Editable(Memory, Protocol):
+    """A memory whose content can be edited; :class:`~vmem_ros.memory.editing.EditableViewMemory` helps to be one.
+
+    What is removed is shown from no pose any more, not from stored views either, and views that lost something are no
+    answer of :meth:`find`; what is added is shown from every pose, in front of what views saw behind it. Views that are
+    written later are not affected, but that what was added hides them, too.
+    """
+
+    def edit(self, edit: Edit) -> Edited:
+        """Remove what is remembered in some regions, then add a cloud: one commit, with no view. On any error nothing.
+
+        Equal edits of equal memories have equal results, bit by bit; branches rely on it.
+
+        :raises NotSeededError: nothing is stored yet.
+        :raises InvalidEditError: there is nothing to remove in the regions, and nothing to add.
+        """
+        ...
+
+
+@runtime_checkable
 class HasNotes(Protocol):
     """What a generator may have beside what it must have."""
 
     def notes(self) -> tuple[str, ...]:
         """Return, each in words, what users should know of what was made last; usually nothing."""
+        ...
+
+
+@runtime_checkable
+class HasEncodings(Protocol):
+    """What a generator has that puts latents or embeddings into its views."""
+
+    def encodings(self) -> str:
+        """Return by what name its encodings go: another one where the networks that make them have other weights."""
         ...
 
 
@@ -158,6 +192,38 @@ class Generator(Protocol):
         :raises CancelledError: ``should_stop`` returned true.
         """
         ...
+
+
+@dataclass(frozen=True, eq=False)
+class DrawRequest:
+    """What one call of :meth:`Generator.generate` is asked for."""
+
+    recall: Recall
+    targets: Sequence[Target]
+    seed: int | None = None
+
+
+@runtime_checkable
+class DrawsTogether(Protocol):
+    """What a generator has that draws from several recalls at once, for less than one after another."""
+
+    def generate_together(
+        self,
+        requests: Sequence[DrawRequest],
+        *,
+        prompt: str | None = None,
+        on_step: OnStep | None = None,
+        should_stop: ShouldStop | None = None,
+    ) -> list[list[View]]:
+        """Return for each request what :meth:`Generator.generate` returns for it alone, up to rounding."""
+        ...
+
+
+@runtime_checkable
+class IgnoresSeeds(Protocol):
+    """What a generator has that draws equal views whatever the seed: it invents nothing that might be otherwise."""
+
+    ignores_seeds: Literal[True]
 
 
 class PointMapEstimator(Protocol):

@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from vmem_ros.errors import InvalidImageError
+from vmem_ros.errors import InvalidImageError, InvalidPoseError
 from vmem_ros.geometry import Camera, as_pose, unproject
+from vmem_ros.geometry import compiled_points as compiled
+from vmem_ros.kernels import usable
+from vmem_ros.out_of_memory import is_out_of_memory
 
 Source = Literal["observed", "generated"]
 
+#: The fields of a view that are tensors of its picture.
+MAPS = ("image", "depth", "confidence", "latent", "embedding")
 # What a second look at an imagined pixel is worth: it is remembered, but no camera ever saw it.
 IMAGINED_CONFIDENCE = 0.5
+# That of a pixel in a hole of a surface, a few pixels wide: nobody saw or imagined it, but the surface goes on.
+CLOSED_CONFIDENCE = 0.25
+#: Depth beyond this is none: no camera measures it, and drivers mark with huge numbers what they do not know.
+MAX_DEPTH_M = 10_000.0
+#: Stamps end here, in 2038: those of ROS messages have 31 bits for the seconds.
+END_OF_TIME_NS = 2**31 * 10**9
+
+
+def confidence_of(provenance: Tensor) -> Tensor:
+    """Return the confidence of what is remembered, from the share of it that a real camera saw, 0 to 1."""
+    return IMAGINED_CONFIDENCE + (1 - IMAGINED_CONFIDENCE) * provenance
 
 
 def as_image(image: object, name: str = "image") -> Tensor:
@@ -26,13 +44,21 @@ def as_image(image: object, name: str = "image") -> Tensor:
     return out
 
 
+def check_stamp(stamp_ns: int) -> None:
+    """Raise :class:`InvalidPoseError` unless it is a time that messages can say: 0 to :data:`END_OF_TIME_NS`."""
+    if not 0 <= stamp_ns < END_OF_TIME_NS:
+        raise InvalidPoseError(
+            f"stamp_ns = {stamp_ns} is no time: give nanoseconds from 0 to {END_OF_TIME_NS - 1} (in the year 2038)"
+        )
+
+
 def _as_tensor(values: object, name: str) -> Tensor:
     """Return values as a tensor whose rows follow one another in memory, copied only where they do not."""
     try:
         return torch.as_tensor(np.ascontiguousarray(values) if isinstance(values, np.ndarray) else values).contiguous()
-    except torch.OutOfMemoryError:
-        raise
     except (TypeError, ValueError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            raise
         raise InvalidImageError(f"{name} is no array of numbers: {error}") from error
 
 
@@ -59,6 +85,7 @@ class Target:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "T_world_camera", as_pose(self.T_world_camera))
+        check_stamp(self.stamp_ns)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +96,7 @@ class View:
     :param camera: its intrinsics; the size must agree with the image.
     :param T_world_camera: [4, 4] float64.
     :param depth: [H, W] float32 z-depth in metres; NaN unknown, +Inf looked and saw nothing. ``None`` if not estimated.
+        What is not positive or beyond :data:`MAX_DEPTH_M` and finite becomes unknown.
     :param confidence: [H, W] float32, the share of each pixel that a real camera saw: 1 observed, 0 imagined.
     :param latent: [C, h, w] autoencoder latent, if a generator made one.
     :param embedding: [D] image embedding, if a generator made one.
@@ -87,19 +115,57 @@ class View:
     source: Source = "observed"
 
     def __post_init__(self) -> None:
-        image = as_image(self.image)
-        if tuple(image.shape[:2]) != self.camera.size:
-            raise InvalidImageError(
-                f"image is {image.shape[1]} x {image.shape[0]} but its intrinsics are for "
-                f"{self.camera.width} x {self.camera.height}: resize one of them (Camera.resized)"
-            )
-        object.__setattr__(self, "image", image)
-        object.__setattr__(self, "T_world_camera", as_pose(self.T_world_camera))
-        if self.depth is not None:
+        self._check(("image", "T_world_camera", "depth", "confidence", "stamp_ns"))
+
+    def having(self, **changes: Any) -> View:
+        """Return the view with other values of some fields. Only these are checked: the others have been.
+
+        :raises InvalidImageError: they do not fit the image, or each other.
+        :raises InvalidPoseError: the pose is none, or its time.
+        """
+        other = copy.copy(self)
+        for name, value in changes.items():
+            object.__setattr__(other, name, value)
+        other._check(("image", "depth", "confidence", *changes) if "camera" in changes else tuple(changes))
+        return other
+
+    @property
+    def maps(self) -> dict[str, Tensor]:
+        """The tensors that lie on a device, by field: those that are set."""
+        return {name: value for name in MAPS if (value := getattr(self, name)) is not None}
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its :attr:`maps`."""
+        return sum(tensor.nbytes for tensor in self.maps.values())
+
+    def copied(self, device: torch.device) -> View:
+        """Return the view with a copy of its :attr:`maps` on a device; camera and pose stay on the CPU."""
+        other = copy.copy(self)
+        for name, value in self.maps.items():
+            object.__setattr__(other, name, value.to(device, copy=True))
+        return other
+
+    def _check(self, names: Collection[str]) -> None:
+        """Bring the fields of these names into their form, or say what is wrong with them."""
+        if "image" in names:
+            image = as_image(self.image)
+            if tuple(image.shape[:2]) != self.camera.size:
+                raise InvalidImageError(
+                    f"image is {image.shape[1]} x {image.shape[0]} but its intrinsics are for "
+                    f"{self.camera.width} x {self.camera.height}: resize one of them (Camera.resized)"
+                )
+            object.__setattr__(self, "image", image)
+        if "T_world_camera" in names:
+            object.__setattr__(self, "T_world_camera", as_pose(self.T_world_camera))
+        if "stamp_ns" in names:
+            check_stamp(self.stamp_ns)
+        if "depth" in names and self.depth is not None:
             depth = as_map(self.depth, self.camera.size, "depth")
             # Sensors write 0 where they saw nothing; inside the package 0 is never a depth.
-            object.__setattr__(self, "depth", torch.where(depth > 0, depth, torch.nan))
-        if self.confidence is not None:
+            known = (depth > 0) & ((depth <= MAX_DEPTH_M) | (depth == torch.inf))
+            object.__setattr__(self, "depth", torch.where(known, depth, torch.nan))
+        if "confidence" in names and self.confidence is not None:
             object.__setattr__(self, "confidence", as_map(self.confidence, self.camera.size, "confidence"))
 
     @property
@@ -135,11 +201,20 @@ class PointMap:
         *,
         shown: Tensor | None = None,
     ) -> PointMap:
-        """Return the point map of a z-depth image [H, W]; NaN, infinite and non-positive depths have no point."""
-        valid = torch.isfinite(depth) & (depth > 0)
+        """Return the point map of a z-depth image [H, W]; NaN, infinite and non-positive depths have no point.
+
+        :param confidence: [H, W], counts where there is a point.
+        :param shown: see the class.
+        """
+        if shown is not None:
+            shown = torch.where((depth > 0) & (depth < torch.inf), shown, -1)
+        plain = depth.dtype == confidence.dtype == torch.float32 and not camera.K[0, 1]
+        if plain and (library := usable(depth, confidence)):
+            points, confidence = compiled.points_of(library, depth, confidence, camera)
+            return cls(points, confidence, camera, T_world_camera, shown)
+        valid = (depth > 0) & (depth < torch.inf)
         points = unproject(torch.where(valid, depth, torch.nan), camera)
-        points[..., 2] = torch.where(torch.isposinf(depth), depth, points[..., 2])
-        shown = None if shown is None else torch.where(valid, shown, -1)
+        points[..., 2] = torch.where(depth > 0, depth, torch.nan)
         return cls(points, torch.where(valid, confidence, 0.0), camera, T_world_camera, shown)
 
     @property
@@ -156,8 +231,8 @@ class Projection:
     :param depth: [H, W] float32 z-depth in metres; NaN where nothing is remembered, or its depth is not known.
     :param seen: [H, W] bool: something is remembered here.
     :param ids: [H, W] int64: number of the element of the memory in front, or -1.
-    :param confidence: [H, W] float32: 0 not seen, :data:`IMAGINED_CONFIDENCE` remembered but imagined, 1 remembered
-        and once seen by a real camera.
+    :param confidence: [H, W] float32: 0 not seen, :data:`CLOSED_CONFIDENCE` in a small hole of a surface that was
+        closed, :data:`IMAGINED_CONFIDENCE` remembered but imagined, 1 remembered and once seen by a real camera.
     :param features: [C, h, w] latents of the memory warped to the target, if it keeps any; with ``features_seen``
         [h, w] bool: cells that a latent covers.
     """
@@ -179,15 +254,26 @@ class Elements:
     :param color: [N, 3] uint8 RGB.
     :param normal: [N, 3] float32 unit, or ``None`` if the elements have none.
     :param radius: [N] float32 in metres, or ``None``.
+    :param number: [N] int64, ascending, by which :attr:`Projection.ids` names them; ``None``: by their place here.
+    :param confidence: [N] float32: :data:`IMAGINED_CONFIDENCE` imagined ... 1 seen by a real camera, or ``None``.
     """
 
     position: Tensor
     color: Tensor
     normal: Tensor | None = None
     radius: Tensor | None = None
+    number: Tensor | None = None
+    confidence: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.position)
+
+    def at_most(self, count: int) -> Elements:
+        """Return these elements, or ``count`` of them that are evenly spread among them if there are more."""
+        if len(self) <= count:
+            return self
+        even = torch.linspace(0, len(self) - 1, count, dtype=torch.float64).long()
+        return self.select(even.to(self.position.device))
 
     def select(self, index: Tensor) -> Elements:
         """Return the elements numbered ``index`` [n] int64."""
@@ -196,6 +282,8 @@ class Elements:
             self.color.index_select(0, index),
             None if self.normal is None else self.normal.index_select(0, index),
             None if self.radius is None else self.radius.index_select(0, index),
+            index if self.number is None else self.number.index_select(0, index),
+            None if self.confidence is None else self.confidence.index_select(0, index),
         )
 
 

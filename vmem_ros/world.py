@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import dataclasses
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Generator as Steps
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
+from vmem_ros.edits import Edited, Region, UnderMask
 from vmem_ros.errors import (
     CancelledError,
     InvalidImageError,
@@ -23,58 +24,29 @@ from vmem_ros.errors import (
     VmemError,
     WorldFileError,
 )
-from vmem_ros.generation import ReprojectionGenerator, composite_remembered
-from vmem_ros.memory import DEFAULT_MEMORY, MemoryVersion, load_memory
-from vmem_ros.pointmaps import AlignedDepth, GivenDepth, MemoryDepth, SensorDepth
-from vmem_ros.protocols import Generator, Memory, PointMapEstimator, ShouldStop
-from vmem_ros.types import IMAGINED_CONFIDENCE, PointMap, Projection, Recall, Target, View
+from vmem_ros.generation import ReprojectionGenerator
+from vmem_ros.memory import DEFAULT_MEMORY, MEMORIES, MemoryVersion, load_memory
+from vmem_ros.memory.view_changes import filled
+from vmem_ros.memory.view_storage import check_shapes, without_encodings
+from vmem_ros.out_of_memory import is_out_of_memory
+from vmem_ros.pointmaps import MemoryDepth, SensorDepth, SensorDepthOptions
+from vmem_ros.pose_refinement import PoseRefinementOptions, Refinement, refine_pose
+from vmem_ros.protocols import Generator, HasEncodings, Memory, PointMapEstimator, ShouldStop
+from vmem_ros.tiles import project_in_tiles
+from vmem_ros.types import Elements, PointMap, Projection, Recall, Target, View
+from vmem_ros.world_editing import edit_version
 from vmem_ros.world_file import read_world, write_world
+from vmem_ros.world_imagining import ImaginedPath, ImaginedView, as_paths, imagine_views
+from vmem_ros.world_step import Composite as Composite
+from vmem_ros.world_step import Frame as Frame
+from vmem_ros.world_step import Progress as Progress
+from vmem_ros.world_step import Step
 
-#: ``none``: the generator's picture as it is; ``remembered``: remembered pixels blended in.
-Composite = Literal["none", "remembered"]
 #: Whether one unit is a metre, or the scale is only consistent in itself.
 Scale = Literal["metric", "relative"]
 
 #: Numbers of runs: each is a commit of its own, whichever world it belongs to.
 _RUNS = itertools.count()
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a run of :meth:`World.explore` is: step j of m, in the chunk that starts with view i of n; all from 1.
-
-    :param chunk: views of the chunk in work.
-    """
-
-    view: int
-    views: int
-    step: int
-    steps: int
-    chunk: int
-
-    @property
-    def fraction(self) -> float:
-        """Share of the whole run that is done, in (0, 1]."""
-        return (self.view - 1 + self.chunk * self.step / self.steps) / self.views
-
-
-@dataclass(frozen=True, eq=False)
-class Frame:
-    """A generated view and how it came about.
-
-    :param view: the view as it was stored.
-    :param confidence: [H, W] float32: 0 invented now, :data:`~vmem_ros.types.IMAGINED_CONFIDENCE` remembered but
-        imagined, 1 remembered and once seen by a real camera.
-    :param recall: the views and projections it was drawn from.
-    :param projection: what memory showed at its pose before it was generated.
-    :param reused: a stored view at exactly this pose was returned; nothing was generated or written.
-    """
-
-    view: View
-    confidence: Tensor
-    recall: Recall
-    projection: Projection
-    reused: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +72,7 @@ class World:
     :param chunk: views generated together; ``None``: as many as the generator likes.
     :param composite: what becomes of remembered pixels.
     :param reuse_views: return a stored view when exactly its camera and pose are asked for.
+    :param sensor: what measures the depth that observed views come with, and what becomes of it.
     """
 
     def __init__(
@@ -112,6 +85,7 @@ class World:
         chunk: int | None = None,
         composite: Composite = "remembered",
         reuse_views: bool = True,
+        sensor: SensorDepthOptions | None = None,
     ) -> None:
         chunk = generator.frames if chunk is None else chunk
         if k < 1 or chunk < 1:
@@ -126,8 +100,9 @@ class World:
         self.composite = composite
         self.reuse_views = reuse_views
         self._scale: Scale = "metric"
-        self._sensor = SensorDepth()
-        self._of_generator = AlignedDepth(GivenDepth())
+        # Of whose networks the encodings of a loaded world are.
+        self._loaded_encodings = ""
+        self._sensor = SensorDepth(sensor)
 
     @property
     def memory(self) -> Memory:
@@ -152,37 +127,117 @@ class World:
             raise VmemError(f"the world is seeded already ({len(self)} views): reset it, or observe more views")
         self.observe(view)
 
-    def observe(self, view: View, *, mask: Tensor | None = None) -> None:
+    def observe(
+        self, view: View, *, mask: Tensor | None = None, refine: bool | PoseRefinementOptions = False
+    ) -> Refinement | None:
         """Put a real camera frame into the memory, at any time; it also seeds an empty world.
 
-        Depth that comes with the view is kept as it is; a view without any gets that of the estimator.
+        Exact depth that comes with the view is kept as it is, and what a sensor measured is cleaned
+        (:class:`~vmem_ros.pointmaps.SensorDepth`); a view without any gets that of the estimator.
 
-        :param mask: [H, W] bool: pixels that are not to be remembered, because what they show moves.
+        :param mask: [H, W] bool: pixels that are not to be remembered, because what they show moves. Their colours are
+            not stored: in their place is what the memory shows there, or else the colours around.
+        :param refine: align the frame to what memory shows at its pose, and store it at the corrected pose where that
+            fits better: for poses that are off by a few centimetres and degrees. It needs measured depth.
+        :returns: what became of the pose, if it was to be refined.
         :raises InvalidImageError: the view has no depth and the estimator finds none, or the mask does not fit.
         """
         if mask is not None and (mask.dtype != torch.bool or tuple(mask.shape) != view.camera.size):
             raise InvalidImageError(
                 f"mask must be bool {list(view.camera.size)} like the image, got {mask.dtype} {list(mask.shape)}"
             )
-        view = dataclasses.replace(view, source="observed")
+        view = view.having(source="observed")
         first = not len(self)
+        refinement = None
         with _out_of_memory_named():
+            if refine:
+                options = refine if isinstance(refine, PoseRefinementOptions) else None
+                refinement = refine_pose(view, self.memory.project(view.target), mask=mask, options=options)
+                view = view.having(T_world_camera=view.T_world_camera @ refinement.T_correction)
             (found,), metric = self._geometry(view)
             if mask is not None:
                 depth = torch.where(mask.to(found.depth.device), torch.nan, found.depth)
                 found = PointMap.from_depth(
                     depth, found.confidence, found.camera, found.T_world_camera, shown=found.shown
                 )
-                view = dataclasses.replace(view, confidence=(~mask).to(found.depth))
-            view = dataclasses.replace(view, depth=found.depth.contiguous())
+                view = self._without(mask, view).having(confidence=(~mask).to(found.depth))
+            view = view.having(depth=found.depth)
             self._version.write([view], [found], label="")
         if first:
             self._scale = "metric" if metric else "relative"
+        return refinement
+
+    def edit(self, *, remove: Sequence[Region | UnderMask] = (), add: Elements | None = None) -> Edited:
+        """Change what is remembered: a commit of its own, which :meth:`undo` takes back.
+
+        What is removed is shown from no pose any more, and :meth:`explore` draws something new there. What is added is
+        shown from every pose, until it is removed: what cameras see there does not change it.
+
+        :param remove: places that are to be empty; those under a mask are as far away as they are shown now.
+        :param add: a coloured cloud in the world; normals and radii are found where it has none.
+        :raises NotSeededError: the world has no view yet.
+        :raises InvalidEditError: nothing is remembered in these places and nothing is to be added, a region or the
+            cloud is none, or this kind of memory cannot be edited.
+        """
+        with _out_of_memory_named():
+            return edit_version(self._version, remove, add)
 
     def glimpse(self, target: Target) -> Projection:
         """Return what memory alone shows at a pose: milliseconds, holes allowed, nothing changes."""
         with _out_of_memory_named():
             return self.memory.project(target)
+
+    def glimpse_in_tiles(self, target: Target) -> Steps[None, None, Projection]:
+        """Return what :meth:`glimpse` does; yields between tiles of a large picture, where nothing may change."""
+        with _out_of_memory_named():
+            return (yield from project_in_tiles(self.memory, target))
+
+    def imagine(self, paths: Sequence[Sequence[Target]], **options: Any) -> list[ImaginedPath]:
+        """Return what would be seen along each of several candidate paths; arguments of :meth:`imagine_views`."""
+        return as_paths(len(paths), self.imagine_views(paths, **options))
+
+    def imagine_views(
+        self,
+        paths: Sequence[Sequence[Target]],
+        *,
+        prompt: str | None = None,
+        seed: int | None = None,
+        two_seeds: bool = True,
+        together: int | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+        should_stop: ShouldStop | None = None,
+    ) -> Iterator[ImaginedView]:
+        """Yield what would be seen along several candidate paths, which know nothing of each other.
+
+        The world stays as it is, bit by bit. Each path is drawn as :meth:`explore` would with ``commit=False``, with
+        the same seed, up to rounding: paths are drawn as one batch where the generator can.
+
+        :param prompt: text for generators that use one.
+        :param seed: of every path; equal seeds and equal worlds give equal views.
+        :param two_seeds: draw every path a second time, with another seed, and say how much both draws disagree;
+            for a generator that ignores seeds it is done without.
+        :param together: chunks of views that are drawn as one batch at most; ``None``: those of all paths.
+        :param on_progress: called between steps; memory does not change while it runs, so it may glimpse.
+        :param should_stop: asked between steps; once true, the batch in work is dropped.
+        :raises InvalidPoseError: there are no paths, or one has no poses.
+        :raises NotSeededError: the world has no view yet.
+        :raises ModelError: a prompt for a generator that uses none.
+        :raises CancelledError: ``should_stop`` returned true.
+        """
+        self._check_run(prompt)
+        with _out_of_memory_named():
+            yield from imagine_views(
+                self._version,
+                self._how(),
+                paths,
+                chunk=self.chunk,
+                prompt=prompt,
+                seed=seed,
+                two_seeds=two_seeds,
+                together=together,
+                on_progress=on_progress,
+                should_stop=should_stop,
+            )
 
     def explore(
         self,
@@ -222,12 +277,7 @@ class World:
         :raises ModelError: a prompt for a generator that uses none.
         :raises CancelledError: ``should_stop`` returned true; frames yielded before are committed.
         """
-        if not len(self):
-            raise NotSeededError("the world has no view yet: seed it with an image, its camera, pose and depth")
-        if prompt and "prompt" not in self.generator.uses:
-            raise ModelError(
-                f"the generator {self.generator.name!r} uses no prompt: leave it out, or use another engine"
-            )
+        self._check_run(prompt)
         world = self if commit else self.branch()
         label = f"run {next(_RUNS)}"
         try:
@@ -274,38 +324,67 @@ class World:
         """Forget everything."""
         self._version.clear()
 
-    def save(self, path: Path | str, *, overwrite: bool = False) -> int:
+    def save(self, path: Path | str, *, overwrite: bool = False, make_folder: bool = False) -> int:
         """Write the world to a file, atomically, and return its size in bytes.
 
+        :param make_folder: make the folders above it.
         :raises WorldFileError: see :func:`vmem_ros.world_file.write_world`.
         """
         memory = self.memory
         tensors, metadata = memory.state()
-        about = {"scale": self.scale, "kind": memory.kind, "options": dict(memory.options), "memory": metadata}
-        return write_world(Path(path), tensors, about, overwrite=overwrite)
+        about = {
+            "scale": self.scale,
+            "kind": memory.kind,
+            "options": dict(memory.options),
+            "encodings": self._encodings() or self._loaded_encodings,
+            "memory": metadata,
+        }
+        return write_world(Path(path), tensors, about, overwrite=overwrite, make_folder=make_folder)
 
-    def load(self, path: Path | str) -> None:
+    def load(self, path: Path | str) -> tuple[str, ...]:
         """Replace the world by a saved one; on any error the present world stays.
 
+        Latents and embeddings of other networks than those of the generator are left out, and made anew.
+
+        :returns: in words, what users should know of it; usually nothing.
         :raises WorldFileError: see :func:`vmem_ros.world_file.read_world`; or another kind of memory wrote it.
         """
-        tensors, metadata = read_world(Path(path))
-        scale, memory = _checked(metadata, self.memory.kind, path)
+        kind = self.memory.kind
         with _out_of_memory_named():
-            self._version.restore(tensors, memory)
-        self._scale = scale
+            tensors, metadata = read_world(
+                Path(path), check=lambda found, shapes: _check_header(found, shapes, kind, path)
+            )
+            scale, memory = _checked(metadata, kind, path)
+            own, theirs = self._encodings(), str(metadata.get("encodings", ""))
+            kept = without_encodings(tensors) if own and own != theirs else tensors
+            self._version.restore(kept, memory)
+        self._scale, self._loaded_encodings = scale, theirs
+        if len(kept) == len(tensors):
+            return ()
+        return ("its latents are of another autoencoder than the model's, and are made anew from the pictures",)
 
-    def _read(self, targets: Sequence[Target]) -> Recall:
-        """Return what memory recalls; with branches around, without a trace in what they share."""
-        return self.memory.read(targets, self.k, record=not self._version.branched)
+    def _encodings(self) -> str:
+        return self.generator.encodings() if isinstance(self.generator, HasEncodings) else ""
+
+    def _without(self, mask: Tensor, view: View) -> View:
+        """Return an observed view whose pixels under a mask show what the memory shows there, or the colours around."""
+        if not bool(view.image[mask].any()):
+            return view  # the black corners that rectification leaves
+        image = filled(view.image, mask)
+        if len(self):
+            camera = view.camera.without_skew()
+            shown = self.memory.project(Target(camera, view.T_world_camera))
+            seen, own = (each.to(image.device) for each in (shown.seen, shown.image))
+            image = torch.where((mask & seen)[..., None], own, image)
+        return view.having(image=image, latent=None, embedding=None)
 
     def _geometry(self, view: View) -> tuple[list[PointMap], bool]:
         """Return the geometry of an observed view, and whether it is metric by itself."""
-        measured = view.depth is not None and bool((torch.isfinite(view.depth) | torch.isposinf(view.depth)).any())
+        measured = view.depth is not None and bool((view.depth > 0).any())
         if measured or not self.estimator.uses_image:
             return self._sensor.estimate([view]), True
         if len(self):
-            recall = self._read([view.target])
+            recall = self._how().draft(self._version, [view.target]).recall
         else:
             recall = Recall((), torch.empty(0, dtype=torch.float64), (), (self.memory.project(view.target),))
         maps = self.estimator.estimate([view], recall)
@@ -315,6 +394,15 @@ class World:
                 "remembered: give z-depth in metres, or use an estimator of metric depth"
             )
         return maps, self.estimator.metric
+
+    def _check_run(self, prompt: str | None) -> None:
+        """Raise what :meth:`explore_chunks` raises before any work."""
+        if not len(self):
+            raise NotSeededError("the world has no view yet: seed it with an image, its camera, pose and depth")
+        if prompt and "prompt" not in self.generator.uses:
+            raise ModelError(
+                f"the generator {self.generator.name!r} uses no prompt: leave it out, or use another engine"
+            )
 
     def _step(
         self,
@@ -326,60 +414,24 @@ class World:
         should_stop: ShouldStop | None,
     ) -> list[Frame]:
         """Generate and commit one chunk, and return its frames in the order of the targets."""
-        recall = self._read(targets)
-        stored = [self.memory.find(t) if self.reuse_views else None for t in targets]
-        new = [i for i, view in enumerate(stored) if view is None]
+        how = self._how()
+        draft = how.draft(self._version, targets)
         views: list[View] = []
-        if new:
-            wanted = dataclasses.replace(recall, projections=tuple(recall.projections[i] for i in new))
+        if (request := draft.request(seed)) is not None:
             views = self.generator.generate(
-                wanted,
-                [targets[i] for i in new],
+                request.recall,
+                request.targets,
                 prompt=prompt,
-                seed=seed,
+                seed=request.seed,
                 on_step=on_step,
                 should_stop=should_stop,
             )
-            views = [self._finish(v, p) for v, p in zip(views, wanted.projections, strict=True)]
-            # Depth that a generator draws is a prediction like any other.
-            drawn = all(view.depth is not None for view in views)
-            maps = (self._of_generator if drawn else self.estimator).estimate(views, wanted)
-            views = [dataclasses.replace(v, depth=m.depth.contiguous()) for v, m in zip(views, maps, strict=True)]
+            views, maps = how.located(request, how.composited(request, views))
             self._version.write(views, maps, label=label)
-        generated = iter(views)
-        return [
-            Frame(
-                view=old or next(generated),
-                confidence=self._confidence(projection) if old is None else _confidence_of_stored(old),
-                recall=recall,
-                projection=projection,
-                reused=old is not None,
-            )
-            for old, projection in zip(stored, recall.projections, strict=True)
-        ]
+        return how.frames(draft, views)
 
-    def _finish(self, view: View, projection: Projection) -> View:
-        """Composite a generated view and note which of its pixels a real camera once saw."""
-        real = torch.zeros_like(projection.confidence)
-        if self.composite == "remembered":
-            real = (projection.confidence - IMAGINED_CONFIDENCE).clamp(min=0) / (1 - IMAGINED_CONFIDENCE)
-            image = composite_remembered(view.image, projection)
-            if not torch.equal(image, view.image):
-                # The encodings are those of another picture now.
-                view = dataclasses.replace(view, image=image, latent=None, embedding=None)
-        return dataclasses.replace(view, confidence=real)
-
-    def _confidence(self, projection: Projection) -> Tensor:
-        """Return the confidence of a new view: what was drawn anew is not what a camera saw, though it was shown."""
-        if self.composite == "remembered":
-            return projection.confidence
-        return projection.confidence.clamp(max=IMAGINED_CONFIDENCE)
-
-
-def _confidence_of_stored(view: View) -> Tensor:
-    """Return the confidence of a stored view that is shown again: all of it is remembered."""
-    assert view.confidence is not None, "the memory stores the confidence of every view"
-    return IMAGINED_CONFIDENCE + (1 - IMAGINED_CONFIDENCE) * view.confidence
+    def _how(self) -> Step:
+        return Step(self.generator, self.estimator, self.k, self.composite, self.reuse_views)
 
 
 def _checked(metadata: Mapping[str, Any], kind: str, path: Path | str) -> tuple[Scale, Mapping[str, Any]]:
@@ -401,16 +453,27 @@ def _checked(metadata: Mapping[str, Any], kind: str, path: Path | str) -> tuple[
     return scale, memory
 
 
+def _check_header(
+    metadata: Mapping[str, Any], shapes: Mapping[str, Sequence[int]], kind: str, path: Path | str
+) -> None:
+    """Raise :class:`WorldFileError` for a world file that can be refused before its tensors are read."""
+    memory = _checked(metadata, kind, path)[1]
+    if kind in MEMORIES:  # of others the package does not know what they keep
+        check_shapes(shapes, memory)
+
+
 @contextlib.contextmanager
 def _out_of_memory_named() -> Iterator[None]:
-    """Turn the device's out-of-memory error into ours, after giving cached blocks back."""
+    """Turn the out-of-memory error of any library into ours, after giving a device's cached blocks back."""
     try:
         yield
-    except torch.OutOfMemoryError as error:
+    except Exception as error:
+        if isinstance(error, VmemError) or not is_out_of_memory(error):
+            raise
         torch.cuda.empty_cache()
         raise MemoryFullError(
-            f"the device is out of memory ({error}); the world is unchanged: lower the image size or the chunk, or "
-            "bound the memory with memory.max_views"
+            f"out of memory ({str(error) or type(error).__name__}); the world is unchanged: lower the image size or "
+            "the chunk, or bound the memory with memory.max_views"
         ) from error
 
 
@@ -421,6 +484,7 @@ def default_world(
     memory: Memory | None = None,
     estimator: PointMapEstimator | None = None,
     reuse_views: bool = True,
+    sensor: SensorDepthOptions | None = None,
 ) -> World:
     """Return a world with what stands in the package where nothing is named.
 
@@ -428,7 +492,8 @@ def default_world(
     :param device: of the default memory.
     :param memory: by default an empty one of the default kind.
     :param estimator: by default memory's own depth; a world cannot begin with a view without depth then.
+    :param sensor: see :class:`World`.
     """
     generator = ReprojectionGenerator() if generator is None else generator
     memory = load_memory(device=device) if memory is None else memory
-    return World(memory, generator, estimator or MemoryDepth(), reuse_views=reuse_views)
+    return World(memory, generator, estimator or MemoryDepth(), reuse_views=reuse_views, sensor=sensor)

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from rooms import box_view
 from tiny_models import tiny_pipeline
@@ -16,6 +17,7 @@ from vmem_ros.errors import InvalidImageError
 from vmem_ros.geometry import Camera, look_at
 from vmem_ros.pointmaps.depth_network import DepthNetwork
 from vmem_ros.showcase.photo import read_photo
+from wan_pipelines import video_pipeline
 
 
 @pytest.fixture
@@ -64,6 +66,20 @@ def test_a_model_of_ones_own_explores(photo, tmp_path):
     assert "drawn by the engine `vmem`" in (tmp_path / "out" / "report.md").read_text()
 
 
+def test_a_prompt_reaches_an_engine_that_reads_and_is_refused_by_others(photo, tmp_path, capsys):
+    video_pipeline().save_pretrained(tmp_path / "model")
+    arguments = ["--image", tmp_path / "photo.png", "--depth", tmp_path / "depth.png", "--prompt", "a red room"]
+    arguments += ["--views", "3", "--width", "60", "--memory", "points"]
+    reading = ["--engine", "spatia", "--model", tmp_path / "model", "--out", tmp_path / "out"]
+    assert main(["explore", *map(str, [*arguments, *reading])]) == 0
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["settings"]["prompt"] == "a red room"
+    assert "drawn by the engine `spatia`" in (tmp_path / "out" / "report.md").read_text()
+    deaf = ["--engine", "reprojection", "--out", tmp_path / "other"]
+    assert main(["explore", *map(str, [*arguments, *deaf])]) == 1
+    assert "'reprojection' uses no prompt" in capsys.readouterr().err
+
+
 def test_a_photo_without_depth_is_explored_with_that_of_a_network(photo, tmp_path):
     torch.manual_seed(0)
     network = DepthNetwork(widths=(8, 16), blocks=(1, 1), attention_blocks=1, head_width=8, typical_depth_m=3.0)
@@ -76,6 +92,18 @@ def test_a_photo_without_depth_is_explored_with_that_of_a_network(photo, tmp_pat
     assert report["settings"]["depth of new views"] == "small"
     cloud = (tmp_path / "out" / "cloud.ply").read_bytes()
     assert len(cloud) > 20_000
+
+
+def test_a_photo_of_the_open_air_is_taken_for_one_and_that_is_said(tmp_path, capsys):
+    picture = np.full((64, 96, 3), (60, 120, 50), np.uint8)
+    picture[:32] = (110, 170, 240)
+    Image.fromarray(picture).save(tmp_path / "meadow.png")
+    arguments = ["--image", str(tmp_path / "meadow.png"), "--engine", "reprojection", "--views", "3"]
+    assert main(["explore", *arguments, "--out", str(tmp_path / "out")]) == 0
+    assert "taken for the open air, its sky put 400 m away" in capsys.readouterr().out
+    options = ["--estimator-option", "scene=indoors", "--out", str(tmp_path / "indoors")]
+    assert main(["explore", *arguments, *options]) == 0
+    assert "open air" not in capsys.readouterr().out
 
 
 def test_errors_name_the_cause_and_the_exit_code_is_one(photo, tmp_path, capsys):

@@ -9,12 +9,13 @@ from repository import ROOT
 from tiny_models import tiny_projecting_pipeline
 from vmem_ros.cli import main
 from vmem_ros.evaluation.ablation_methods import METHODS
-from vmem_ros.evaluation.ablation_report import FIGURES, MARKS, SHORT_MARKS, marks_of
+from vmem_ros.evaluation.ablation_report import FIGURES, MARKS, SHORT_MARKS
 from vmem_ros.evaluation.ablation_run import AblationConfig, evaluate_house
 from vmem_ros.generation import ReprojectionGenerator
 from vmem_ros.generation.vmem.pipeline_folder import write_pipeline
 from vmem_ros.memory import load_memory
 from vmem_ros.pointmaps import MemoryDepth
+from vmem_ros.reporting.sections import marks_in
 from vmem_ros.scenes import EVALUATION_SEEDS
 
 SIZES = ["--poses", "2", "--loop", "2", "--size", "32", "--threads", "1"]
@@ -87,8 +88,9 @@ def test_it_leaves_tables_figures_pictures_and_pages(model, tmp_path, capsys):
 
 
 def test_the_pages_of_the_repository_have_marks():
-    assert marks_of((ROOT / "docs" / "evaluation.md").read_text(encoding="utf-8"), ROOT) == [MARKS]
-    assert marks_of((ROOT / "README.md").read_text(encoding="utf-8"), ROOT) == [SHORT_MARKS]
+    for name, marks in (("evaluation", MARKS), ("results", SHORT_MARKS)):
+        page = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
+        assert marks_in(page, (MARKS, SHORT_MARKS), ROOT) == [marks]
 
 
 @pytest.mark.slow

@@ -23,7 +23,7 @@ from vmem_ros.errors import CancelledError
 from vmem_ros.geometry import Camera, pose_from
 from vmem_ros.memory import load_memory
 from vmem_ros.memory.view_memory import nothing_shown
-from vmem_ros.protocols import Generator, Use
+from vmem_ros.protocols import DrawRequest, DrawsTogether, Generator, IgnoresSeeds, Use
 from vmem_ros.types import Recall, Target, View
 
 CPU = torch.device("cpu")
@@ -97,6 +97,48 @@ class GeneratorContract(ABC):
         for a, b in zip(one, other, strict=True):
             assert torch.equal(a.image, b.image)
             assert equal(a.depth, b.depth)
+
+    def test_other_seeds_give_other_views_unless_it_ignores_them(self) -> None:
+        targets = TARGETS[:2]
+        recall = dataclasses.replace(recall_of(targets), projections=tuple(nothing_shown(t, CPU) for t in targets))
+        one, other = (self.draw(recall, targets, seed) for seed in (7, 8))
+        alike = all(torch.equal(a.image, b.image) for a, b in zip(one, other, strict=True))
+        assert alike == isinstance(self.make(), IgnoresSeeds)
+
+    def test_drawn_together_as_alone(self) -> None:
+        """Also where one request takes more passes than another, has fewer references, or is larger."""
+        generator = self.make()
+        if not isinstance(generator, DrawsTogether):
+            pytest.skip("this generator draws one request after another")
+        large = [Target(Camera.from_fov(70, 33, 90), t.T_world_camera, t.stamp_ns) for t in TARGETS[:2]]
+        many = [TARGETS[i % len(TARGETS)] for i in range(2 * generator.frames + 1)]
+        requests = [
+            DrawRequest(recall_of(TARGETS[:2]), TARGETS[:2], 7),
+            DrawRequest(recall_of(TARGETS[3:5]), TARGETS[3:5], 8),
+            DrawRequest(recall_of(many), many, 7),
+            DrawRequest(recall_of(TARGETS[:1], VIEWS[:2]), TARGETS[:1], 9),
+            DrawRequest(recall_of(large), large, 7),
+        ]
+        steps: list[tuple[int, int]] = []
+        together = generator.generate_together(requests, on_step=lambda *step: steps.append(step))
+        assert [step for step, _ in steps] == list(range(1, steps[0][1] + 1))
+        assert steps[0][1] == len(steps)
+        for request, views in zip(requests, together, strict=True):
+            alone = self.draw(request.recall, request.targets, request.seed)
+            for view, expected in zip(views, alone, strict=True):
+                assert torch.equal(view.T_world_camera, expected.T_world_camera)
+                assert (view.camera, view.stamp_ns) == (expected.camera, expected.stamp_ns)
+                assert (view.image.int() - expected.image.int()).abs().max() <= 1
+
+    def test_drawn_together_it_can_be_stopped(self) -> None:
+        generator = self.make()
+        if not isinstance(generator, DrawsTogether):
+            pytest.skip("this generator draws one request after another")
+        requests = [DrawRequest(recall_of(TARGETS[:2]), TARGETS[:2], seed) for seed in (1, 2)]
+        done: list[int] = []
+        with pytest.raises(CancelledError):
+            generator.generate_together(requests, on_step=lambda *s: done.append(s[0]), should_stop=lambda: True)
+        assert done == [1]
 
     def test_without_a_seed(self) -> None:
         self.draw(recall_of(TARGETS[:1]), TARGETS[:1], seed=None)

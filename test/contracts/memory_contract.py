@@ -10,6 +10,7 @@ Worlds over a memory have a contract of their own, :mod:`world_contract`.
 """
 
 from memory_bounds import BoundsContract
+from memory_editing import EditingContract
 from memory_places import PlaceContract
 from memory_reading import EmptyContract, ReadingContract
 from memory_saving import SavingContract
@@ -25,5 +26,6 @@ class MemoryContract(
     SavingContract,
     PlaceContract,
     BoundsContract,
+    EditingContract,
 ):
     """All of it."""

@@ -90,7 +90,8 @@ class SavingContract(MemorySubject):
     def test_a_restoration_that_fails_at_any_moment_leaves_no_trace(self) -> None:
         saved, memory = self.saved(), self.other()
         before = snapshot(memory)
-        operations = operations_of(lambda: self.other().restore(*saved))
+        another = self.other()
+        operations = operations_of(lambda: another.restore(*saved))
         failed = 0
         for number in moments(operations, _MOMENTS):
             if failing_at(lambda: memory.restore(*saved), number):
@@ -114,7 +115,8 @@ class SavingContract(MemorySubject):
     def test_entries_of_another_shape(self) -> None:
         (tensors, metadata), memory = self.saved(), self.other()
         for name, value in tensors.items():
-            check_refused(memory, tensors | {name: value[..., None]}, metadata, f"{name} has one more axis")
+            for wrong in (value[..., None], value[None]):
+                check_refused(memory, tensors | {name: wrong}, metadata, f"{name} has one more axis")
 
     def test_entries_of_another_type(self) -> None:
         (tensors, metadata), memory = self.saved(), self.other()
@@ -130,15 +132,14 @@ class SavingContract(MemorySubject):
             if _is_of_a_view(name) and not name.endswith(("/K", "/T_world_camera")):
                 continue
             # Of these any number can be.
-            if value.dtype in (torch.bool, torch.uint8) or not value.numel() or name in self.free_entries:
+            if value.dtype in (torch.bool, torch.uint8) or not value.numel():
                 continue
-            wrong = torch.nan if value.is_floating_point() else torch.iinfo(value.dtype).max
-            for place in (0, -1):
-                damaged = value.clone()
-                damaged.view(-1)[place] = wrong
-                if name == "views/commit" and place == -1:
-                    continue  # any number above is a commit
-                check_refused(memory, tensors | {name: damaged}, metadata, f"{name}[{place}] is {wrong}")
+            ends = None if value.is_floating_point() else torch.iinfo(value.dtype)
+            for wrong in (torch.nan, 1e30) if ends is None else (ends.min, ends.max):
+                for place in (0, -1):
+                    damaged = value.clone()
+                    damaged.view(-1)[place] = wrong
+                    check_refused(memory, tensors | {name: damaged}, metadata, f"{name}[{place}] is {wrong}")
 
     def test_metadata_that_cannot_be(self) -> None:
         (tensors, metadata), memory = self.saved(), self.other()

@@ -29,9 +29,8 @@ class MemorySubject(ABC):
     least_psnr_db = 25.0
     #: Share of the pixels at a stored pose that memory shows, at least.
     least_shown = 0.9
-    #: Entries of the state that a file may lack, or whose numbers nothing else depends on.
-    optional_entries = frozenset({"views/commit"})
-    free_entries = frozenset({"views/popularity"})
+    #: Entries of the state that a file may lack.
+    optional_entries = frozenset({"views/commit", "views/log_exposure"})
 
     @abstractmethod
     def make(self) -> Memory:

@@ -16,7 +16,7 @@ from rooms import box_view, orbit
 from vmem_ros.errors import InvalidImageError, NothingToUndoError
 from vmem_ros.geometry import Camera
 from vmem_ros.protocols import Memory
-from vmem_ros.types import IMAGINED_CONFIDENCE, PointMap, View
+from vmem_ros.types import CLOSED_CONFIDENCE, IMAGINED_CONFIDENCE, PointMap, View
 
 # Moments at which memory runs out, spread over a call.
 _MOMENTS = 30
@@ -78,6 +78,19 @@ class WritingContract(MemorySubject):
         assert bytes_ == sorted(bytes_)
         assert bytes_[-1] > bytes_[1]
         assert elements == sorted(set(elements))
+
+    def test_elements_say_what_a_camera_saw(self) -> None:
+        memory = self.memory_of(VIEWS[:1])
+        confidence = memory.elements().confidence
+        if confidence is None:
+            pytest.skip("this memory does not say")
+        assert bool((confidence == 1).all())
+        memory = self.memory_of([dataclasses.replace(view, source="generated") for view in VIEWS[:1]])
+        write(memory, VIEWS[3:4])
+        elements = memory.elements().at_most(500)
+        assert elements.confidence is not None
+        assert len(elements) == len(elements.confidence) == 500
+        assert set(elements.confidence.unique().tolist()) == {IMAGINED_CONFIDENCE, 1.0}
 
     def test_the_same_view_again_adds_hardly_anything(self) -> None:
         memory = self.memory_of(VIEWS[:1])
@@ -267,7 +280,9 @@ class ProvenanceContract(MemorySubject):
     def test_confidence(self, source: str, expected: float) -> None:
         memory = self.memory_of([dataclasses.replace(v, source=source) for v in VIEWS])
         shown = memory.project(TARGETS[0])
-        assert set(shown.confidence[shown.seen].unique().tolist()) == {expected}
+        closed = shown.confidence == CLOSED_CONFIDENCE
+        assert closed.float().mean() < 0.05
+        assert set(shown.confidence[shown.seen & ~closed].unique().tolist()) == {expected}
 
     def test_an_imagined_wall_does_not_hide_the_seen_one_behind_it(self) -> None:
         for order in (("observed", "generated"), ("generated", "observed")):

@@ -1,11 +1,20 @@
 """The memories of the package keep the contract."""
 
+from collections.abc import Sequence
+from typing import Any
+
+from torch.nn.functional import avg_pool2d
+
 from memory_bounds import BoundsContract
 from memory_contract import MemoryContract
 from memory_reading import ReadingContract
+from memory_saving import SavingContract
+from memory_subject import MemorySubject
 from memory_writing import CommitContract, ProvenanceContract, WritingContract
 from vmem_ros.memory import load_memory
+from vmem_ros.memory.latent import LatentMemory, LatentMemoryOptions
 from vmem_ros.protocols import Memory
+from vmem_ros.types import View
 
 
 class TestSurfels(MemoryContract):
@@ -41,3 +50,39 @@ class TestCoarsePoints(WritingContract, CommitContract, ProvenanceContract, Boun
 
     def bounded(self, max_views: int) -> Memory:
         return load_memory("points", voxel=0.2, max_views=max_views)
+
+
+class TestLatents(MemoryContract):
+    """Views without latents: what is shown are their own pixels."""
+
+    def make(self) -> Memory:
+        return load_memory("latent")
+
+    def bounded(self, max_views: int) -> Memory:
+        return load_memory("latent", max_views=max_views)
+
+
+class _WithLatents(LatentMemory):
+    """Gives every view that is written a latent: its colours, four pixels a cell."""
+
+    def write(self, views: Sequence[View], *args: Any, **options: Any) -> None:
+        super().write([view if view.latent is not None else _with_latent(view) for view in views], *args, **options)
+
+
+def _with_latent(view: View) -> View:
+    return view.having(latent=avg_pool2d(view.image.permute(2, 0, 1).float(), 4, ceil_mode=True))
+
+
+class TestLatentsOfAllViews(
+    ReadingContract, WritingContract, CommitContract, ProvenanceContract, SavingContract, BoundsContract
+):
+    """Every view that is written comes with a latent."""
+
+    # Latents of another model are left out when a world is loaded.
+    optional_entries = MemorySubject.optional_entries | {f"views/{number}/latent" for number in range(4)}
+
+    def make(self) -> Memory:
+        return _WithLatents()
+
+    def bounded(self, max_views: int) -> Memory:
+        return _WithLatents(LatentMemoryOptions(max_views=max_views))

@@ -19,3 +19,11 @@ class TestPoints(WorldContract):
 
     def bounded(self, max_views: int) -> Memory:
         return load_memory("points", voxel=0.1, max_views=max_views)
+
+
+class TestLatents(WorldContract):
+    def make(self) -> Memory:
+        return load_memory("latent")
+
+    def bounded(self, max_views: int) -> Memory:
+        return load_memory("latent", max_views=max_views)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from comparisons import differences, same_projection, snapshot
+from comparisons import differences, equal, same_projection, snapshot
 from faults import failing_at, moments, operations_of
 from memory_subject import CAMERA, VIEWS, MemorySubject
 from memory_writing import check_same
@@ -28,6 +28,7 @@ from vmem_ros.pointmaps.options import MemoryDepthOptions
 from vmem_ros.protocols import Generator, PointMapEstimator
 from vmem_ros.types import Target
 from vmem_ros.world import Frame, World
+from vmem_ros.world_imagining import as_paths
 
 PATH = [Target(CAMERA, T, stamp_ns=n) for n, T in enumerate(orbit(25)[1:7])]
 OTHER_PATH = [Target(CAMERA, T) for T in orbit(25, radius=0.7)[9:12]]
@@ -101,6 +102,44 @@ class WorldContract(MemorySubject):
         for _ in world.explore_chunks(PATH, seed=3, commit=False):
             assert same_projection(world.glimpse(PATH[5]), shown)
             assert differences(snapshot(world.memory), before) == []
+
+    def test_paths_are_imagined_as_runs_without_commit(self) -> None:
+        world = self.world()
+        before, paths = snapshot(world.memory), [PATH, OTHER_PATH, PATH[3:4]]
+        imagined = world.imagine(paths, seed=3)
+        assert differences(snapshot(world.memory), before) == []
+        assert tuple(world.memory.commits) == (1, 1, 1)
+        for path, found in zip(paths, imagined, strict=True):
+            expected = list(world.explore(path, seed=3, commit=False))
+            assert torch.equal(images(view.frame for view in found.views), images(expected))
+            for view, frame in zip(found.views, expected, strict=True):
+                assert equal(view.frame.view.depth, frame.view.depth)
+                assert torch.equal(view.frame.confidence, frame.confidence)
+
+    def test_nor_do_they_leave_a_trace_between_their_chunks(self) -> None:
+        world = self.world()
+        before, shown, glimpses = snapshot(world.memory), world.glimpse(PATH[5]), []
+        views = world.imagine_views(
+            [PATH, OTHER_PATH], seed=3, on_progress=lambda _: glimpses.append(world.glimpse(PATH[5]))
+        )
+        for _ in views:
+            assert same_projection(world.glimpse(PATH[5]), shown)
+            assert differences(snapshot(world.memory), before) == []
+        assert all(same_projection(glimpse, shown) for glimpse in glimpses)
+
+    def test_imagining_goes_on_from_the_world_as_it_was(self) -> None:
+        """Whatever becomes of the world between two chunks: another run, an undo."""
+        world = self.world()
+        expected = world.imagine([PATH, OTHER_PATH], seed=3)
+        views = world.imagine_views([PATH, OTHER_PATH], seed=3)
+        found = [next(views)]
+        list(world.explore(OTHER_PATH[:1], seed=4))
+        found += [next(views) for _ in range(2)]
+        world.undo(2)
+        found += views
+        assert tuple(world.memory.commits) == (1, 1)
+        for path, again in zip(expected, as_paths(2, found), strict=True):
+            assert torch.equal(images(v.frame for v in path.views), images(v.frame for v in again.views))
 
     @pytest.mark.parametrize("commit", [True, False])
     def test_a_run_that_is_cancelled_keeps_what_it_yielded(self, commit: bool) -> None:

@@ -18,6 +18,7 @@ import torch
 from geometry_msgs.msg import PoseStamped
 from rcl_interfaces.msg import SetParametersResult
 from rcl_interfaces.srv import GetParameters, SetParameters
+from rclpy.action import ActionClient
 from rclpy.client import Client
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.parameter import Parameter
@@ -191,6 +192,14 @@ class Probe:
         client = self.node.create_client(service_type, name)
         self._executor.wake()
         assert client.wait_for_service(timeout_sec=WAIT_S), name
+        self._be_known()
+        return client
+
+    def action(self, name: str, action_type: Any) -> ActionClient:
+        """Return an action client that has found its server."""
+        client = ActionClient(self.node, action_type, name)
+        self._executor.wake()
+        assert client.wait_for_server(timeout_sec=WAIT_S), name
         self._be_known()
         return client
 

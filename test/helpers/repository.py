@@ -1,6 +1,7 @@
 """Where the checkout is, and what its manifest and build file say."""
 
 import re
+import subprocess
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -13,6 +14,18 @@ def files_below(folder: Path) -> set[str]:
     found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     assert found, f"nothing in {folder}"
     return found
+
+
+def checkout_files() -> list[str]:
+    """Relative paths of the files that others get: those that git has, and new ones that it does not ignore."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [name for name in listed.stdout.splitlines() if (ROOT / name).is_file()]
 
 
 def executables() -> list[tuple[str, str]]:

@@ -59,6 +59,20 @@ def creeping(*, device: str) -> SlowGenerator:
     return SlowGenerator(step_s=1.0)
 
 
+class EndlessGenerator(ReprojectionGenerator):
+    """Computes for ever, and asks nobody whether it should stop."""
+
+    def generate(self, *arguments: object, on_step: OnStep, **options: object) -> list[View]:  # type: ignore[override]
+        on_step(1, STEPS)
+        matrix = torch.eye(1500)
+        while True:
+            matrix = matrix @ matrix
+
+
+def endless(*, device: str) -> EndlessGenerator:
+    return EndlessGenerator()
+
+
 def with_stuck_disk(*, device: str) -> ReprojectionGenerator:
     """A disk that never finishes the first save whose mark file exists."""
     real = os.fsync

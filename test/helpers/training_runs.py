@@ -17,6 +17,7 @@ from vmem_ros.training.data.house_walks import ViewWalkFactory, true_geometry
 from vmem_ros.training.recipes import as_recipe
 from vmem_ros.training.recipes.data import Data
 from vmem_ros.training.start import train
+from vmem_ros.training.tasks.task import Task
 from vmem_ros.types import Target
 
 DATA: dict[str, Any] = {
@@ -55,6 +56,35 @@ GENERATOR: dict[str, Any] = {
     "sampling": {"num_inference_steps": 2},
     "reporting": REPORTING,
 }
+GAC: dict[str, Any] = {
+    "trains": "generator",
+    "engine": "gac",
+    "network": {"patch": 2, "width": 32, "num_layers": 2, "heads": 4, "kv_heads": 2, "ffn_width": 48},
+    "depth": {"far_m": 20.0},
+    "sequences": {"views": 4, "context": [1, 2]},
+    "optimisation": {"steps": 2, "batch": 2, "lr": 0.001, "warmup_steps": 0},
+    "data": DATA,
+    "sampling": {"num_inference_steps": 2, "geometry_steps": 2},
+    "reporting": REPORTING,
+}
+SPATIA: dict[str, Any] = {
+    "trains": "generator",
+    "engine": "spatia",
+    "network": {
+        "num_attention_heads": 2,
+        "attention_head_dim": 12,
+        "text_dim": 8,
+        "ffn_dim": 48,
+        "num_layers": 2,
+        "vace_layers": [0],
+        "prediction": "sample",
+    },
+    "optimisation": {"steps": 2, "batch": 2, "lr": 0.001, "warmup_steps": 0},
+    "data": DATA,
+    "sampling": {"num_inference_steps": 2},
+    "reporting": REPORTING,
+}
+MIRAGE: dict[str, Any] = {**SPATIA, "engine": "mirage"}
 LORA: dict[str, Any] = {
     "trains": "lora",
     "adapter": {"rank": 2},
@@ -84,6 +114,13 @@ def run(recipe: dict[str, Any], out: Path, cache: Path, **fields: Any) -> Path:
     """Train one of the recipes above with other fields, and return the folder of its result."""
     train(as_recipe(changed(recipe, **fields)), out, cache=cache, device="cpu", threads=1)
     return out / "model"
+
+
+def mean_loss(task: Task) -> float:
+    """Return the loss of sixteen samples, the same in every call."""
+    with torch.no_grad():
+        losses = [task.loss(task.network, n, 4, torch.Generator().manual_seed(n))[0] for n in range(4)]
+    return float(torch.stack(losses).mean())
 
 
 def log(out: Path) -> list[dict[str, float]]:

@@ -1,6 +1,7 @@
 """Measure what the camera costs on this machine: memory by size and by history, picture quality, estimated depth
-on long walks, preview rate, the diffusion generator with random weights, and, where ROS 2 is installed, message packing
-and latencies between processes over DDS.
+on long walks, preview rate, the diffusion generator with random weights, memory beside a TSDF on a recording of a real
+camera, and, where ROS 2 is installed, message packing, latencies between processes over DDS, and answers while very
+many poses come.
 
 Prints tables; writes JSON, Markdown and plots where asked, after every benchmark, so that an interrupted run leaves
 what it has measured.
@@ -13,6 +14,8 @@ import importlib
 import importlib.util
 import sys
 import time
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -21,6 +24,7 @@ from vmem_ros.benchmarking.report import Results, check_page
 from vmem_ros.benchmarking.result import BenchmarkResult, Settings
 from vmem_ros.memory import DEFAULT_MEMORY, MEMORIES
 from vmem_ros.pretrained.devices import choose_device
+from vmem_ros.showcase.recording_options import add_recording_options, recording_from_options
 
 #: Benchmark: its module, with ``run(settings) -> BenchmarkResult``.
 BENCHMARKS = {
@@ -30,10 +34,14 @@ BENCHMARKS = {
     "depth": "vmem_ros.benchmarking.depth",
     "preview": "vmem_ros.benchmarking.surfel_preview",
     "generator": "vmem_ros.benchmarking.generator",
+    "recorded": "vmem_ros.benchmarking.recorded",
     "packing": "vmem_ros.nodes.benchmarks.packing",
     "dds": "vmem_ros.nodes.benchmarks.dds",
+    "seeds": "vmem_ros.nodes.benchmarks.seeds",
+    "load": "vmem_ros.nodes.benchmarks.load",
 }
-_NEED_ROS = ("packing", "dds")
+_NEED_ROS = ("packing", "dds", "seeds", "load")
+_RECORDED = "recorded"
 _GET_ROS = (
     "needs ROS 2 and the built messages: run `make setup` in the repository and then `tools/run.sh --local jazzy vmem "
     "bench`, or build vmem_ros in a ROS 2 workspace and source its setup file"
@@ -42,7 +50,12 @@ _GET_ROS = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``vmem bench``."""
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"what to measure: {', '.join(BENCHMARKS)}")
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"what to measure: {', '.join(BENCHMARKS)}; {_RECORDED} wants the path of a recording behind it",
+    )
     parser.add_argument(
         "--all", action="store_true", help="everything that this machine can (three quarters of an hour)"
     )
@@ -66,25 +79,56 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"of history: {', '.join(MEMORIES)}, or MODULE:FACTORY of your own (default {DEFAULT_MEMORY})",
     )
     parser.add_argument("--depth-model", metavar="FOLDER", help="depth network (default: that of the package)")
+    parser.add_argument(
+        "--busy", action="store_true", help="of memory: also with a busy process on every other core, call by call"
+    )
+    _add_options_of_recorded(parser)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to FILE")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables to FILE")
     parser.add_argument("--plots", type=Path, metavar="FOLDER", help="draw plots into FOLDER")
     parser.set_defaults(effort="normal")
 
 
+def _add_options_of_recorded(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--width", type=int, default=384, help="of recorded pictures in pixels, at most (default 384)")
+    parser.add_argument("--repeat", type=int, default=1, metavar="N", help="passes over the recording (default 1)")
+    parser.add_argument(
+        "--voxel", type=float, metavar="METRES", help="of the TSDF beside it (default: as vmem evaluate recorded)"
+    )
+    add_recording_options(parser, frames="all")
+
+
 def run(args: argparse.Namespace) -> None:
     """Run the chosen benchmarks one after the other.
 
     :raises ValueError: an unknown name, none at all, or one that needs ROS 2 where there is none.
+    :raises RecordingError: the recording cannot be read.
     """
-    names = _chosen(args)
-    if args.threads < 1:
-        raise ValueError(f"--threads must be at least 1, got {args.threads}")
+    names, recordings = _chosen(args)
+    for name, value in (("threads", args.threads), ("repeat", args.repeat)):
+        if value < 1:
+            raise ValueError(f"--{name} must be at least 1, got {value}")
+    if args.voxel is not None and not args.voxel > 0:
+        raise ValueError(f"--voxel must be positive, got {args.voxel:g}")
     torch.set_num_threads(args.threads)
     choose_device(args.device)
     if args.markdown:
         check_page(args.markdown, names)
-    settings = Settings(effort=args.effort, device=args.device, depth_model=args.depth_model, memory=args.memory)
+    with recording_from_options(recordings[0], args) if recordings else nullcontext() as recording:
+        settings = Settings(
+            effort=args.effort,
+            device=args.device,
+            depth_model=args.depth_model,
+            memory=args.memory,
+            busy=args.busy,
+            recording=recording,
+            passes=args.repeat,
+            voxel_m=args.voxel,
+        )
+        _run(names, settings, args)
+
+
+def _run(names: Sequence[str], settings: Settings, args: argparse.Namespace) -> None:
     results = Results(f"vmem bench {' '.join(sys.argv[2:])}".rstrip())
     print("\n".join(f"{k}: {v}" for k, v in results.machine.items()), end="\n\n")
     for name in names:
@@ -98,19 +142,25 @@ def run(args: argparse.Namespace) -> None:
     print(f"\n{', '.join(f'{n} {s:.0f} s' for n, s in results.seconds.items())}")
 
 
-def _chosen(args: argparse.Namespace) -> list[str]:
-    """Return the names to run, in the order of :data:`BENCHMARKS`."""
-    unknown = [name for name in args.names if name not in BENCHMARKS]
-    if unknown or not (args.names or args.all):
-        given = f"unknown: {', '.join(unknown)}" if unknown else "nothing to measure"
+def _chosen(args: argparse.Namespace) -> tuple[list[str], list[Path]]:
+    """Return the names to run, in the order of :data:`BENCHMARKS`, and the recording, if any."""
+    others = [name for name in args.names if name not in BENCHMARKS]
+    recordings = others if _RECORDED in args.names else []
+    if _RECORDED in args.names and len(others) != 1:
+        raise ValueError(f"{_RECORDED} needs one recording, got {len(others)}: vmem bench {_RECORDED} PATH")
+    if (others and not recordings) or not (args.names or args.all):
+        given = f"unknown: {', '.join(others)}" if others else "nothing to measure"
         raise ValueError(f"{given}; name one or more of {', '.join(BENCHMARKS)}, or give --all")
     ros = importlib.util.find_spec("rclpy") is not None and importlib.util.find_spec("vmem_ros.msg") is not None
     if not ros and (asked := [name for name in args.names if name in _NEED_ROS]):
         raise ValueError(f"{' and '.join(asked)} {_GET_ROS}")
     if args.all and not ros:
         print(f"left out: {' and '.join(_NEED_ROS)} {_GET_ROS}\n")
+    if args.all and not recordings:
+        print(f"left out: {_RECORDED} needs a recording: vmem bench --all {_RECORDED} PATH\n")
     wanted = [name for name in BENCHMARKS if args.all or name in args.names]
-    return [name for name in wanted if ros or name not in _NEED_ROS]
+    able = [name for name in wanted if (ros or name not in _NEED_ROS) and (recordings or name != _RECORDED)]
+    return able, [Path(path) for path in recordings]
 
 
 def _write(results: Results, args: argparse.Namespace) -> None:

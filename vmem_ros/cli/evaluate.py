@@ -8,17 +8,24 @@ every house, so that Ctrl-C keeps what has been measured.
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from tqdm import tqdm
 
+from vmem_ros.cli.evaluate_options import (
+    add_metric_option,
+    add_report_options,
+    check_houses,
+    check_least,
+    check_pages,
+)
 from vmem_ros.evaluation.ablation_methods import MOST_RECENT, Method, methods_for
-from vmem_ros.evaluation.ablation_report import AblationReport, marks_of
-from vmem_ros.evaluation.ablation_run import AblationConfig, evaluate_house
+from vmem_ros.evaluation.ablation_report import MARKS, SHORT_MARKS, AblationReport
+from vmem_ros.evaluation.ablation_run import AblationConfig, HouseResult, evaluate_house
 from vmem_ros.evaluation.registry import load_metric
 from vmem_ros.generation.engines import load_generator
 from vmem_ros.generation.vmem.sampling_options import SamplingOptions
@@ -35,6 +42,7 @@ from vmem_ros.showcase.engine_options import (
     estimator_name,
     estimator_options,
     memory_from_options,
+    memory_name,
 )
 
 _EXACT = "exact"
@@ -56,28 +64,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=int, default=128, help="side of the pictures in pixels (default 128)")
     parser.add_argument("--steps", type=int, help="denoising steps of engine vmem (default: the model's own number)")
     parser.add_argument("--guidance", type=float, help="guidance scale of engine vmem (default: the model's own)")
-    parser.add_argument(
-        "--metric",
-        action="append",
-        default=[],
-        metavar="MODULE:METRIC",
-        help="one more metric, an object of vmem_ros.evaluation.registry.Metric; repeatable",
-    )
+    add_metric_option(parser)
     parser.add_argument(
         "--quick", action="store_true", help=f"tiny sizes, to see that it works: {_QUICK}, {_QUICK_STEPS} steps"
     )
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="threads of torch (default: all)")
     parser.add_argument(
-        "--out", type=Path, default=Path("vmem_evaluation"), help="folder for the results (default vmem_evaluation)"
+        "--ray",
+        metavar="ADDRESS",
+        help="evaluate houses in parallel on a Ray cluster: auto, HOST:PORT, or local, which is this machine alone",
     )
-    parser.add_argument(
-        "--markdown",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="put the report into this page too, or the short table, as its marks say; repeatable",
-    )
+    add_report_options(parser, out="vmem_evaluation")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -95,20 +91,61 @@ def run(args: argparse.Namespace) -> None:
     for name in args.metric:
         load_metric(name)
     generator = load_generator(args.engine, device=args.device, **_options_of_engine(args))
-    memory = memory_from_options(args)
-    estimator = None if args.estimator == _EXACT else estimator_from_options(args, has_depth=True, prior=_PRIOR)
-    config = AblationConfig(poses=args.poses, loop=args.loop, size=args.size)
-    methods = methods_for(generator)
+    config, methods = _config(args), methods_for(generator)
     report = AblationReport(args.out, _settings(args, generator), rival=_rival(methods))
     seeds = EVALUATION_SEEDS[: args.houses]
-    with tqdm(total=len(seeds) * len(methods) * config.views, unit="view", desc="evaluating", smoothing=0.02) as bar:
-        for seed in seeds:
-            report.add(evaluate_house(seed, methods, generator, estimator, memory, config, on_view=bar.update))
+    views = len(methods) * config.views
+    with tqdm(total=len(seeds) * views, unit="view", desc="evaluating", smoothing=0.02) as bar:
+        results = (
+            map(_evaluator(args, generator, on_view=bar.update), seeds)
+            if args.ray is None
+            else _results_on_ray(args, seeds, on_house=lambda: bar.update(views))
+        )
+        for result in results:
+            report.add(result)
             report.write()
             for page in args.markdown:
                 report.write_page(page)
     print("\n".join(table.markdown() for table in report.report.tables))
     print(f"{report.report.summary}\nwrote {args.out}/report.md and more")
+
+
+def _evaluator(
+    args: argparse.Namespace, generator: Generator, *, on_view: Callable[[], None] = lambda: None
+) -> Callable[[int], HouseResult]:
+    """Return what evaluates the house of a seed."""
+    memory = memory_from_options(args)
+    estimator = None if args.estimator == _EXACT else estimator_from_options(args, has_depth=True, prior=_PRIOR)
+    methods, config = methods_for(generator), _config(args)
+    return lambda seed: evaluate_house(seed, methods, generator, estimator, memory, config, on_view=on_view)
+
+
+def _evaluator_elsewhere(args: argparse.Namespace) -> Callable[[int], HouseResult]:
+    """Return the same in a process that has loaded nothing yet."""
+    for name in args.metric:
+        load_metric(name)
+    return _evaluator(args, load_generator(args.engine, device=args.device, **_options_of_engine(args)))
+
+
+def _results_on_ray(
+    args: argparse.Namespace, seeds: Sequence[int], *, on_house: Callable[[], object]
+) -> Iterator[HouseResult]:
+    """Yield the results of houses in order; a house that is lost with its node is evaluated again."""
+    # Here: who has no use for Ray needs none.
+    from vmem_ros.fleet.cluster import cluster_cpus, cluster_gpus, connect
+    from vmem_ros.fleet.parallel import ordered_map
+
+    gpus = 1 if args.device.startswith("cuda") else 0
+    with connect(args.ray):
+        workers = max(1, cluster_gpus() if gpus else cluster_cpus() // args.threads)
+        make = functools.partial(_evaluator_elsewhere, args)
+        for result in ordered_map(make, seeds, workers=workers, threads=args.threads, gpus=gpus):
+            on_house()
+            yield result
+
+
+def _config(args: argparse.Namespace) -> AblationConfig:
+    return AblationConfig(poses=args.poses, loop=args.loop, size=args.size)
 
 
 def _options_of_engine(args: argparse.Namespace) -> dict[str, Any]:
@@ -125,18 +162,11 @@ def _rival(methods: Sequence[Method]) -> str:
 
 
 def _check(args: argparse.Namespace) -> None:
-    least = {"houses": 1, "poses": 1, "loop": 2, "size": 16, "threads": 1}
-    for name, lowest in least.items():
-        if getattr(args, name) < lowest:
-            raise ValueError(f"--{name} must be at least {lowest}, got {getattr(args, name)}")
+    check_least(args, {"houses": 1, "poses": 1, "loop": 2, "size": 16, "threads": 1})
     if args.steps is not None and args.steps < 1:
         raise ValueError(f"--steps must be at least 1, got {args.steps}")
-    if args.houses > len(EVALUATION_SEEDS):
-        raise ValueError(f"--houses must be at most {len(EVALUATION_SEEDS)}, got {args.houses}")
-    for page in args.markdown:
-        if page.exists():
-            # A page that cannot be written to is found now, not after the first house.
-            marks_of(page.read_text(encoding="utf-8"), page)
+    check_houses(args.houses)
+    check_pages(args.markdown, (MARKS, SHORT_MARKS))
 
 
 def _settings(args: argparse.Namespace, generator: Generator) -> dict[str, Value]:
@@ -144,7 +174,7 @@ def _settings(args: argparse.Namespace, generator: Generator) -> dict[str, Value
     return {
         "command": f"vmem evaluate {' '.join(sys.argv[2:])}".rstrip(),
         "engine": _with_options(args.engine, own | _options_of_engine(args)),
-        "memory": _with_options(args.memory, options_from_pairs(args.memory_option)),
+        "memory": _with_options(memory_name(args), options_from_pairs(args.memory_option)),
         "houses": f"{EVALUATION_SEEDS[0]} to {EVALUATION_SEEDS[args.houses - 1]}",
         "poses": f"{args.poses} out and {args.poses} back, steps of half a metre; {args.loop} round a room",
         "pictures": f"{args.size} x {args.size}",

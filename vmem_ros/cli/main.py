@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
+from types import ModuleType
 
 from vmem_ros import __version__
 from vmem_ros.errors import VmemError
@@ -16,12 +17,17 @@ from vmem_ros.process import keep_freed_memory, set_thread_waiting
 
 #: Verb: what it does. ``vmem_ros.cli.<verb>`` has ``add_arguments(parser)`` and ``run(args)``.
 VERBS = {
-    "explore": "draw views of a photo with depth, or of a procedural house, from poses no camera visited",
+    "explore": "draw views of a photo, a recording or a procedural house, from poses no camera visited",
+    "view": "look at a world in the browser, fly through it, and draw more of it",
+    "fetch": "fetch what an engine needs, or the depth network that photographs want",
     "record": "record a walk through a procedural house, as noisy as a real camera's",
     "bench": "measure what the camera costs on this machine",
+    "soak": "run the camera node under mixed load for a while, and tell what grew",
     "train": "train a small model, or an adapter, on procedural houses",
     "ship": "put a trained model into the package",
-    "evaluate": "judge what a model's world remembers, with parts of the memory taken away",
+    "evaluate": "judge what a world remembers: in houses, `vmem evaluate recorded` by what real cameras saw, "
+    "`vmem evaluate memories` memories side by side, `vmem evaluate systems` with the networks that go with them",
+    "fleet": "`vmem fleet bench`: what many worlds on one machine or on a Ray cluster cost",
     "convert": "turn published weights into a folder that the camera's engine 'vmem' loads",
 }
 #: Verb: the extra that it needs, if any.
@@ -29,11 +35,16 @@ EXTRAS = {
     "explore": "showcase",
     "record": "recordings",
     "bench": "benchmarking",
+    "soak": "benchmarking",
     "train": "training",
     "ship": "training",
     "evaluate": "evaluation",
+    "fleet": "fleet",
+    "view": "viewer",
 }
 
+#: Verbs whose next word may be another verb: ``vmem evaluate recorded`` is ``vmem_ros.cli.evaluate_recorded``.
+_OF_TWO_WORDS = {("evaluate", "recorded"), ("evaluate", "memories"), ("evaluate", "systems")}
 _EXIT_ERROR, _EXIT_INTERRUPTED = 1, 130
 
 
@@ -67,7 +78,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(name: str, arguments: Sequence[str]) -> None:
-    verb = importlib.import_module(f"vmem_ros.cli.{name}")
-    parser = argparse.ArgumentParser(prog=f"vmem {name}", description=verb.__doc__)
+    parser, verb, rest = parser_of([name, *arguments])
+    verb.run(parser.parse_args(rest))
+
+
+def parser_of(words: Sequence[str]) -> tuple[argparse.ArgumentParser, ModuleType, Sequence[str]]:
+    """Return the parser of the verb that words begin with, its module, and the arguments that follow it."""
+    count = 2 if tuple(words[:2]) in _OF_TWO_WORDS else 1
+    verb = importlib.import_module(f"vmem_ros.cli.{'_'.join(words[:count])}")
+    parser = argparse.ArgumentParser(prog=f"vmem {' '.join(words[:count])}", description=verb.__doc__)
     verb.add_arguments(parser)
-    verb.run(parser.parse_args(arguments))
+    return parser, verb, words[count:]

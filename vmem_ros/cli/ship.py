@@ -41,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     own = parser.add_argument_group("how a pipeline draws where nobody asks for anything else (default: as it says)")
     own.add_argument("--sampler", choices=tuple(DEFAULT_STEPS), dest="sampler")
     own.add_argument("--steps", type=int, dest="num_inference_steps")
+    own.add_argument("--geometry-steps", type=int, help="for the depth of a view, where the network draws it")
     own.add_argument("--guidance-scale", type=float)
     own.add_argument("--guidance-min", type=float)
     own.add_argument("--guidance-interval", type=float, nargs=2, metavar=("LOW", "HIGH"))
@@ -80,9 +81,11 @@ def _ship_depth(args: argparse.Namespace, common: dict[str, Any]) -> int:
 
 
 def _ship_pipeline(args: argparse.Namespace, common: dict[str, Any]) -> int:
-    from vmem_ros.generation.vmem.pipeline_folder import read_pipeline
+    from vmem_ros.generation.vmem.pipeline_folder import read_any_pipeline
     from vmem_ros.training.shipping.pipeline import ship_pipeline
 
-    names = ("sampler", "num_inference_steps", "guidance_scale", "guidance_min", "guidance_interval")
+    names = ("sampler", "num_inference_steps", "geometry_steps", "guidance_scale", "guidance_min", "guidance_interval")
     sampling = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    return ship_pipeline(read_pipeline(args.pipeline), args.name, sampling=sampling, max_side=args.max_side, **common)
+    return ship_pipeline(
+        read_any_pipeline(args.pipeline), args.name, sampling=sampling, max_side=args.max_side, **common
+    )

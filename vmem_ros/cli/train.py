@@ -1,5 +1,5 @@
 """Train an autoencoder, a generator, a LoRA adapter or a depth network, on procedural houses, from a recipe
-(config/training/*.yaml).
+(config/training/*.yaml), by its file or its name.
 
 The folder OUT gets log.jsonl, loss.png, samples/ and checkpoints/ while training, and model/ at the end. The same
 command goes on from the last checkpoint after Ctrl-C or a crash.
@@ -19,7 +19,14 @@ _TRACKERS = ("tensorboard", "wandb")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``vmem train``."""
     parser.add_argument("what", choices=_TRAINABLE, help="what to train")
-    parser.add_argument("recipe", type=Path, metavar="RECIPE", help="YAML file")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("file", type=Path, nargs="?", metavar="RECIPE", help="YAML file")
+    which.add_argument(
+        "--recipe",
+        metavar="NAME",
+        help="a recipe of config/training by its name instead of its file, e.g. gac, which trains the network of the "
+        "engine gac",
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="OUT", help="folder of this training")
     parser.add_argument(
         "--set",
@@ -48,9 +55,10 @@ def run(args: argparse.Namespace) -> None:
 
     :raises VmemError: see :func:`vmem_ros.training.start.train`.
     """
-    from vmem_ros.training.recipes import read_recipe
+    from vmem_ros.training.recipes import named_recipe, read_recipe
 
-    recipe = read_recipe(args.recipe, args.what, settings=args.settings)
+    file = args.file or named_recipe(args.recipe)
+    recipe = read_recipe(file, args.what, settings=args.settings)
     # Imports diffusers, which takes seconds: not before a mistyped field is found.
     from vmem_ros.training.start import train
 
