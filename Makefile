@@ -19,7 +19,7 @@ IMAGE ?=
 DEPTH ?=
 RECORDING ?=
 
-.PHONY: help setup demo test check lint format camera clean distclean
+.PHONY: help setup demo test check lint format docs camera clean distclean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -32,8 +32,8 @@ demo: setup ## a robot, the camera and a planner over ROS 2; pictures in OUT=dem
 	  $(if $(IMAGE),--image '$(IMAGE)') $(if $(DEPTH),--depth '$(DEPTH)') \
 	  $(if $(RECORDING),--recording '$(RECORDING)') $(ARGS)
 
-# As many tests at once as there are cores, each in one thread.
-PYTEST := tools/run.sh --local $(DISTRO) python -m pytest --numprocesses $(shell nproc) --maxprocesses 8
+# As many tests at once as there are cores, each in one thread; tests of one group one after another.
+PYTEST := tools/run.sh --local $(DISTRO) python -m pytest --numprocesses $(shell nproc) --maxprocesses 8 --dist loadgroup
 
 test: setup ## all tests; ARGS='-k surfels' for some, ARGS='-n 0 --pdb' one by one
 	@$(PYTEST) $(ARGS)
@@ -48,6 +48,10 @@ lint: ## ruff and mypy
 format: ## let ruff format the code and sort the imports
 	@$(PREPARE) --install-only
 	@$(VENV)/bin/ruff check --fix . ; $(VENV)/bin/ruff format .
+
+docs: ## the documentation as a site, in build/site; warnings are errors
+	@$(PREPARE) --install-only
+	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict
 
 camera: setup ## run the camera node on your ROS network; ARGS='-p camera.width:=640' for parameters
 	@tools/run.sh $(DISTRO) python -m vmem_ros.nodes.camera --ros-args -r __ns:=/vmem --params-file config/camera.yaml $(ARGS)

@@ -11,7 +11,9 @@ import re
 import shutil
 import signal
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -115,3 +117,19 @@ def reference_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"reference arrays not found at {folder}; set VMEM_REFERENCE_DIR to their folder")
     return folder
+
+
+@pytest.fixture
+def both(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], tuple[Any, Any]]:
+    """Call something with the compiled kernels, and without."""
+    from vmem_ros.kernels import library
+
+    assert library.library() is not None, "build the package first"
+
+    def call(function: Callable[[], Any]) -> tuple[Any, Any]:
+        compiled = function()
+        with monkeypatch.context() as without:
+            without.setattr(library, "library", lambda: None)
+            return compiled, function()
+
+    return call

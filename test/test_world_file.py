@@ -19,8 +19,9 @@ from memories import CAMERA, differences, same_projection, snapshot, views_at
 from rooms import box_view, orbit
 from vmem_ros import world_file
 from vmem_ros.errors import WorldFileError
+from vmem_ros.memory import view_storage
 from vmem_ros.pointmaps import SensorDepth
-from vmem_ros.types import Target
+from vmem_ros.types import Elements, Target
 from vmem_ros.world import World, default_world
 from vmem_ros.world_file import read_world, write_world
 
@@ -134,10 +135,9 @@ class TestRoundTrip:
         path.write_bytes(bytes(path.stat().st_size))
         assert differences(snapshot(other.memory), snapshot(world.memory)) == []
 
-    def test_others_may_read_it_as_they_may_other_files(self, world, path):
-        beside = path.with_name("plain")
-        beside.write_text("")
-        assert path.stat().st_mode == beside.stat().st_mode
+    def test_nobody_else_may_read_it_unless_told_otherwise(self, world, path):
+        """Pictures of a camera are private; who opens a file to others keeps it open."""
+        assert path.stat().st_mode & 0o777 == 0o600
         path.chmod(0o640)
         world.save(path, overwrite=True)
         assert path.stat().st_mode & 0o777 == 0o640
@@ -183,10 +183,31 @@ class TestSaveRefuses:
         with pytest.raises(WorldFileError, match="is a folder"):
             world.save(tmp_path, overwrite=True)
 
-    def test_a_name_that_is_too_long(self, world, tmp_path):
-        with pytest.raises(WorldFileError, match="cannot write"):
-            world.save(tmp_path / ("a" * 250))
-        assert list(tmp_path.iterdir()) == []
+    @pytest.mark.parametrize(
+        ("name", "why"),
+        [
+            ("a" * 250, "File name too long"),  # not itself: the folder that it is written in
+            ("a" * 256, "File name too long"),
+            ("file/inside/world", "Not a directory"),
+            ("/".join("d" * 2000), "too deep|File name too long"),
+            ("/".join(["d" * 9] * 2000), "File name too long"),
+        ],
+    )
+    @pytest.mark.parametrize("make_folder", [True, False])
+    def test_impossible_names(self, world, tmp_path, name, why, make_folder):
+        (tmp_path / "file").touch()
+        with pytest.raises(WorldFileError, match=f"cannot write.*({why})" if make_folder else None) as caught:
+            world.save(tmp_path / name, make_folder=make_folder)
+        if make_folder:
+            assert len(str(caught.value)) < 500
+        assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+    def test_what_killed_saves_have_left_goes_whatever_they_were_called(self, world, tmp_path):
+        """By its content: a folder that is only called like one stays."""
+        (tmp_path / ".other.world.0123abcd.tmp" / "new").mkdir(parents=True)
+        (tmp_path / ".mine.0123abcd.tmp" / "photos").mkdir(parents=True)
+        world.save(tmp_path / "kitchen")
+        assert sorted(path.name for path in tmp_path.iterdir()) == [".mine.0123abcd.tmp", "kitchen"]
 
     @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
     def test_a_folder_without_permission(self, world, tmp_path):
@@ -204,6 +225,10 @@ class TestLoadRefuses:
 
     def test_a_folder(self, other, tmp_path):
         refuse(other, tmp_path, "is not a file")
+
+    @pytest.mark.parametrize("name", ["a" * 256, "/".join("d" * 2000), "/".join(["d" * 9] * 2000)])
+    def test_impossible_names(self, other, tmp_path, name):
+        refuse(other, tmp_path / name, "is not a file|File name too long")
 
     @pytest.mark.parametrize("share", [0, 0.001, 0.3, 0.999999])
     def test_a_truncated_file(self, other, path, share):
@@ -272,6 +297,65 @@ class TestLoadRefuses:
         header["sha256"] = world_file._digest({"a": torch.zeros(2)}, metadata)
         save_file({"a": torch.zeros(2)}, tmp_path / "odd", metadata=header)
         refuse(other, tmp_path / "odd", "metadata|world file")
+
+    @pytest.mark.parametrize(
+        ("metadata", "match"),
+        [
+            ({"scale": "feet"}, "metadata"),
+            ({"scale": "metric", "memory": {}}, "list of views"),
+            ({"scale": "metric", "memory": {"views": []}}, "8.05e+08 numbers for 0 views"),
+            ({"scale": "metric", "memory": {"views": [{"width": 64, "height": 48}]}}, "expected [48, 64, 3]"),
+            ({"scale": "metric", "memory": {"views": [{"width": 2**14, "height": 2**14}]}}, "checksum"),
+        ],
+    )
+    def test_no_memory_is_taken_for_a_large_one_that_is_refused(self, tmp_path, metadata, match):
+        """A sparse file of 800 MB, in a process that may have its pages and half as much beside.
+
+        Only what might be the views of a world is read, to find that its checksum is another.
+        """
+        header = {
+            "format": world_file.FORMAT,
+            "format_version": "1",
+            "metadata": json.dumps(metadata),
+            "sha256": "0" * 64,
+        }
+        size = 3 * 2**28
+        entry = {"dtype": "U8", "shape": [2**14, 2**14, 3], "data_offsets": [0, size]}
+        text = json.dumps({"__metadata__": header, "views/0/image": entry}).encode()
+        with (tmp_path / "large").open("wb") as file:
+            file.write(len(text).to_bytes(8, "little") + text)
+            file.truncate(8 + len(text) + size)
+        script = """
+import resource, sys
+import torch
+from vmem_ros.errors import WorldFileError
+from vmem_ros.world import default_world
+world = default_world()
+(taken,) = (int(line.split()[1]) << 10 for line in open("/proc/self/status") if line.startswith("VmData"))
+resource.setrlimit(resource.RLIMIT_DATA, (taken + 3 * 2**28 + 2**29, resource.RLIM_INFINITY))
+try:
+    world.load(sys.argv[1])
+except WorldFileError as error:
+    print(error)
+"""
+        command = [sys.executable, "-c", script, str(tmp_path / "large")]
+        done = subprocess.run(command, cwd=HERE.parent, capture_output=True, text=True, timeout=120, check=False)
+        assert match in done.stdout, done.stdout + done.stderr
+
+    def test_a_large_cloud_that_was_added_loads(self, other, tmp_path, monkeypatch):
+        """What edits add is not bounded by the pixels of views."""
+        monkeypatch.setattr(view_storage, "_ENTRIES_BESIDE", 0)
+        monkeypatch.setattr(view_storage, "_ENTRIES_PER_PIXEL", 32)
+        edited = default_world()
+        edited.seed(VIEWS[0])
+        edited.save(tmp_path / "before")
+        places = torch.rand(50_000, 3, generator=torch.Generator().manual_seed(0)) * 20 - 10
+        edited.edit(add=Elements(places, torch.full((50_000, 3), 128, dtype=torch.uint8)))
+        edited.save(tmp_path / "after")
+        for name in ("after", "before"):
+            other.load(tmp_path / name)
+        edited.undo()
+        assert differences(snapshot(other.memory), snapshot(edited.memory)) == []
 
     def test_a_pickle_is_not_executed(self, other, tmp_path):
         """Both a bare pickle and one in torch's own format, whose loading would leave a file behind."""

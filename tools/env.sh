@@ -17,6 +17,12 @@ fi
 
 . "$_vmem_root/tools/venv_env.sh" "$_vmem_root/.venv$_vmem_suffix"
 . "$_vmem_root/install$_vmem_suffix/setup.bash"
+# colcon's scripts leave a colon at the end of a list that was empty. To the loader and to Python an empty element is the
+# current folder, whose files would then run in place of the installed ones.
+for _vmem_list in PATH PYTHONPATH LD_LIBRARY_PATH PKG_CONFIG_PATH CMAKE_PREFIX_PATH AMENT_PREFIX_PATH COLCON_PREFIX_PATH; do
+  _vmem_kept=$(printf %s "${!_vmem_list-}" | sed -E 's/:+/:/g; s/^://; s/:$//')
+  if [ -n "$_vmem_kept" ]; then export "$_vmem_list=$_vmem_kept"; else unset "$_vmem_list"; fi
+done
 export ROS_VERSION=2 ROS_PYTHON_VERSION=3 ROS_DISTRO=$_vmem_distro
 
 # A profile of the user's own wins. Jazzy knows the first name only; Kilted warns about it.
@@ -29,4 +35,4 @@ fi
 [ -n "${OMP_WAIT_POLICY-}" ] || export GOMP_SPINCOUNT=${GOMP_SPINCOUNT:-1000}
 # rclpy refuses to start without a folder for its logs.
 [ -n "${HOME-}${ROS_LOG_DIR-}${ROS_HOME-}" ] || export ROS_LOG_DIR=$_vmem_root/log/ros
-unset _vmem_root _vmem_distro _vmem_suffix
+unset _vmem_root _vmem_distro _vmem_suffix _vmem_list _vmem_kept

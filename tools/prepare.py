@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 OVERLAY = Path("test/overlay/tf2_msgs")
 # Folders whose Python and data files the build only links: a new name needs another build, new content does not.
 LINKED = ("vmem_ros", "launch", "config")
-BUILT = ("package.xml", "CMakeLists.txt", "cmake", "msg", "srv", "action", str(OVERLAY))
+BUILT = ("package.xml", "CMakeLists.txt", "cmake", "src", "msg", "srv", "action", str(OVERLAY))
 
 
 class Layout:
@@ -34,7 +34,7 @@ class Layout:
         self.install = ROOT / f"install{suffix}"
         self.log = ROOT / f"log{suffix}"
         self.python = self.venv / "bin" / "python"
-        self.requirements = [ROOT / "requirements" / f"{name}.txt" for name in ("core", "dev", distro)]
+        self.requirements = [ROOT / "requirements" / f"{name}.txt" for name in ("core", "dev", "docs", distro)]
         self.installed = self.venv / ".vmem_installed.json"
         self.built = self.install / ".vmem_built.json"
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 import yaml
 from rclpy.qos import DurabilityPolicy
 
+from launch_arguments import ARGUMENT
 from repository import ROOT
 from vmem_ros.nodes.interface.names import (
     NAMESPACE,
@@ -70,7 +70,7 @@ def camera_parameters() -> dict[str, Any]:
     return parameters_of("camera.yaml")
 
 
-@pytest.mark.parametrize("file", ["camera.yaml", "demo.yaml"])
+@pytest.mark.parametrize("file", ["camera.yaml", "demo.yaml", "nav2.yaml", "follow_robot.yaml"])
 def test_parameters_are_known_and_legal(file: str) -> None:
     values = parameters_of(file)
     assert set(values) <= set(PARAMETERS)
@@ -82,10 +82,15 @@ def test_camera_parameters_show_the_defaults(camera_parameters: dict[str, Any]) 
 
 
 def test_every_parameter_is_in_the_file_or_a_launch_argument(camera_parameters: dict[str, Any]) -> None:
-    launch = ElementTree.parse(ROOT / "launch" / "camera.launch.xml").getroot()
-    arguments = {param.get("name") for param in launch.iter("param")} - {None, "use_sim_time"}
-    assert arguments.isdisjoint(camera_parameters), "set twice: the launch argument would always win"
+    text = (CONFIG / "launch_arguments.yaml").read_text(encoding="utf-8")
+    arguments = {found["parameter"] for found in ARGUMENT.finditer(text)} - {"use_sim_time"}
     assert arguments | set(camera_parameters) == set(PARAMETERS)
+
+
+@pytest.mark.parametrize("file", ["nav2.yaml", "follow_robot.yaml"])
+def test_what_a_launch_file_sets_is_not_set_back(camera_parameters: dict[str, Any], file: str) -> None:
+    """The shipped file of defaults is read after it, where a user names no other."""
+    assert set(parameters_of(file)).isdisjoint(camera_parameters)
 
 
 @pytest.mark.ros

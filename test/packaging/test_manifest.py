@@ -14,18 +14,21 @@ from repository import PACKAGE, ROOT, executables
 # Keys of rosdep/python.yaml in the rosdistro repository, as far as this package uses them.
 ROSDEP_KEYS = {
     *("python3-hypothesis", "python3-matplotlib", "python3-numpy", "python3-opencv", "python3-pil", "python3-pytest"),
-    *("python3-pytest-timeout", "python3-scipy", "python3-tqdm", "python3-yaml"),
+    *("python3-pytest-timeout", "python3-scipy", "python3-tqdm", "python3-transforms3d", "python3-yaml"),
 }
 # Without a rosdep key, or with one that only pip serves: docs/install.md has the command.
 # (python3-torch is on some systems only, not on Ubuntu 24.04, whose python3-pydantic is 1.10: recipes need 2.)
 PIP_ONLY = {"torch", "safetensors", "rosbags", "diffusers", "transformers", "huggingface_hub", "peft", "accelerate"}
-PIP_ONLY |= {"pydantic"}
+PIP_ONLY |= {"open3d", "pydantic", "gymnasium", "ray", "viser"}
 INTERFACES = (".msg", ".srv", ".action")
 # Needed by launch files and by generated code.
 NOT_IMPORTED = {"ros2launch", "rosidl_default_runtime", "service_msgs"}
 ROSDEP_OF_MODULE = {
     **{"cv2": "python3-opencv", "PIL": "python3-pil", "yaml": "python3-yaml"},
-    **{name: f"python3-{name}" for name in ("hypothesis", "matplotlib", "numpy", "pytest", "scipy", "tqdm")},
+    **{
+        name: f"python3-{name}"
+        for name in ("hypothesis", "matplotlib", "numpy", "pytest", "scipy", "tqdm", "transforms3d")
+    },
 }
 
 
@@ -70,9 +73,7 @@ def test_system_dependencies_have_rosdep_keys() -> None:
 def test_every_import_is_declared() -> None:
     declared = dependencies("depend", "exec_depend")
     imported = imported_modules(ROOT / "vmem_ros") - set(sys.stdlib_module_names) - {"vmem_ros"} - PIP_ONLY
-    # Imported lazily where a full ROS installation has them; the node says so where it has not.
-    optional = {"cv_bridge"}
-    missing = {name for name in imported - optional if ROSDEP_OF_MODULE.get(name, name) not in declared}
+    missing = {name for name in imported if ROSDEP_OF_MODULE.get(name, name) not in declared}
     assert not missing, f"imported by vmem_ros but not in package.xml: {sorted(missing)}"
 
 

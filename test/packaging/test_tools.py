@@ -165,6 +165,24 @@ class TestEnvironment:
         assert done.returncode == 1
         assert "make setup ROS_DISTRO=kilted" in done.stderr
 
+    @pytest.mark.parametrize("before", ["", ":", "/own", "/own:", ":/own", "/own::/other"])
+    def test_no_list_names_the_current_folder(self, tmp_path: Path, before: str) -> None:
+        """colcon's scripts end a list that was empty with a colon, and an empty element is the current folder."""
+        names = ("LD_LIBRARY_PATH", "PYTHONPATH", "CMAKE_PREFIX_PATH", "PKG_CONFIG_PATH")
+        shutil.copytree(TOOLS, tmp_path / "tools", ignore=shutil.ignore_patterns("__pycache__"))
+        (tmp_path / "install").mkdir()
+        as_colcon_does = "".join(f'export {name}="/ws/{name}:${{{name}-}}"\n' for name in names)
+        (tmp_path / "install" / "setup.bash").write_text(as_colcon_does, encoding="utf-8")
+        given = dict.fromkeys(names, before) if before else {}
+        done = call("bash", "-euc", f'. "{tmp_path}/tools/env.sh" jazzy && env', **given)
+        assert done.returncode == 0, done.stderr
+        values = dict(line.split("=", 1) for line in done.stdout.splitlines())
+        own = [folder for folder in before.split(":") if folder]
+        for name in names:
+            folders = values[name].split(":")
+            assert folders[0] == f"/ws/{name}"
+            assert [folder for folder in folders if folder in ("", *own)] == own
+
 
 def test_wheel_paths_are_mended_once(tmp_path: Path) -> None:
     file = tmp_path / "share" / "some_msgs" / "cmake" / "export.cmake"
