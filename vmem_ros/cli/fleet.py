@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> None:
             raise ValueError(f"--{name} must be at least 1, got {value}")
     if args.lose_node and args.ray != LOCAL:
         raise ValueError("--lose-node starts a cluster of its own on this machine: leave --ray out")
-    import_ray(confined=args.ray == LOCAL)
+    import_ray()  # Before anything is built: it may not be installed.
     torch.set_num_threads(args.threads)
     given = {"model": args.depth_model, "prior": args.prior}
     setup = WorldSetup(

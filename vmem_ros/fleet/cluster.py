@@ -6,7 +6,7 @@ import logging
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from vmem_ros.errors import VmemError
@@ -21,19 +21,37 @@ IF_SLOW = "is the machine overloaded? Ray gives a node half a minute to start: t
 _REACHED_S = 10.0
 
 
-def import_ray(*, confined: bool = False) -> Any:
+def import_ray() -> Any:
     """Return the module ``ray``, without its reports to its makers.
 
-    :param confined: clusters that this process starts are to listen on the loopback interface alone.
     :raises MissingPackageError: it is not installed.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if confined:
-        # Otherwise Ray puts the machine's address in place of that of loopback. Read when Ray is imported.
-        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     with needs_extra("fleet", "a fleet of worlds"):
         import ray
     return ray
+
+
+@contextmanager
+def on_loopback() -> Iterator[None]:
+    """Let clusters that start in this block listen on the loopback interface alone.
+
+    Ray puts the machine's address in place of that of loopback unless it is told that clusters of several machines are
+    off. It reads this switch once, when it is imported; its other processes read it from the environment.
+    """
+    import_ray()
+    from ray._private import ray_constants as switches
+
+    before = switches.ENABLE_RAY_CLUSTER, os.environ.get(switches.ENABLE_RAY_CLUSTERS_ENV_VAR)
+    switches.ENABLE_RAY_CLUSTER, os.environ[switches.ENABLE_RAY_CLUSTERS_ENV_VAR] = False, "0"
+    try:
+        yield
+    finally:
+        switches.ENABLE_RAY_CLUSTER = before[0]
+        if before[1] is None:
+            del os.environ[switches.ENABLE_RAY_CLUSTERS_ENV_VAR]
+        else:
+            os.environ[switches.ENABLE_RAY_CLUSTERS_ENV_VAR] = before[1]
 
 
 @contextmanager
@@ -47,24 +65,25 @@ def connect(address: str = LOCAL, *, cpus: int | None = None, object_store_bytes
     :raises MissingPackageError: Ray is not installed.
     :raises VmemError: there is no cluster at this address.
     """
-    ray = import_ray(confined=address == LOCAL)
+    ray = import_ray()
     if ray.is_initialized():
         yield
         return
     quiet = {"log_to_driver": False, "logging_level": logging.WARNING}
     alone = {"num_cpus": cpus, "object_store_memory": object_store_bytes, "include_dashboard": False}
     here = {**alone, "_node_ip_address": LOOPBACK} if address == LOCAL else {}
-    try:
-        _check_reachable(address)
-        ray.init(address=address, **here, **quiet)
-    except Exception as error:  # Ray has no class of its own for it
-        ray.shutdown()
-        remedy = IF_SLOW if address == LOCAL else f"start one with `ray start --head`, or give {LOCAL!r}"
-        raise VmemError(f"no Ray cluster at {address!r} ({error}): {remedy}") from error
-    try:
-        yield
-    finally:
-        ray.shutdown()
+    with on_loopback() if address == LOCAL else nullcontext():
+        try:
+            _check_reachable(address)
+            ray.init(address=address, **here, **quiet)
+        except Exception as error:  # Ray has no class of its own for it
+            ray.shutdown()
+            remedy = IF_SLOW if address == LOCAL else f"start one with `ray start --head`, or give {LOCAL!r}"
+            raise VmemError(f"no Ray cluster at {address!r} ({error}): {remedy}") from error
+        try:
+            yield
+        finally:
+            ray.shutdown()
 
 
 def _check_reachable(address: str) -> None:

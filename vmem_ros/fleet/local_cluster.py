@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from vmem_ros.errors import VmemError
-from vmem_ros.fleet.cluster import IF_SLOW, LOOPBACK, import_ray
+from vmem_ros.fleet.cluster import IF_SLOW, LOOPBACK, import_ray, on_loopback
 
 # A node that does not answer is taken for lost after a second and a half; Ray's own patience is that of a data centre.
 _HEALTH = {"health_check_initial_delay_ms": 1000, "health_check_period_ms": 500, "health_check_failure_threshold": 3}
@@ -23,7 +23,7 @@ def two_nodes(*, cpus: int, object_store_bytes: int = 100_000_000) -> Iterator[C
     :raises MissingPackageError: Ray is not installed.
     :raises VmemError: a node does not start.
     """
-    ray = import_ray(confined=True)
+    ray = import_ray()
     from ray.cluster_utils import Cluster
 
     node = {
@@ -33,16 +33,17 @@ def two_nodes(*, cpus: int, object_store_bytes: int = 100_000_000) -> Iterator[C
         "include_dashboard": False,
     }
     cluster = None
-    try:
-        cluster = _started(lambda: Cluster(initialize_head=True, head_node_args={**node, "_system_config": _HEALTH}))
-        # Before there is another one: who connects is at the node that stays.
-        ray.init(address=cluster.address, _node_ip_address=LOOPBACK, log_to_driver=False, logging_level=logging.ERROR)
-        second = _started(lambda: cluster.add_node(**node))
-        yield lambda: cluster.remove_node(second, allow_graceful=False)
-    finally:
-        ray.shutdown()
-        if cluster is not None:
-            cluster.shutdown()
+    with on_loopback():
+        try:
+            cluster = _started(lambda: Cluster(initialize_head=True, head_node_args={**node, "_system_config": _HEALTH}))
+            # Before there is another one: who connects is at the node that stays.
+            ray.init(address=cluster.address, _node_ip_address=LOOPBACK, log_to_driver=False, logging_level=logging.ERROR)
+            second = _started(lambda: cluster.add_node(**node))
+            yield lambda: cluster.remove_node(second, allow_graceful=False)
+        finally:
+            ray.shutdown()
+            if cluster is not None:
+                cluster.shutdown()
 
 
 def _started(start: Callable[[], Any]) -> Any:
