@@ -10,7 +10,8 @@ TEXT = README.read_text(encoding="utf-8")
 
 
 def test_it_is_short() -> None:
-    assert len(TEXT.split()) <= 1000
+    words = [word for word in TEXT.split() if re.search(r"\w", word)]
+    assert len(words) <= 1000
 
 
 def test_pictures_come_first() -> None:

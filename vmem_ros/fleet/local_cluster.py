@@ -35,9 +35,12 @@ def two_nodes(*, cpus: int, object_store_bytes: int = 100_000_000) -> Iterator[C
     cluster = None
     with on_loopback():
         try:
-            cluster = _started(lambda: Cluster(initialize_head=True, head_node_args={**node, "_system_config": _HEALTH}))
+            cluster = _started(
+                lambda: Cluster(initialize_head=True, head_node_args={**node, "_system_config": _HEALTH})
+            )
             # Before there is another one: who connects is at the node that stays.
-            ray.init(address=cluster.address, _node_ip_address=LOOPBACK, log_to_driver=False, logging_level=logging.ERROR)
+            quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+            ray.init(address=cluster.address, _node_ip_address=LOOPBACK, **quiet)
             second = _started(lambda: cluster.add_node(**node))
             yield lambda: cluster.remove_node(second, allow_graceful=False)
         finally:
