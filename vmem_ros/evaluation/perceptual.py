@@ -21,6 +21,8 @@ _FIRES = ((16, 64), (16, 64), (32, 128), (32, 128), (48, 192), (48, 192), (64, 2
 # Fire modules behind which the picture becomes half as large.
 _POOLED = (4, 8)
 _FIRST = 96
+#: Channels of the stages of :meth:`PerceptualNetwork.stages`.
+STAGE_CHANNELS = (_FIRST, *(2 * _FIRES[number - 2][1] for number in _POOLED), 2 * _FIRES[-1][1])
 
 
 class PerceptualNetwork(nn.Module):
@@ -42,13 +44,23 @@ class PerceptualNetwork(nn.Module):
 
         :param images: [N, H, W, 3] uint8 RGB, sides of 32 or more.
         """
-        bgr = images.flip(-1).permute(0, 3, 1, 2).float()
-        x = _halved(F.relu(self.conv1(bgr - bgr.new_tensor(_MEAN)[:, None, None])))
+        return self.stages(images.permute(0, 3, 1, 2).float())[-1]
+
+    def stages(self, images: Tensor) -> list[Tensor]:
+        """Return features from fine to coarse: :data:`STAGE_CHANNELS` channels, cells of 2, 4, 8 and 16 pixels.
+
+        :param images: [N, 3, H, W] RGB from 0 to 255, sides of 32 or more.
+        """
+        bgr = images.flip(1)
+        x = F.relu(self.conv1(bgr - bgr.new_tensor(_MEAN)[:, None, None]))
+        found = [x]
+        x = _halved(x)
         for number in range(2, 2 + len(_FIRES)):
             x = self.get_submodule(f"fire{number}")(x)
             if number in _POOLED:
+                found.append(x)
                 x = _halved(x)
-        return x
+        return [*found, x]
 
 
 class _Fire(nn.Module):

@@ -89,15 +89,23 @@ class Diffusion(Loss):
     log_normal: Annotated[FloatPair, AfterValidator(with_spread)] | None = None
 
 
-class AdversarialLoss(Section):
-    """A second network that learns to tell generated views from true ones (:mod:`vmem_ros.training.tasks.adversary`).
+#: What an adversary looks at.
+Judged = Literal["pixels", "features"]
 
+
+class AdversarialLoss(Section):
+    """A second network that learns to tell generated views from true ones.
+
+    :param looks_at: ``pixels`` of the whole view, beside what memory shows (:mod:`vmem_ros.training.tasks.adversary`),
+        or ``features``, which a network that knows photographs finds in what memory does not show
+        (:mod:`vmem_ros.training.tasks.feature_adversary`).
     :param width: channels of its first layer.
     :param weight: of the adversarial loss beside the errors; at 0.05 the trained network outran its adversary within a
         hundred steps.
     :param rate: learning rate of the adversary as a multiple of the network's. It must keep ahead of the network.
     """
 
+    looks_at: Judged = "pixels"
     width: Count = 32
     weight: NonNegative = 0.005
     rate: NonNegative = 2.0

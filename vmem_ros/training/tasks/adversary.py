@@ -12,7 +12,7 @@ the adversary from becoming too sure.
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +22,23 @@ from torch.nn.utils.parametrizations import spectral_norm
 _IMAGE, _SLOPE = 3, 0.2
 
 
-class Adversary(nn.Module):
+class Adversary(Protocol):
+    """Judges generated views beside the true views of the same poses.
+
+    Images are [N, 3, H, W] in [-1, 1]; ``shown`` is what memory shows, holes filled, and ``share`` [N, 1, h, w], of any
+    size, the share of each cell that it shows.
+    """
+
+    def discriminator_loss(self, generated: Tensor, true: Tensor, shown: Tensor, share: Tensor) -> Tensor:
+        """Return the loss of this network; no other network gets a gradient."""
+        ...
+
+    def generator_loss(self, generated: Tensor, true: Tensor, shown: Tensor, share: Tensor) -> Tensor:
+        """Return what the other network is to make small; its gradient does not reach this one."""
+        ...
+
+
+class PatchAdversary(nn.Module):
     """Scores how true every patch of an image looks, given what memory shows there. Only differences of scores count.
 
     :param width: channels of the first layer; further layers have twice and four times as many.
@@ -70,7 +86,7 @@ class AdversarialPair(nn.Module):
     :param rate: learning rate of the adversary as a multiple of the network's.
     """
 
-    def __init__(self, network: nn.Module, adversary: Adversary, *, rate: float) -> None:
+    def __init__(self, network: nn.Module, adversary: nn.Module, *, rate: float) -> None:
         super().__init__()
         self.network = network
         self.adversary = adversary

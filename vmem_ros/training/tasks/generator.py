@@ -15,11 +15,12 @@ from vmem_ros.generation.vmem.pipeline_folder import read_pipeline, write_pipeli
 from vmem_ros.generation.vmem.schedules import log_scheduler, published_scheduler
 from vmem_ros.training.recipes.denoising import Diffusion
 from vmem_ros.training.recipes.generator import GeneratorRecipe
-from vmem_ros.training.tasks.adversary import AdversarialPair, Adversary
+from vmem_ros.training.tasks.adversary import AdversarialPair, PatchAdversary
 from vmem_ros.training.tasks.autoencoder_classes import load_autoencoder
 from vmem_ros.training.tasks.denoising import DenoisingTask
 from vmem_ros.training.tasks.denoising_setup import build_denoising_task, build_objective
 from vmem_ros.training.tasks.encoder_loading import EncoderLoader
+from vmem_ros.training.tasks.feature_adversary import FeatureAdversary
 from vmem_ros.training.tasks.initialisation import initialise
 from vmem_ros.training.tasks.new_network import build_network, copy_weights
 
@@ -61,7 +62,8 @@ def generator_task(recipe: GeneratorRecipe, *, cache: Path, accelerator: Acceler
     ).to(accelerator.device)
     pair, options = None, {}
     if recipe.adversary is not None:
-        adversary = Adversary(recipe.adversary.width).to(accelerator.device)
+        kind = FeatureAdversary if recipe.adversary.looks_at == "features" else PatchAdversary
+        adversary = kind(recipe.adversary.width).to(accelerator.device)
         pair = AdversarialPair(unet, adversary, rate=recipe.adversary.rate)
         options = {"adversary": adversary, "adversary_weight": recipe.adversary.weight}
     return build_denoising_task(
