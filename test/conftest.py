@@ -3,6 +3,7 @@
 Without ROS (``pip install .``), files that import ``rclpy`` or ``vmem_ros.nodes`` are left out, and the header says so.
 """
 
+import contextlib
 import functools
 import importlib.util
 import os
@@ -11,7 +12,8 @@ import re
 import shutil
 import signal
 import tempfile
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,8 @@ _IS_ROS = re.compile(r"^from harness import|pytest\.mark\.ros\b", re.MULTILINE)
 _HAS_RCLPY = importlib.util.find_spec("rclpy") is not None
 _LOG_FOLDER = pytest.StashKey[str]()
 _DOMAINS = 100
+# A process that was told to end has ended by then.
+_ENDS_S = 5.0
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -96,6 +100,29 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
             return "ros" if _IS_ROS.search(_source(config.rootpath / file)) else file
 
     return Scheduling(config, log)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_node_outlives_its_file(request: pytest.FixtureRequest) -> Iterator[None]:
+    """End the nodes that a failed test has left behind: those of the next file would talk to them."""
+    yield
+    if not _USES_HARNESS.search(_source(request.path)):
+        return
+    import psutil
+
+    started = psutil.Process().children(recursive=True)
+    stray = [process for process in started if any("vmem_ros" in part for part in _command(process))]
+    for process in psutil.wait_procs(stray, timeout=_ENDS_S)[1]:
+        warnings.warn(f"left behind, and killed: {' '.join(_command(process))}", stacklevel=1)
+        process.kill()
+
+
+def _command(process: Any) -> list[str]:
+    import psutil
+
+    with contextlib.suppress(psutil.Error):
+        return process.cmdline()
+    return []
 
 
 @functools.cache

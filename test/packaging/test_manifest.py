@@ -14,7 +14,14 @@ from repository import PACKAGE, ROOT, executables
 # Keys of rosdep/python.yaml in the rosdistro repository, as far as this package uses them.
 ROSDEP_KEYS = {
     *("python3-hypothesis", "python3-matplotlib", "python3-numpy", "python3-opencv", "python3-pil", "python3-pytest"),
-    *("python3-pytest-timeout", "python3-scipy", "python3-tqdm", "python3-transforms3d", "python3-yaml"),
+    *(
+        "python3-psutil",
+        "python3-pytest-timeout",
+        "python3-scipy",
+        "python3-tqdm",
+        "python3-transforms3d",
+        "python3-yaml",
+    ),
 }
 # Without a rosdep key, or with one that only pip serves: docs/install.md has the command.
 # (python3-torch is on some systems only, not on Ubuntu 24.04, whose python3-pydantic is 1.10: recipes need 2.)
@@ -27,7 +34,7 @@ ROSDEP_OF_MODULE = {
     **{"cv2": "python3-opencv", "PIL": "python3-pil", "yaml": "python3-yaml"},
     **{
         name: f"python3-{name}"
-        for name in ("hypothesis", "matplotlib", "numpy", "pytest", "scipy", "tqdm", "transforms3d")
+        for name in ("hypothesis", "matplotlib", "numpy", "psutil", "pytest", "scipy", "tqdm", "transforms3d")
     },
 }
 
