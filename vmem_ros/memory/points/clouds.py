@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from vmem_ros.geometry import Camera, invert
+from vmem_ros.memory.points.published import published_centres, published_places
 from vmem_ros.memory.ragged import items_of
 
 #: Where points fall in pictures: ``pixel``, as cameras of this package say; ``published``, as in the published code.
@@ -104,19 +105,17 @@ def _render(
     points: Tensor, colors: Tensor, camera: Camera, T: Tensor, radius: float, most: int, convention: Convention
 ) -> tuple[Tensor, Tensor]:
     """Return one picture [H, W, 3] and its coverage [H, W]."""
-    x, y, z = _in_camera(points, T).unbind(1)
-    before = (z > 0).nonzero().squeeze(1)
-    x, y, z, shade = x[before], y[before], z[before], colors[before].double()
-    shorter = min(camera.size)
     if convention == "pixel":
+        x, y, z = _in_camera(points, T).unbind(1)
         u, v = camera.fx * x / z + camera.cx - 0.5, camera.fy * y / z + camera.cy - 0.5
+        columns, rows = (torch.arange(side).to(z) for side in (camera.width, camera.height))
     else:
-        zoom = shorter / (shorter - 1)
-        middle_u, middle_v = (camera.width - 1) / 2, (camera.height - 1) / 2
-        u = middle_u + zoom * (camera.fx * x / z - (camera.cx - middle_u))
-        v = middle_v + zoom * (camera.fy * y / z - (camera.cy - middle_v))
-    reach = radius * shorter / 2
-    pixel, point, squared = _covered(u, v, reach, camera)
+        u, v, z = published_places(points, camera, T)
+        columns, rows = (centres.to(z) for centres in published_centres(camera))
+    before = (z > 0).nonzero().squeeze(1)
+    u, v, z, shade = u[before], v[before], z[before], colors[before].double()
+    reach = radius * min(camera.size) / 2
+    pixel, point, squared = _covered(u, v, reach, columns, rows)
     # Front to back within each pixel; of equally near points the first comes first.
     order = torch.argsort(z[point], stable=True)
     order = order[torch.argsort(pixel[order], stable=True)]
@@ -134,18 +133,21 @@ def _render(
     return image.view(*camera.size, 3).to(colors), (1 - through).view(camera.size).to(colors)
 
 
-def _covered(u: Tensor, v: Tensor, reach: float, camera: Camera) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the pixels [f] whose centres lie in the disks, the disk of each, and the squared distance in pixels."""
+def _covered(u: Tensor, v: Tensor, reach: float, columns: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the pixels [f] whose centres lie in the disks, the disk of each, and the squared distance in pixels.
+
+    :param columns: [W] where the pixels' centres are, and ``rows`` [H]: whole numbers, but for rounding.
+    """
+    wide, axes = reach + 1e-3, ((u, len(columns)), (v, len(rows)))
     # The bounds keep what is far outside from overflowing; it covers nothing.
-    left, top = (torch.ceil(middle - reach).clamp(0, side) for middle, side in ((u, camera.width), (v, camera.height)))
-    columns = (torch.floor(u + reach).clamp(-1, camera.width - 1) - left + 1).clamp(min=0).long()
-    rows = (torch.floor(v + reach).clamp(-1, camera.height - 1) - top + 1).clamp(min=0).long()
-    point, step = items_of(rows * columns)
-    column, row = left[point] + step % columns[point], top[point] + step // columns[point]
-    squared = (column - u[point]).square() + (row - v[point]).square()
+    left, top = (torch.ceil(middle - wide).clamp(0, side).long() for middle, side in axes)
+    right, bottom = (torch.floor(middle + wide).clamp(-1, side - 1).long() for middle, side in axes)
+    across, down = (right - left + 1).clamp(min=0), (bottom - top + 1).clamp(min=0)
+    point, step = items_of(across * down)
+    column, row = left[point] + step % across[point], top[point] + step // across[point]
+    squared = (columns[column] - u[point]).square() + (rows[row] - v[point]).square()
     inside = (squared < reach**2).nonzero().squeeze(1)
-    pixel = row.long() * camera.width + column.long()
-    return pixel[inside], point[inside], squared[inside]
+    return (row * len(columns) + column)[inside], point[inside], squared[inside]
 
 
 def _is_frontmost(points: Tensor, camera: Camera, T_world_camera: Tensor, convention: Convention) -> Tensor:
