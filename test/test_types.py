@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import math
+import pickle
 
 import pytest
 import torch
@@ -74,6 +77,20 @@ class TestPointMap:
         one, other = both(lambda: PointMap.from_depth(depth, confidence, camera, torch.eye(4)))
         assert torch.equal(one.confidence, other.confidence)
         torch.testing.assert_close(one.points, other.points, rtol=1e-6, atol=0, equal_nan=True)
+
+    def test_points_are_made_when_they_are_asked_for(self):
+        made = PointMap.from_depth(self.depth, torch.ones(2, 3), self.camera, torch.eye(4))
+        moved = made.on(torch.device("cpu"), copy=True)
+        assert made.shape == moved.shape == (2, 3, 3)
+        assert "points" not in vars(made)
+        changed = dataclasses.replace(copy.deepcopy(made), confidence=torch.zeros(2, 3))
+        for other in (moved, copy.copy(made), pickle.loads(pickle.dumps(made)), changed):
+            assert torch.equal(other.points.nan_to_num(nan=-1), made.points.nan_to_num(nan=-1))
+            assert torch.equal(other.depth.nan_to_num(nan=-1), made.depth.nan_to_num(nan=-1))
+        with pytest.raises(AttributeError, match="nothing"):
+            _ = made.nothing
+        with pytest.raises(AttributeError, match="nothing"):
+            _ = changed.nothing
 
 
 def test_other_values_of_some_fields_are_checked_alone():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 from vmem_ros.errors import InvalidImageError, InvalidPoseError
 from vmem_ros.geometry import Camera, as_pose, unproject
 from vmem_ros.geometry import compiled_points as compiled
+from vmem_ros.geometry.depth_maps import known_depth, measured_depth
 from vmem_ros.kernels import usable
 from vmem_ros.out_of_memory import is_out_of_memory
 
@@ -163,8 +164,7 @@ class View:
         if "depth" in names and self.depth is not None:
             depth = as_map(self.depth, self.camera.size, "depth")
             # Sensors write 0 where they saw nothing; inside the package 0 is never a depth.
-            known = (depth > 0) & ((depth <= MAX_DEPTH_M) | (depth == torch.inf))
-            object.__setattr__(self, "depth", torch.where(known, depth, torch.nan))
+            object.__setattr__(self, "depth", measured_depth(depth, MAX_DEPTH_M))
         if "confidence" in names and self.confidence is not None:
             object.__setattr__(self, "confidence", as_map(self.confidence, self.camera.size, "confidence"))
 
@@ -190,6 +190,8 @@ class PointMap:
     camera: Camera
     T_world_camera: Tensor
     shown: Tensor | None = None
+    #: [H, W] z-depth of a map that was made of it, see :meth:`from_depth`; its points follow.
+    known_depth: ClassVar[Tensor | None] = None
 
     @classmethod
     def from_depth(
@@ -208,19 +210,56 @@ class PointMap:
         """
         if shown is not None:
             shown = torch.where((depth > 0) & (depth < torch.inf), shown, -1)
-        plain = depth.dtype == confidence.dtype == torch.float32 and not camera.K[0, 1]
-        if plain and (library := usable(depth, confidence)):
-            points, confidence = compiled.points_of(library, depth, confidence, camera)
-            return cls(points, confidence, camera, T_world_camera, shown)
-        valid = (depth > 0) & (depth < torch.inf)
-        points = unproject(torch.where(valid, depth, torch.nan), camera)
-        points[..., 2] = torch.where(depth > 0, depth, torch.nan)
-        return cls(points, torch.where(valid, confidence, 0.0), camera, T_world_camera, shown)
+        known, trusted = known_depth(depth, confidence)
+        made = object.__new__(cls)
+        vars(made).update(
+            known_depth=known, confidence=trusted, camera=camera, T_world_camera=T_world_camera, shown=shown
+        )
+        return made
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Tensor:
+            """Return the points of a map that was made of depth: made when somebody asks for them."""
+            if name != "points" or self.known_depth is None:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            points = _points_of(self.known_depth, self.camera)
+            object.__setattr__(self, "points", points)
+            return points
 
     @property
     def depth(self) -> Tensor:
         """[H, W] z-depth in metres; NaN unknown, +Inf looked and saw nothing."""
-        return self.points[..., 2]
+        return self.points[..., 2] if self.known_depth is None else self.known_depth
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the points: (H, W, 3)."""
+        return tuple(self.points.shape) if self.known_depth is None else (*self.known_depth.shape, 3)
+
+    def on(self, device: torch.device, *, copy: bool = False) -> PointMap:
+        """Return the map with its pixels on a device; camera and pose stay on the CPU.
+
+        :param copy: copy them even where they are.
+        """
+        other = object.__new__(PointMap)
+        vars(other).update(
+            {n: v.to(device, copy=copy) if isinstance(v, Tensor) and n in _PIXELS else v for n, v in vars(self).items()}
+        )
+        return other
+
+
+# What of a point map lies on a device.
+_PIXELS = ("points", "known_depth", "confidence", "shown")
+
+
+def _points_of(depth: Tensor, camera: Camera) -> Tensor:
+    """Return the points [H, W, 3] of depth whose unknown pixels are NaN; infinite ones have none but z."""
+    if depth.dtype == torch.float32 and not camera.K[0, 1] and (library := usable(depth)):
+        return compiled.points_of(library, depth, camera)
+    points = unproject(torch.where(depth < torch.inf, depth, torch.nan), camera)
+    points[..., 2] = depth
+    return points
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,6 +25,7 @@ from vmem_ros.errors import (
     WorldFileError,
 )
 from vmem_ros.generation import ReprojectionGenerator
+from vmem_ros.geometry.depth_maps import count_depth
 from vmem_ros.memory import DEFAULT_MEMORY, MEMORIES, MemoryVersion, load_memory
 from vmem_ros.memory.view_changes import filled
 from vmem_ros.memory.view_storage import check_shapes, without_encodings
@@ -380,7 +381,7 @@ class World:
 
     def _geometry(self, view: View) -> tuple[list[PointMap], bool]:
         """Return the geometry of an observed view, and whether it is metric by itself."""
-        measured = view.depth is not None and bool((view.depth > 0).any())
+        measured = view.depth is not None and count_depth(view.depth).known > 0
         if measured or not self.estimator.uses_image:
             return self._sensor.estimate([view]), True
         if len(self):

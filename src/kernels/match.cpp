@@ -23,9 +23,9 @@ struct VmemVoxels {
   int64_t empty;   // key of a free slot
   int64_t golden;  // multiplier of the hash
   int64_t levels;  // bit l: voxels of level lowest + l exist
-  int64_t lowest, coordinate_bits;
+  int64_t lowest, highest, coordinate_bits;
   int64_t first_offset, last_offset;  // levels that are searched, relative to a surfel's own
-  float merge_factor, min_cosine;
+  float merge_factor, two_merge_factors, min_cosine;
 };
 }
 
@@ -45,30 +45,55 @@ VMEM_INLINE uint64_t slot_of(const VmemVoxels& voxels, int64_t key, uint64_t slo
   return slot;
 }
 
+// Returns 2^exponent, of what floats have.
+VMEM_INLINE float power_of_two(int64_t exponent) {
+  const uint32_t bits = static_cast<uint32_t>(exponent + 127) << 23;
+  float power;
+  std::memcpy(&power, &bits, sizeof power);
+  return power;
+}
+
+// Returns log2 of the side of a surfel's voxel: the smallest that is at least twice its merge distance.
+VMEM_INLINE int64_t level_of(const VmemVoxels& voxels, float radius) {
+  const float side = voxels.two_merge_factors * radius;
+  uint32_t bits;
+  std::memcpy(&bits, &side, sizeof bits);
+  const int32_t rounded_up = static_cast<int32_t>(bits + 0x7FFFFF);
+  return std::min(std::max(static_cast<int64_t>(rounded_up >> 23) - 127, voxels.lowest), voxels.highest);
+}
+
 VMEM_INLINE int64_t packed(const VmemVoxels& voxels, float coordinate) {
   const int64_t bias = int64_t{1} << (voxels.coordinate_bits - 1);
   const float lowest = static_cast<float>(1 - bias), highest = static_cast<float>(bias - 2);
   return static_cast<int64_t>(std::min(std::max(coordinate, lowest), highest)) + bias;
 }
 
-// The voxels in which a match of one surfel can be.
-struct Search {
-  static constexpr int kMost = 64;  // eight a level; checked in vmem_ros/memory/surfel/compiled_matching.py
-  int n;
-  int64_t key[kMost];
-  uint64_t slot[kMost];
+// A voxel in which a match of a surfel can be.
+struct Place {
+  int64_t surfel, key;
+  uint64_t slot;
 };
 
-VMEM_INLINE void begin_search(const VmemOriented& fresh, int64_t i, int32_t own_level, const VmemVoxels& voxels,
-                              Search& search) {
+// The newest surfel of such a voxel.
+struct Candidate {
+  int64_t surfel;
+  int32_t head;
+};
+
+// So many surfels are looked up at once, and no surfel has more places: eight a level; the latter is checked in
+// vmem_ros/memory/surfel/compiled_matching.py.
+constexpr int64_t kAtOnce = 16, kMostPlaces = 64;
+
+// Adds the voxels in which a match of one surfel can be.
+VMEM_INLINE int64_t add_places(const VmemOriented& fresh, int64_t i, const VmemVoxels& voxels, Place* places) {
   const float* p = fresh.position + 3 * i;
-  search.n = 0;
+  const int64_t own_level = level_of(voxels, fresh.radius[i]);
+  int64_t n = 0;
   for (int64_t level = own_level + voxels.first_offset; level <= own_level + voxels.last_offset; ++level) {
     const int64_t bit = level - voxels.lowest;
     if (bit < 0 || bit > 62 || !(voxels.levels >> bit & 1)) continue;
     // A match is within the reach of both, and that of what lies on this level is at most half a voxel's side.
-    const float side = std::ldexp(1.0f, static_cast<int>(level));
-    const float per_side = 1 / side;  // exact, of a power of two
+    const float side = power_of_two(level), per_side = power_of_two(-level);
     const float farthest = std::min(voxels.merge_factor * fresh.radius[i], side / 2) * 1.0001f;
     int64_t corner = bit << (3 * voxels.coordinate_bits), wide = 0;
     for (int axis = 0; axis < 3; ++axis) {
@@ -82,50 +107,67 @@ VMEM_INLINE void begin_search(const VmemOriented& fresh, int64_t i, int32_t own_
       if (octant & ~wide) continue;
       const int64_t key = corner + ((octant >> 2 & 1) << (2 * voxels.coordinate_bits)) +
                           ((octant >> 1 & 1) << voxels.coordinate_bits) + (octant & 1);
-      const uint64_t slot = first_slot(voxels, key);
-      // The table is large, and the next surfel's voxels are elsewhere: it is fetched while others are looked up.
-      __builtin_prefetch(voxels.keys + slot);
-      search.key[search.n] = key;
-      search.slot[search.n++] = slot;
+      places[n++] = {i, key, first_slot(voxels, key)};
     }
   }
+  return n;
 }
 
-VMEM_INLINE int64_t match_of(const VmemOriented& fresh, int64_t i, const Search& search, const VmemOriented& old,
-                             const VmemVoxels& voxels, const uint8_t* barred) {
+// Keeps the match of a surfel among those of one voxel, if it is the nearest so far.
+VMEM_INLINE void match_in(const VmemOriented& fresh, const Candidate& candidate, const VmemOriented& old,
+                          const VmemVoxels& voxels, const uint8_t* barred, int64_t& best, float& nearest) {
+  const int64_t i = candidate.surfel;
   const float *p = fresh.position + 3 * i, *n = fresh.normal + 3 * i;
-  int64_t best = -1;
-  float nearest = 0;
-  for (int k = 0; k < search.n; ++k) {
-    const uint64_t slot = slot_of(voxels, search.key[k], search.slot[k]);
-    if (voxels.keys[slot] != search.key[k]) continue;
-    for (int64_t j = voxels.heads[slot]; j >= 0; j = voxels.next[j]) {
-      const float *q = old.position + 3 * j, *m = old.normal + 3 * j;
-      const float x = p[0] - q[0], y = p[1] - q[1], z = p[2] - q[2];
-      const float squared = x * x + y * y + z * z;
-      const float reach = voxels.merge_factor * std::min(fresh.radius[i], old.radius[j]);
-      if (!(squared <= reach * reach)) continue;
-      if (!(n[0] * m[0] + n[1] * m[1] + n[2] * m[2] > voxels.min_cosine)) continue;
-      if (fresh.provenance[i] > old.provenance[j]) continue;
-      if (barred && barred[j]) continue;
-      // Of equally near ones the oldest.
-      if (best < 0 || squared < nearest || (squared == nearest && j < best)) {
-        best = j;
-        nearest = squared;
-      }
+  const float own_reach = voxels.merge_factor * fresh.radius[i];
+  for (int64_t j = candidate.head; j >= 0; j = voxels.next[j]) {
+    const float *q = old.position + 3 * j, *m = old.normal + 3 * j;
+    const float x = p[0] - q[0], y = p[1] - q[1], z = p[2] - q[2];
+    const float squared = x * x + y * y + z * z;
+    if (!(squared <= own_reach * own_reach)) continue;
+    const float reach = voxels.merge_factor * std::min(fresh.radius[i], old.radius[j]);
+    if (!(squared <= reach * reach)) continue;
+    if (!(n[0] * m[0] + n[1] * m[1] + n[2] * m[2] > voxels.min_cosine)) continue;
+    if (fresh.provenance[i] > old.provenance[j]) continue;
+    if (barred && barred[j]) continue;
+    // Of equally near ones the oldest.
+    if (best < 0 || squared < nearest || (squared == nearest && j < best)) {
+      best = j;
+      nearest = squared;
     }
   }
-  return best;
 }
 
-VMEM_CLONES void match_range(const VmemOriented& fresh, int64_t begin, int64_t end, const int32_t* own_level,
-                             const VmemOriented& old, const VmemVoxels& voxels, const uint8_t* barred, int64_t* found) {
-  // One is looked up while what the next needs is fetched.
-  Search searches[2];
-  if (begin < end) begin_search(fresh, begin, own_level[begin], voxels, searches[begin & 1]);
-  for (int64_t i = begin; i < end; ++i) {
-    if (i + 1 < end) begin_search(fresh, i + 1, own_level[i + 1], voxels, searches[(i + 1) & 1]);
-    found[i] = match_of(fresh, i, searches[i & 1], old, voxels, barred);
+// The tables are large, and each surfel's voxels are elsewhere: what some surfels need is fetched together.
+VMEM_CLONES void match_range(const VmemOriented& fresh, int64_t begin, int64_t end, const VmemOriented& old,
+                             const VmemVoxels& voxels, const uint8_t* barred, int64_t* found) {
+  Place places[kAtOnce * kMostPlaces];
+  Candidate candidates[kAtOnce * kMostPlaces];
+  for (; begin < end; begin += kAtOnce) {
+    int64_t n_places = 0, n_candidates = 0;
+    float nearest[kAtOnce];
+    for (int64_t i = begin; i < std::min(begin + kAtOnce, end); ++i) {
+      const int64_t more = add_places(fresh, i, voxels, places + n_places);
+      for (int64_t k = n_places; k < n_places + more; ++k) {
+        __builtin_prefetch(voxels.keys + places[k].slot);
+        __builtin_prefetch(voxels.heads + places[k].slot);
+      }
+      n_places += more;
+      found[i] = -1;
+    }
+    for (int64_t k = 0; k < n_places; ++k) {
+      const uint64_t slot = slot_of(voxels, places[k].key, places[k].slot);
+      if (voxels.keys[slot] != places[k].key || voxels.heads[slot] < 0) continue;
+      const int32_t head = voxels.heads[slot];
+      __builtin_prefetch(old.position + 3 * head);
+      __builtin_prefetch(old.radius + head);
+      __builtin_prefetch(old.normal + 3 * head);
+      __builtin_prefetch(voxels.next + head);
+      candidates[n_candidates++] = {places[k].surfel, head};
+    }
+    for (int64_t k = 0; k < n_candidates; ++k) {
+      const int64_t i = candidates[k].surfel;
+      match_in(fresh, candidates[k], old, voxels, barred, found[i], nearest[i - begin]);
+    }
   }
 }
 
@@ -134,26 +176,30 @@ VMEM_CLONES void match_range(const VmemOriented& fresh, int64_t begin, int64_t e
 // Writes for each new surfel the index of its match, or -1, to found [new].
 //
 // barred [old], or null: surfels that match nothing.
-extern "C" void vmem_match(const VmemOriented* fresh, const int32_t* own_level, const VmemOriented* old,
-                           const VmemVoxels* voxels, const uint8_t* barred, int64_t* found, int64_t threads) {
+extern "C" void vmem_match(const VmemOriented* fresh, const VmemOriented* old, const VmemVoxels* voxels,
+                           const uint8_t* barred, int64_t* found, int64_t threads) {
   constexpr int64_t at_once = 256;
   vmem::in_parallel((fresh->n + at_once - 1) / at_once, threads, [&](int64_t part) {
     const int64_t begin = part * at_once, end = std::min(begin + at_once, fresh->n);
-    match_range(*fresh, begin, end, own_level, *old, *voxels, barred, found);
+    match_range(*fresh, begin, end, *old, *voxels, barred, found);
   });
 }
 
 // Inserts surfels numbered first, first + 1, ... in their order, and returns how many voxels are new.
 //
-// position [n, 3] and level [n]; the table has free slots enough. What `next` has from `first` on is written.
-extern "C" int64_t vmem_insert(const VmemVoxels* voxels, const float* position, const int32_t* level, int64_t n,
-                               int64_t first) {
+// position [n, 3] and radius [n]; the table has free slots enough. What `next` has from `first` on is written, and
+// levels: bit l of those on which surfels were inserted.
+extern "C" int64_t vmem_insert(const VmemVoxels* voxels, const float* position, const float* radius, int64_t n,
+                               int64_t first, int64_t* levels) {
   int64_t taken = 0;
+  *levels = 0;
   for (int64_t i = 0; i < n; ++i) {
-    const float side = std::ldexp(1.0f, level[i]);
-    int64_t key = (level[i] - voxels->lowest) << (3 * voxels->coordinate_bits);
+    const int64_t level = level_of(*voxels, radius[i]);
+    *levels |= int64_t{1} << (level - voxels->lowest);
+    const float per_side = power_of_two(-level);
+    int64_t key = (level - voxels->lowest) << (3 * voxels->coordinate_bits);
     for (int axis = 0; axis < 3; ++axis) {
-      key |= packed(*voxels, std::floor(position[3 * i + axis] / side)) << ((2 - axis) * voxels->coordinate_bits);
+      key |= packed(*voxels, std::floor(position[3 * i + axis] * per_side)) << ((2 - axis) * voxels->coordinate_bits);
     }
     const uint64_t slot = slot_of(*voxels, key, first_slot(*voxels, key));
     if (voxels->keys[slot] != key) {

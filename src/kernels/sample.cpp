@@ -9,7 +9,9 @@ using namespace vmem;
 extern "C" {
 
 struct VmemPointMap {
-  const float* points;      // [height, width, 3] in the optical frame
+  const float* points;      // [height, width, 3] in the optical frame; or null: they follow from
+  const float* depth;       // [height, width], NaN where it is not known, and
+  const float *x, *y;       // [width] and [height] of the rays through pixel centres, at z = 1
   const float* confidence;  // [height, width]
   const uint8_t* known;     // [height, width]: makes no surfel; or null
   const uint8_t* image;     // [height, width, 3]
@@ -48,8 +50,14 @@ class Slopes {
   Slopes(const VmemPointMap& map, float same_surface) : map_(map), same_surface_(same_surface) {}
 
   Vector at(int64_t v, int64_t u) const {
-    const float* p = map_.points + 3 * (std::min(std::max(v, int64_t{0}), map_.height - 1) * map_.width +
-                                        std::min(std::max(u, int64_t{0}), map_.width - 1));
+    v = std::min(std::max(v, int64_t{0}), map_.height - 1);
+    u = std::min(std::max(u, int64_t{0}), map_.width - 1);
+    const int64_t pixel = v * map_.width + u;
+    if (!map_.points) {
+      const float z = map_.depth[pixel];
+      return {map_.x[u] * z, map_.y[v] * z, z};
+    }
+    const float* p = map_.points + 3 * pixel;
     return {p[0], p[1], p[2]};
   }
 

@@ -1,5 +1,7 @@
 """Rays through pixel centres, and their Pluecker coordinates."""
 
+import functools
+
 import torch
 from torch import Tensor
 
@@ -21,6 +23,13 @@ def ray_tangents(camera: Camera) -> tuple[Tensor, Tensor]:
     x = u[None] * K_inverse[0, 0] + K_inverse[0, 2]
     skew = float(K_inverse[0, 1])
     return x + v * skew if skew else x, v * K_inverse[1, 1] + K_inverse[1, 2]
+
+
+@functools.lru_cache(maxsize=16)
+def ray_tangents_32(camera: Camera) -> tuple[Tensor, Tensor]:
+    """Return :func:`ray_tangents` in float32, of the cameras of late always the same tensors: to read."""
+    x, y = ray_tangents(camera)
+    return x.float().contiguous(), y.float().contiguous()
 
 
 def plucker_rays(cameras: list[Camera], T_world_camera: Tensor, *, height: int, width: int) -> Tensor:

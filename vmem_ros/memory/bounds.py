@@ -8,6 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from vmem_ros.kernels import usable
+from vmem_ros.memory import compiled_notes as compiled
 from vmem_ros.memory.growable import BLOCK, GrowableTensor
 
 
@@ -101,24 +103,30 @@ class _GrowingBounds:
 
     def extend(self, spheres_of: SpheresOf, length: int) -> None:
         """Append the bounds of all of ``length`` spheres that have none."""
-        numbers = torch.arange(len(self), -(-length // BLOCK), device=self._device)
-        bounds = _around(spheres_of, length, numbers)
+        first = len(self) * BLOCK
+        if first >= length:
+            return
+        bounds = _around(spheres_of(torch.arange(first, length, device=self._device)))
         for column, rows in zip((self._centre, self._radius, self._largest), bounds, strict=True):
             column.append(rows)
 
     def put(self, spheres_of: SpheresOf, length: int, numbers: Tensor) -> None:
         """Replace the bounds numbered ``numbers`` [n]."""
-        for column, rows in zip(self.data, _around(spheres_of, length, numbers), strict=True):
+        if not len(numbers):
+            return
+        # Repeating the last sphere fills the last block without changing its bounds.
+        members = members_of(numbers).clamp_(max=length - 1)
+        for column, rows in zip(self.data, _around(spheres_of(members)), strict=True):
             column[numbers] = rows
 
 
-def _around(spheres_of: SpheresOf, length: int, numbers: Tensor) -> Bounds:
-    """Return the bounds of the blocks numbered ``numbers`` [n] among ``length`` spheres."""
-    if not len(numbers):
-        return spheres_of(numbers)
-    # Repeating the last sphere fills the last block without changing its bounds.
-    members = members_of(numbers).clamp_(max=length - 1)
-    inner = Bounds(*(column.unflatten(0, (-1, BLOCK)) for column in spheres_of(members)))
+def _around(spheres: Bounds) -> Bounds:
+    """Return the bounds of every :data:`BLOCK` successive spheres; there is one at least."""
+    if library := usable(spheres.centre):
+        return Bounds(*compiled.bound(library, *spheres, BLOCK))
+    n = len(spheres.radius)
+    whole = torch.arange(-(-n // BLOCK) * BLOCK, device=spheres.radius.device).clamp_(max=n - 1)
+    inner = Bounds(*(column.unflatten(0, (-1, BLOCK)) for column in spheres.select(whole)))
     reach = inner.radius[..., None]
     centre = ((inner.centre - reach).amin(dim=1) + (inner.centre + reach).amax(dim=1)) / 2
     distance = torch.linalg.vector_norm(inner.centre - centre[:, None], dim=-1)

@@ -40,14 +40,24 @@ class GrowableTensor:
 
     def append(self, rows: Tensor) -> None:
         """Append rows [m, *shape]."""
-        end, allocated = self._length + rows.shape[0], self._buffer.shape[0]
+        self._room(rows.shape[0])[:] = rows
+        self._length += rows.shape[0]
+
+    def extend(self, count: int) -> Tensor:
+        """Append rows and return them [count, *shape] to be filled: until then they mean nothing."""
+        rows = self._room(count)
+        self._length += count
+        return rows
+
+    def _room(self, count: int) -> Tensor:
+        """Return the next rows [count, *shape], which are not appended yet."""
+        end, allocated = self._length + count, self._buffer.shape[0]
         if end > allocated:
             capacity = -(-max(end, 2 * allocated) // BLOCK) * BLOCK
             grown = self._buffer.new_zeros((capacity, *self._buffer.shape[1:]))
             grown[: self._length] = self._buffer[: self._length]
             self._buffer = grown
-        self._buffer[self._length : end] = rows
-        self._length = end
+        return self._buffer[self._length : end]
 
     def truncate(self, length: int) -> None:
         """Keep the first ``length`` rows."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from vmem_ros.kernels import usable
+from vmem_ros.memory import compiled_notes as compiled
 from vmem_ros.memory.growable import GrowableTensor
 from vmem_ros.memory.ragged import items_of
 
@@ -16,6 +18,18 @@ from vmem_ros.memory.ragged import items_of
 # tell its share within a few per cent; the total bounds the work however many views saw the same room.
 _SAMPLED_PAIRS = 1 << 17
 _SAMPLED_PER_VIEW = (32, 512)
+
+
+def distinct(found: Tensor, others: Tensor | None, first: int, end: int) -> Tensor:
+    """Return the distinct elements among ``found`` [n] int64, where -1 is none, and ``others`` [m], ascending.
+
+    Behind them come ``first``, ``first + 1``, ... up to ``end``, which are higher.
+    """
+    if library := usable(found):
+        return compiled.distinct(library, found, others, first, end)
+    met = found[found >= 0]
+    met = met if others is None else torch.cat([met, others])
+    return torch.cat([met.unique(), torch.arange(first, end, device=found.device)])
 
 
 class Observations:
@@ -80,6 +94,8 @@ class Observations:
             return torch.zeros(len(views), dtype=torch.int64, device=self._device)
         fewest, most = _SAMPLED_PER_VIEW
         sampled = max(fewest, min(most, _SAMPLED_PAIRS // len(views)))
+        if library := usable(weight):
+            return compiled.sum_votes(library, self.elements, self.offsets, weight, views, sampled)
         start, counts = self.offsets[views], self.offsets[views + 1] - self.offsets[views]
         step = torch.arange(sampled, device=self._device)
         # With fewer pairs than samples each pair is taken once and the remaining samples count nothing.

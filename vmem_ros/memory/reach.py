@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from vmem_ros.kernels import usable
+from vmem_ros.memory import compiled_notes as compiled
 from vmem_ros.memory.growable import GrowableTensor
 
 
@@ -20,12 +22,12 @@ class Reach:
         """Bytes allocated."""
         return self._boxes.nbytes
 
-    def append(self, points: Tensor) -> None:
-        """Append the next view, which saw ``points`` [n, 3]; none make an empty box."""
-        if len(points):
-            self._boxes.append(torch.stack([points.amin(dim=0), points.amax(dim=0)])[None])
-        else:
-            self._boxes.append(torch.tensor([[[torch.inf] * 3, [-torch.inf] * 3]], device=self._device))
+    def append(self, points: Tensor, index: Tensor | None = None) -> None:
+        """Append the next view, which saw ``points`` [n, 3], or those numbered ``index`` [m] int64.
+
+        None make an empty box.
+        """
+        self._boxes.append(self._box(points, index)[None])
 
     def truncate(self, views: int) -> None:
         """Keep the first ``views`` views."""
@@ -44,5 +46,21 @@ class Reach:
         """Return the views [v] int64 that may have seen one of the points [n, 3]: their boxes meet the points' box."""
         if not len(points):
             return torch.empty(0, dtype=torch.int64, device=self._device)
+        return self._meeting(points.amin(dim=0), points.amax(dim=0))
+
+    def beside(self, view: int) -> Tensor:
+        """Return the views [v] int64 that may have seen something of what a view saw, it among them if it saw any."""
+        return self._meeting(*self._boxes.data[view])
+
+    def _meeting(self, lowest: Tensor, highest: Tensor) -> Tensor:
         low, high = self._boxes.data.unbind(1)
-        return ((low <= points.amax(dim=0)) & (high >= points.amin(dim=0))).all(dim=-1).nonzero().squeeze(1)
+        return ((low <= highest) & (high >= lowest)).all(dim=-1).nonzero().squeeze(1)
+
+    def _box(self, points: Tensor, index: Tensor | None) -> Tensor:
+        """Return the box [2, 3] around points, or those numbered ``index``."""
+        if library := usable(points):
+            return compiled.box(library, points, index)
+        points = points if index is None else points.index_select(0, index)
+        if not len(points):
+            return torch.tensor([[torch.inf] * 3, [-torch.inf] * 3], device=self._device)
+        return torch.stack([points.amin(dim=0), points.amax(dim=0)])

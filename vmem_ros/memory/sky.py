@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from vmem_ros.geometry.depth_maps import count_depth
 from vmem_ros.memory.other_view import OtherView, TargetPoints
 from vmem_ros.types import Target, View
 
@@ -19,7 +20,7 @@ ASKED = 8
 
 def sees_nothing(view: View) -> bool:
     """Return whether a real camera looked at nothing somewhere in the view: depth +Inf."""
-    return view.source == "observed" and view.depth is not None and bool(torch.isposinf(view.depth).any())
+    return view.source == "observed" and view.depth is not None and count_depth(view.depth).infinite > 0
 
 
 def looked_through(views: Sequence[View], target: Target, depth: Tensor, asked: Tensor) -> Tensor:

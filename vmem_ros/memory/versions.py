@@ -19,7 +19,6 @@ from torch import Tensor
 
 from vmem_ros.edits import Edit, Edited
 from vmem_ros.errors import InvalidEditError
-from vmem_ros.memory import view_storage
 from vmem_ros.protocols import Editable, Memory
 from vmem_ros.types import PointMap, View
 
@@ -155,7 +154,7 @@ class MemoryVersion:
         else:
             version = before
         # As they are now: whoever made the views and maps may fill the same buffers anew.
-        kept = tuple(view_storage.map_to_device(each, memory.device, copy=True) for each in maps)
+        kept = tuple(each.on(memory.device, copy=True) for each in maps)
         # Bounds wait until there is one version again: what is forgotten cannot be undone.
         memory.write(views, maps, label=version.own_label, evict=False)
         version.writes.append((tuple(memory.views[-len(views) :]), kept))

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from vmem_ros.errors import InvalidImageError, NotSeededError
 from vmem_ros.geometry import average_pose
-from vmem_ros.memory import view_storage
 from vmem_ros.memory.choice import Choice, fill_up
 from vmem_ros.memory.small_holes import close_small_holes
 from vmem_ros.memory.view_store import ViewStore
@@ -282,7 +281,7 @@ class ViewMemory(ABC, Generic[Index]):
     def _write_one(self, view: View, point_map: PointMap, *, label: str, extends: bool) -> None:
         # A driver may fill the same buffer with its next frame.
         view = view.copied(self.device)
-        point_map = view_storage.map_to_device(point_map, self.device)
+        point_map = point_map.on(self.device)
         if view.depth is None:
             view = view.having(depth=point_map.depth)
         if view.confidence is None:
@@ -309,11 +308,11 @@ class ViewMemory(ABC, Generic[Index]):
 
 def _check_map(view: View, point_map: PointMap) -> None:
     """Raise :class:`InvalidImageError` unless a point map fits its view."""
-    size = view.camera.size
-    if tuple(point_map.points.shape) != (*size, 3) or tuple(point_map.confidence.shape) != size:
+    size, shape = view.camera.size, point_map.shape
+    if shape != (*size, 3) or tuple(point_map.confidence.shape) != size:
         raise InvalidImageError(
-            f"the point map is {list(point_map.points.shape)} with confidence {list(point_map.confidence.shape)}, the "
-            f"view {size} (height, width)"
+            f"the point map is {list(shape)} with confidence {list(point_map.confidence.shape)}, the view {size} "
+            "(height, width)"
         )
     if point_map.camera != view.camera or not torch.equal(point_map.T_world_camera, view.T_world_camera):
         raise InvalidImageError("the point map is of another camera or pose than the view it comes with")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,21 +12,11 @@ from torch import Tensor
 
 from vmem_ros.errors import VmemError, WorldFileError
 from vmem_ros.geometry import Camera
-from vmem_ros.types import MAPS, PointMap, View
+from vmem_ros.types import MAPS, View
 
 # Numbers that a memory keeps: at most 30 for each pixel of its views are in use, and none beside.
 _ENTRIES_PER_PIXEL, _ENTRIES_BESIDE = 256, 2**24
 _ENCODING = re.compile(r"(views|changes_of_views)/\d+/(latent|embedding)")
-
-
-def map_to_device(point_map: PointMap, device: torch.device, *, copy: bool = False) -> PointMap:
-    """Return a point map with its pixels on ``device``; camera and pose stay on the CPU.
-
-    :param copy: copy them even where they are.
-    """
-    names = ("points", "confidence", "shown")
-    tensors: dict[str, Any] = {n: t.to(device, copy=copy) for n in names if (t := getattr(point_map, n)) is not None}
-    return replace(point_map, **tensors)
 
 
 def pack_views(views: Sequence[View]) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:

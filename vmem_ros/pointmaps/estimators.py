@@ -9,6 +9,7 @@ from torch import Tensor
 
 from vmem_ros.errors import InvalidImageError
 from vmem_ros.geometry import ManhattanRoom
+from vmem_ros.geometry.depth_maps import count_depth
 from vmem_ros.geometry.posed_points import Direction
 from vmem_ros.pointmaps.options import MemoryDepthOptions
 from vmem_ros.pointmaps.sensor_cleaning import clean_depth
@@ -40,7 +41,7 @@ class SensorDepth:
         """
         maps = []
         for view in views:
-            if view.depth is None or bool(view.depth.isnan().all()):
+            if view.depth is None or not count_depth(view.depth).known:
                 raise InvalidImageError(
                     "the view has no usable depth: give z-depth in metres, registered to the image (NaN: unknown, "
                     "+Inf: nothing there), or use an estimator that looks at pictures, such as 'small'"

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from vmem_ros.geometry import Camera, depth_gaps, normals_from_points, unproject
 from vmem_ros.geometry.depth_gaps import close_gaps
+from vmem_ros.geometry.depth_maps import count_depth
 from vmem_ros.geometry.depth_noise import SENSORS, DepthNoise
 from vmem_ros.geometry.normals import SAME_SURFACE
 from vmem_ros.geometry.one_surface import Array, OneSurface
@@ -43,7 +44,7 @@ def clean_depth(depth: Tensor, camera: Camera, options: SensorDepthOptions) -> t
     """
     kind: str = options.sensor
     if kind == "auto":
-        kind = UNKNOWN_SENSOR if bool(depth.isnan().any()) else "exact"
+        kind = UNKNOWN_SENSOR if count_depth(depth).known < depth.numel() else "exact"
     if kind == "exact":
         return depth, torch.ones_like(depth)
     noise = SENSORS[kind]

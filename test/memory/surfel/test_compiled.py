@@ -12,8 +12,9 @@ from vmem_ros.memory.blending import Shown, blend_views
 from vmem_ros.memory.growable import BLOCK
 from vmem_ros.memory.surfel.extraction import sample_surfels
 from vmem_ros.memory.surfel.looking_through import looked_through
+from vmem_ros.memory.surfel.recognition import recognise
 from vmem_ros.memory.surfel.splatting import splat
-from vmem_ros.memory.surfel.surfels import SurfelCloud, SurfelStore
+from vmem_ros.memory.surfel.surfels import SurfelCloud, SurfelStore, moved
 from vmem_ros.memory.surfel.voxel_hash import VoxelHash
 from vmem_ros.types import PointMap, Target
 
@@ -108,18 +109,54 @@ class TestSampling:
         point_map = PointMap.from_depth(depth, confidence, CAMERA, BETWEEN)
         known = torch.zeros_like(depth, dtype=torch.bool)
         known[20:30, 5:30] = True
-        one, other = both(
-            lambda: sample_surfels(
-                point_map, view.image, observed=observed, stride=1.5, min_confidence=0.1, known=known
+        given = PointMap(point_map.points, point_map.confidence, CAMERA, BETWEEN)
+        for each in (point_map, given):
+            one, other = both(
+                lambda: sample_surfels(each, view.image, observed=observed, stride=1.5, min_confidence=0.1, known=known)  # noqa: B023
             )
-        )
-        assert 100 < len(one) == len(other)
-        for ours, theirs in zip(columns(one), columns(other), strict=True):
-            assert torch.allclose(ours.float(), theirs.float(), rtol=1e-4, atol=1e-6)
+            assert 100 < len(one) == len(other)
+            for ours, theirs in zip(columns(one), columns(other), strict=True):
+                assert torch.allclose(ours.float(), theirs.float(), rtol=1e-4, atol=1e-6)
 
 
 def columns(cloud: SurfelCloud) -> list[torch.Tensor]:
     return [getattr(cloud, field.name) for field in dataclasses.fields(cloud)]
+
+
+class TestMoving:
+    def test_same_places(self, both):
+        cloud = disks(1000, 6)
+        one, other = both(lambda: moved(cloud, BETWEEN))
+        assert torch.allclose(one.position, other.position, atol=1e-6)
+        assert torch.allclose(one.normal, other.normal, atol=1e-6)
+        assert one.radius is cloud.radius
+
+
+class TestRecognising:
+    @pytest.mark.parametrize("camera", CAMERAS.values(), ids=CAMERAS)
+    def test_same_surfels(self, both, camera):
+        """Of what is rendered, shifted by a centimetre: some are the same, some are too far away or too fine."""
+        store = SurfelStore(torch.device("cpu"))
+        store.append(disks(4000, 7))
+        T = invert(BETWEEN)
+        rendered = splat(store.cloud, store.blocks, camera, BETWEEN, scale=1.8)
+        new = moved(disks(3000, 8), T)
+        new = new.select((new.position[:, 2] > 0.3).nonzero().squeeze(1))
+        x, y, z = new.position.unbind(-1)
+        u = (camera.fx * x / z + camera.cx).long().clamp(0, camera.width - 1)
+        v = (camera.fy * y / z + camera.cy).long().clamp(0, camera.height - 1)
+        depth = rendered.depth[v, u].nan_to_num(nan=3.0) + 0.02 * torch.rand(len(z)) - 0.01
+        new = dataclasses.replace(new, position=new.position * (depth / z)[:, None])
+
+        def found():
+            out = torch.full((len(new),), -1)
+            out[::5] = 3
+            recognise(out, new, store.cloud, rendered, camera, T)
+            return out
+
+        one, other = both(found)
+        assert (one == other).float().mean() > 0.999
+        assert camera.width == 1 or ((one[1::5] >= 0).any() and (one < 0).any())
 
 
 class TestLookingThrough:

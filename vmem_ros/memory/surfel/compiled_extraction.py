@@ -9,6 +9,7 @@ from ctypes import POINTER, Structure, byref, c_float, c_int64, c_void_p
 import torch
 from torch import Tensor
 
+from vmem_ros.geometry.rays import ray_tangents_32
 from vmem_ros.kernels.library import address
 from vmem_ros.memory.surfel.surfels import SurfelCloud
 from vmem_ros.types import PointMap
@@ -19,7 +20,7 @@ COUNTS, NUMBERS = ("patch_rows", "patch_columns"), ("least_confidence", "alpha",
 
 class _PointMap(Structure):
     _fields_ = [
-        *((name, c_void_p) for name in ("points", "confidence", "known", "image")),
+        *((name, c_void_p) for name in ("points", "depth", "x", "y", "confidence", "known", "image")),
         ("height", c_int64),
         ("width", c_int64),
     ]
@@ -54,13 +55,14 @@ def sample_surfels(
     :param rows: [R] int64 and ``columns`` [C]: of the pixels that may become surfels.
     """
     n = len(rows) * len(columns)
-    points, confidence, image = point_map.points.contiguous(), point_map.confidence.contiguous(), image.contiguous()
+    points, depth, x, y = _points_or_depth(point_map)
+    confidence, image = point_map.confidence.contiguous(), image.contiguous()
     known = None if known is None else known.contiguous()
     position, normal, radius = torch.empty(n, 3), torch.empty(n, 3), torch.empty(n)
     color = torch.empty(n, 3, dtype=torch.uint8)
     there = _PointMap(
-        address(points, torch.float32), address(confidence, torch.float32), address(known, torch.bool),
-        address(image, torch.uint8), *point_map.camera.size,
+        *(address(each, torch.float32) for each in (points, depth, x, y, confidence)),
+        address(known, torch.bool), address(image, torch.uint8), *point_map.camera.size,
     )  # fmt: skip
     how = _Sampling(
         address(rows, torch.int64), address(columns, torch.int64), len(rows), len(columns),
@@ -77,3 +79,11 @@ def sample_surfels(
         color=color[:count],
         provenance=torch.full((count,), float(observed)),
     )
+
+
+def _points_or_depth(point_map: PointMap) -> tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None]:
+    """Return the points of a map, or the depth and the x and y of the rays that they follow from."""
+    depth = point_map.known_depth
+    if depth is None or point_map.camera.K[0, 1] or depth.dtype != torch.float32:
+        return point_map.points.contiguous(), None, None, None
+    return None, depth.contiguous(), *ray_tangents_32(point_map.camera)

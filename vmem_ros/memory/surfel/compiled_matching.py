@@ -15,7 +15,7 @@ from torch import Tensor
 from vmem_ros.kernels.library import address, threads
 from vmem_ros.memory.surfel.surfels import SurfelCloud
 
-# Voxels that the kernel has room for.
+# Voxels of a surfel that the kernel has room for.
 _MOST_SEARCHED = 64
 
 
@@ -26,9 +26,9 @@ class _Oriented(Structure):
 class _Voxels(Structure):
     _fields_ = [
         *((name, c_void_p) for name in ("keys", "heads", "next")),
-        *((name, c_int64) for name in ("slots", "empty", "golden", "levels", "lowest", "coordinate_bits")),
+        *((name, c_int64) for name in ("slots", "empty", "golden", "levels", "lowest", "highest", "coordinate_bits")),
         *((name, c_int64) for name in ("first_offset", "last_offset")),
-        *((name, c_float) for name in ("merge_factor", "min_cosine")),
+        *((name, c_float) for name in ("merge_factor", "two_merge_factors", "min_cosine")),
     ]
 
 
@@ -38,7 +38,7 @@ class Voxels(NamedTuple):
     :param keys: [slots] int64, ``heads`` [slots] int32 and ``next`` [surfels] int32.
     :param empty: key of a free slot.
     :param golden: multiplier of the hash.
-    :param levels: bit l: there are voxels of level ``lowest + l``.
+    :param levels: bit l: there are voxels of level ``lowest + l``, up to ``highest``.
     :param first_offset: and ``last_offset``: levels that are searched, relative to a surfel's own.
     """
 
@@ -49,23 +49,21 @@ class Voxels(NamedTuple):
     golden: int
     levels: int
     lowest: int
+    highest: int
     coordinate_bits: int
     first_offset: int
     last_offset: int
     merge_factor: float
+    two_merge_factors: float
     min_cosine: float
 
 
-def match(
-    library: ctypes.CDLL, new: SurfelCloud, own_level: Tensor, old: SurfelCloud, voxels: Voxels, barred: Tensor | None
-) -> Tensor:
+def match(library: ctypes.CDLL, new: SurfelCloud, old: SurfelCloud, voxels: Voxels, barred: Tensor | None) -> Tensor:
     """Return for each new surfel the index of its match among the old ones, or -1: [M] int64.
 
-    :param own_level: [M] int32.
     :param barred: [N] bool: old surfels that match nothing.
     """
     found = torch.empty(len(new), dtype=torch.int64)
-    own_level = own_level.contiguous()
     # What is not contiguous is copied, and must live until the kernel is done.
     new_columns, old_columns = (
         [column.contiguous() for column in (cloud.position, cloud.normal, cloud.radius, cloud.provenance)]
@@ -77,32 +75,34 @@ def match(
     )
     library.vmem_match.restype = None
     library.vmem_match.argtypes = [
-        POINTER(_Oriented), c_void_p, POINTER(_Oriented), POINTER(_Voxels), c_void_p, c_void_p, c_int64,
+        POINTER(_Oriented), POINTER(_Oriented), POINTER(_Voxels), c_void_p, c_void_p, c_int64,
     ]  # fmt: skip
     library.vmem_match(
-        byref(fresh), address(own_level, torch.int32), byref(stored), byref(_table(voxels)),
-        address(barred, torch.bool), address(found, torch.int64), threads(),
+        byref(fresh), byref(stored), byref(_table(voxels)), address(barred, torch.bool), address(found, torch.int64),
+        threads(),
     )  # fmt: skip
     return found
 
 
-def insert(library: ctypes.CDLL, position: Tensor, level: Tensor, first: int, voxels: Voxels) -> int:
-    """Insert surfels numbered ``first, first + 1, ...``, for which there is room, and return how many voxels are new.
+def insert(library: ctypes.CDLL, position: Tensor, radius: Tensor, first: int, voxels: Voxels) -> tuple[int, int]:
+    """Insert surfels numbered ``first, first + 1, ...``, for which there is room.
 
-    :param position: [M, 3] float32, and ``level`` [M] int32.
+    :param position: [M, 3] float32, and ``radius`` [M].
+    :return: how many voxels are new, and the levels of the surfels like :attr:`Voxels.levels`.
     """
-    position, level = position.contiguous(), level.contiguous()
+    position, radius = position.contiguous(), radius.contiguous()
+    levels = c_int64()
     library.vmem_insert.restype = c_int64
-    library.vmem_insert.argtypes = [POINTER(_Voxels), c_void_p, c_void_p, c_int64, c_int64]
-    return int(
-        library.vmem_insert(
-            byref(_table(voxels)), address(position, torch.float32), address(level, torch.int32), len(level), first
-        )
-    )
+    library.vmem_insert.argtypes = [POINTER(_Voxels), c_void_p, c_void_p, c_int64, c_int64, POINTER(c_int64)]
+    taken = library.vmem_insert(
+        byref(_table(voxels)), address(position, torch.float32), address(radius, torch.float32), len(radius), first,
+        byref(levels),
+    )  # fmt: skip
+    return int(taken), levels.value
 
 
 def _table(voxels: Voxels) -> _Voxels:
-    assert 8 * (1 + voxels.last_offset - voxels.first_offset) <= _MOST_SEARCHED, "see Search in match.cpp"
+    assert 8 * (1 + voxels.last_offset - voxels.first_offset) <= _MOST_SEARCHED, "see kMostPlaces in match.cpp"
     return _Voxels(
         address(voxels.keys, torch.int64), address(voxels.heads, torch.int32), address(voxels.next, torch.int32),
         len(voxels.keys), *voxels[3:],

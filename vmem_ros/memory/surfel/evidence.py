@@ -11,6 +11,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from vmem_ros.kernels import usable
+from vmem_ros.memory import compiled_notes as compiled
 from vmem_ros.memory.growable import GrowableTensor
 from vmem_ros.memory.observations import Observations
 
@@ -129,6 +131,10 @@ class Evidence:
 
     def _count(self, elements: Tensor, change: int) -> None:
         # Distinct, so no element is written twice.
+        if library := usable(elements):
+            balance, refuted, removed, added = (column.data for column in self._columns())
+            compiled.count_evidence(library, balance, refuted, removed, added, elements, change=change)
+            return
         counts = self._balance.data.index_select(0, elements) + change
         self._balance.data[elements] = counts
         lost = (counts < 0) & ~self._added.data.index_select(0, elements)
@@ -136,10 +142,9 @@ class Evidence:
 
     def _grow(self, surfels: int) -> None:
         """Make room for so many surfels, of which those that are new have nothing for or against them."""
-        fresh = torch.zeros(surfels - len(self._balance), dtype=torch.int32, device=self._balance.data.device)
-        self._balance.append(fresh)
-        for column in (self._refuted, self._removed, self._added):
-            column.append(fresh.bool())
+        fresh = surfels - len(self._balance)
+        for column in self._columns():
+            column.extend(fresh).zero_()
 
     def _columns(self) -> tuple[GrowableTensor, ...]:
         return (self._balance, self._refuted, self._removed, self._added)

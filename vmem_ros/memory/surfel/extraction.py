@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor
 
@@ -35,8 +37,12 @@ def grid_shape(height: int, width: int, stride: float) -> tuple[int, int]:
     return rows, columns
 
 
+@functools.lru_cache(maxsize=16)
 def grid_pixels(height: int, width: int, stride: float, *, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return the rows [R] and the columns [C] int64 of the pixels in the middle of the cells of :func:`grid_shape`."""
+    """Return the rows [R] and the columns [C] int64 of the pixels in the middle of the cells of :func:`grid_shape`.
+
+    Of the shapes of late they are always the same tensors: to read.
+    """
     rows, columns = grid_shape(height, width, stride)
     v = ((torch.arange(rows, device=device) + 0.5) * (height / rows)).long()
     u = ((torch.arange(columns, device=device) + 0.5) * (width / columns)).long()
@@ -65,14 +71,14 @@ def sample_surfels(
     :param known: [H, W] bool: pixels that make no surfels, because some stand there already.
     """
     camera = point_map.camera
-    device = point_map.points.device
+    device = point_map.confidence.device
     v, u = grid_pixels(*camera.size, stride, device=device)
     rows, columns = len(v), len(u)
     spacing = ((camera.width / columns) * (camera.height / rows)) ** 0.5
     focal = (camera.fx * camera.fy) ** 0.5 / spacing
     # Doubt about what a camera saw is no reason to forget it; 0 says that no surface is there.
     least = 0.0 if observed else min_confidence
-    if library := usable(point_map.points, image):
+    if library := usable(point_map.confidence, image):
         constants = {
             "patch_rows": _PATCH[0],
             "patch_columns": _PATCH[1],

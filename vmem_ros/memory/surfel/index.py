@@ -9,22 +9,22 @@ import torch
 from torch import Tensor
 
 from vmem_ros.edits import Region
-from vmem_ros.geometry import Camera, invert, transform
+from vmem_ros.geometry import Camera, invert
 from vmem_ros.memory import view_storage
 from vmem_ros.memory.edit_log import EditLog
 from vmem_ros.memory.numbering import Numbering
-from vmem_ros.memory.observations import Observations
+from vmem_ros.memory.observations import Observations, distinct
 from vmem_ros.memory.reach import Reach
 from vmem_ros.memory.region_search import elements_in
 from vmem_ros.memory.sparse_weights import SparseWeights
 from vmem_ros.memory.surfel.added_surfels import surfels_of
 from vmem_ros.memory.surfel.evidence import Evidence
 from vmem_ros.memory.surfel.looking_through import looked_through
-from vmem_ros.memory.surfel.recognition import recognised
+from vmem_ros.memory.surfel.recognition import recognise
 from vmem_ros.memory.surfel.retrieval import surfel_votes
 from vmem_ros.memory.surfel.splatting import Splat, splat
 from vmem_ros.memory.surfel.state_check import check_evidence, check_index
-from vmem_ros.memory.surfel.surfels import SurfelCloud, SurfelStore
+from vmem_ros.memory.surfel.surfels import SurfelCloud, SurfelStore, moved
 from vmem_ros.memory.surfel.voxel_hash import VoxelHash
 from vmem_ros.types import Elements, Target
 
@@ -135,20 +135,16 @@ class SurfelIndex:
         if not len(self) and not len(self._surfels):
             self._origin = T_world_camera[:3, 3].clone()
         T = self.local(T_world_camera)
-        rotation = T.clone()
-        rotation[:3, 3] = 0
-        optical = new
-        new = dataclasses.replace(new, position=transform(T, new.position), normal=transform(rotation, new.normal))
+        optical, new = new, moved(new, T)
         old = self._hash.find(new, self.cloud, barred=self._evidence.refuted)
-        self._recognise(optical, old, Target(grid.without_skew(), T_world_camera), scale)
+        self._recognise(optical, old, grid.without_skew(), T, scale)
         fresh = new.select((old < 0).nonzero().squeeze(1))
         n = len(self._surfels)
         self._surfels.append(fresh)
         self._hash.insert(fresh, n)
-        met = old[old >= 0] if seen is None else torch.cat([old[old >= 0], seen])
-        every = torch.cat([met.unique(), torch.arange(n, n + len(fresh), device=self._device)])
+        every = distinct(old, seen, n, len(self._surfels))
         self._observations.append(every)
-        self._reach.append(self.cloud.position.index_select(0, every))
+        self._reach.append(self.cloud.position, every)
         nothing = every[:0]
         self._evidence.append(
             every, nothing if through is None else through, by_camera=by_camera, surfels=len(self._surfels)
@@ -230,8 +226,7 @@ class SurfelIndex:
 
     def render(self, target: Target, *, scale: float) -> Splat:
         """Return which surfels a target sees; see :func:`~vmem_ros.memory.surfel.splatting.splat`."""
-        T = self.local(target.T_world_camera)
-        return splat(self.cloud, self._surfels.blocks, target.camera, T, scale=scale, hidden=self._evidence.refuted)
+        return self._render(target.camera, self.local(target.T_world_camera), scale)
 
     def looked_through(self, camera: Camera, T_world_camera: Tensor, depth: Tensor) -> Tensor:
         """Return the surfels that a camera looks through; see :func:`.looking_through.looked_through`."""
@@ -255,7 +250,7 @@ class SurfelIndex:
         direction = torch.nn.functional.normalize(position - eye, dim=-1)
         cosine = (direction * self.cloud.normal.index_select(0, visible.elements)).sum(dim=-1).abs()
         weight = self._weights.spread(visible.elements, surfel_votes(rendered, visible, cosine), len(self._surfels))
-        return self._collected(weight, position), weight
+        return self._collected(weight, self._reach.near(position)), weight
 
     def votes_without(self, weight: Tensor, views: Sequence[int]) -> Tensor:
         """Return the votes of each view [V] for the surfels that none of ``views`` saw; the others lose their weight.
@@ -264,18 +259,18 @@ class SurfelIndex:
         """
         for view in views:
             weight[self._observations.of(view)] = 0
-        return self._collected(weight, self.cloud.position.index_select(0, self._visible.elements))
+        position = self.cloud.position.index_select(0, self._visible.elements)
+        return self._collected(weight, self._reach.near(position))
 
     def sharing(self, view: int) -> Tensor:
         """Return how many surfels each view has in common with ``view``, about: [V] int64."""
         seen = self._observations.of(view)
         weight = self._weights.spread(seen, 1, len(self._surfels))
-        return self._collected(weight, self.cloud.position.index_select(0, seen))
+        return self._collected(weight, self._reach.beside(view))
 
-    def _collected(self, weight: Tensor, position: Tensor) -> Tensor:
-        """Return the sum of weights [N] int64 that each view collects: [V] int64; those at ``position`` have some."""
+    def _collected(self, weight: Tensor, near: Tensor) -> Tensor:
+        """Return the sum of weights [N] int64 that each view collects: [V] int64; only ``near`` ones [n] have any."""
         votes = torch.zeros(len(self), dtype=torch.int64, device=self._device)
-        near = self._reach.near(position)
         votes[near] = self._observations.sums(weight, near)
         return votes
 
@@ -327,14 +322,17 @@ class SurfelIndex:
 
     # Insides
 
-    def _recognise(self, new: SurfelCloud, old: Tensor, target: Target, scale: float) -> None:
-        """Fill in ``old`` [M] for new surfels, in the optical frame, that have no match but are seen again."""
-        unmatched = (old < 0).nonzero().squeeze(1)
-        if not len(unmatched) or not len(self._surfels):
-            return
-        rendered = self.render(target, scale=scale)
-        R = self.local(target.T_world_camera)[:3, :3].T
-        old[unmatched] = recognised(new.select(unmatched), self.cloud, rendered, target.camera, R)
+    def _recognise(self, new: SurfelCloud, old: Tensor, camera: Camera, T: Tensor, scale: float) -> None:
+        """Fill in ``old`` [M] for new surfels, in the optical frame, that have no match but are seen again.
+
+        :param T: [4, 4] pose of the camera, relative to the origin.
+        """
+        if len(self._surfels) and bool((old < 0).any()):
+            recognise(old, new, self.cloud, self._render(camera, T, scale), camera, invert(T))
+
+    def _render(self, camera: Camera, T: Tensor, scale: float) -> Splat:
+        """Return which surfels a camera sees at a pose ``T`` [4, 4] relative to the origin."""
+        return splat(self.cloud, self._surfels.blocks, camera, T, scale=scale, hidden=self._evidence.refuted)
 
     def _filled(
         self,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_max_pool2d, max_pool2d
@@ -50,6 +52,7 @@ def looked_through(
     return number[z < (1 - _MARGIN) * around[v.long(), u.long()]]
 
 
+@functools.lru_cache(maxsize=16)
 def _small(camera: Camera) -> Camera:
     """Return the camera in which depths are compared. It has no skew, for surfels are seen without."""
     shrunk = min(1.0, _SIDE / max(camera.size))

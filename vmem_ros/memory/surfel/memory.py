@@ -245,7 +245,9 @@ class SurfelMemory(EditableViewMemory[SurfelIndex]):
     def _add(self, view: View, point_map: PointMap) -> None:
         stride = self.config.surfel_stride or max(2.0, max(view.camera.size) / 96)
         observed = view.source == "observed"
-        known = self._standing(point_map, self._index.cloud.provenance > 0, observed=observed)
+        known = None
+        if point_map.shown is not None:
+            known = self._standing(point_map, self._index.cloud.provenance > 0, observed=observed)
         through = None
         if observed:
             through = self._index.looked_through(view.camera, view.T_world_camera, point_map.depth)

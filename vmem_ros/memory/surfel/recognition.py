@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 from vmem_ros.geometry import Camera
+from vmem_ros.kernels import usable
+from vmem_ros.memory.surfel import compiled_recognition as compiled
 from vmem_ros.memory.surfel.splatting import Splat
 from vmem_ros.memory.surfel.surfels import SurfelCloud
 
@@ -20,22 +22,32 @@ _METRES, _SHARE = 0.01, 0.015
 _COARSER = 1.5
 
 
-def recognised(new: SurfelCloud, old: SurfelCloud, rendered: Splat, camera: Camera, R_camera_surfels: Tensor) -> Tensor:
-    """Return the old surfel that is seen again in place of each new one, or -1: [M] int64.
+def recognise(
+    found: Tensor, new: SurfelCloud, old: SurfelCloud, rendered: Splat, camera: Camera, T_camera_surfels: Tensor
+) -> None:
+    """Fill in ``found`` [M] int64, where it is -1, the old surfel that is seen again in place of each new one, if any.
 
     :param new: M surfels in the optical frame of the camera.
     :param rendered: what the camera sees of the old ones.
-    :param R_camera_surfels: [3, 3] turns old surfels into the optical frame.
+    :param T_camera_surfels: [4, 4] takes old surfels into the optical frame.
     """
+    if library := usable(found, old.position):
+        compiled.recognise(
+            library, found, new, old, rendered, camera, T_camera_surfels,
+            metres=_METRES, share=_SHARE, coarser=_COARSER,
+        )  # fmt: skip
+        return
+    unmatched = (found < 0).nonzero().squeeze(1)
+    new = new.select(unmatched)
     x, y, z = new.position.unbind(-1)
     u = (camera.fx * (x / z) + camera.cx).long().clamp_(0, camera.width - 1)
     v = (camera.fy * (y / z) + camera.cy).long().clamp_(0, camera.height - 1)
     number, depth = rendered.ids[v, u], rendered.depth[v, u]
-    found = number.clamp(min=0)
-    normal = old.normal.index_select(0, found) @ R_camera_surfels.T.to(old.normal)
+    there = number.clamp(min=0)
+    normal = old.normal.index_select(0, there) @ T_camera_surfels[:3, :3].T.to(old.normal)
     # Both points lie on one ray; so far apart they are along the normal of the old surface.
     apart = (depth / z - 1).abs() * (normal * new.position).sum(dim=-1).abs()
     same = (number >= 0) & (apart <= _METRES + _SHARE * z)
-    same &= new.provenance <= old.provenance.index_select(0, found)
-    same &= old.radius.index_select(0, found) <= _COARSER * new.radius
-    return torch.where(same, number, -1)
+    same &= new.provenance <= old.provenance.index_select(0, there)
+    same &= old.radius.index_select(0, there) <= _COARSER * new.radius
+    found[unmatched] = torch.where(same, number, -1)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from vmem_ros.geometry import transform
+from vmem_ros.kernels import usable
+from vmem_ros.memory import compiled_notes as compiled
 from vmem_ros.memory.bounds import BlockBounds, Bounds
 from vmem_ros.memory.growable import GrowableTensor
 
@@ -39,6 +42,15 @@ class SurfelCloud:
     def after(self, start: int) -> SurfelCloud:
         """Return the surfels from number ``start``."""
         return SurfelCloud(*(getattr(self, f.name)[start:] for f in fields(self)))
+
+
+def moved(cloud: SurfelCloud, T: Tensor) -> SurfelCloud:
+    """Return surfels that are moved by a rigid transform [4, 4]."""
+    if library := usable(cloud.position):
+        position, normal = compiled.moved(library, cloud.position, cloud.normal, T)
+    else:
+        position, normal = transform(T, cloud.position), cloud.normal @ T[:3, :3].T.to(cloud.normal)
+    return replace(cloud, position=position, normal=normal)
 
 
 class Blocks(NamedTuple):

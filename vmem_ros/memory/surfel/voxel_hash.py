@@ -47,7 +47,8 @@ class VoxelHash:
         #: The newest surfel of each voxel.
         self._heads = HashTable(device)
         self._next = GrowableTensor((), torch.int32, self._device)
-        self._levels: set[int] = set()
+        #: Bit l: there are voxels of level ``_LOWEST_LEVEL + l``.
+        self._levels = 0
 
     @property
     def nbytes(self) -> int:
@@ -61,13 +62,16 @@ class VoxelHash:
         :param old: all surfels inserted so far. Of equally near ones, the oldest is returned.
         :param barred: [N] bool: old surfels that match nothing.
         """
-        own_level = self._level(new.radius)
         if library := usable(new.position, old.position):
-            return compiled.match(library, new, own_level, old, self._voxels(), barred)
+            return compiled.match(library, new, old, self._voxels(), barred)
+        own_level = self._level(new.radius)
+        levels = [
+            level for level in range(_LOWEST_LEVEL, _HIGHEST_LEVEL + 1) if self._levels >> level - _LOWEST_LEVEL & 1
+        ]
         best = torch.full((len(new),), _NOTHING, dtype=torch.int64, device=self._device)
         for offset in _LEVELS_SEARCHED:
             level = own_level + offset
-            rows = torch.isin(level, torch.tensor(sorted(self._levels), device=self._device)).nonzero().squeeze(1)
+            rows = torch.isin(level, torch.tensor(levels, device=self._device)).nonzero().squeeze(1)
             if len(rows):
                 self._search(new, old, rows, level.index_select(0, rows), best, barred)
         return torch.where(best == _NOTHING, -1, best & 0xFFFFFFFF)
@@ -76,13 +80,15 @@ class VoxelHash:
         """Insert surfels numbered ``first_index, first_index + 1, ...`` in their order."""
         if len(surfels) == 0:
             return
-        level = self._level(surfels.radius)
-        self._levels.update(level.unique().tolist())
         if library := usable(surfels.position):
             self._heads.make_room(len(surfels))
-            self._next.append(torch.empty_like(level))
-            self._heads.taken(compiled.insert(library, surfels.position, level, first_index, self._voxels()))
+            self._next.extend(len(surfels))
+            taken, levels = compiled.insert(library, surfels.position, surfels.radius, first_index, self._voxels())
+            self._heads.taken(taken)
+            self._levels |= levels
             return
+        level = self._level(surfels.radius)
+        self._levels |= sum(1 << (present - _LOWEST_LEVEL) for present in level.unique().tolist())
         key = self._key(torch.floor(surfels.position / torch.exp2(level)[:, None]), level)
         cells, cell_of = torch.unique(key, return_inverse=True)
         slots = self._heads.claim(cells)
@@ -126,18 +132,22 @@ class VoxelHash:
             next=self._next.data,
             empty=EMPTY,
             golden=GOLDEN,
-            levels=sum(1 << (level - _LOWEST_LEVEL) for level in self._levels),
+            levels=self._levels,
             lowest=_LOWEST_LEVEL,
+            highest=_HIGHEST_LEVEL,
             coordinate_bits=_COORDINATE_BITS,
             first_offset=_LEVELS_SEARCHED[0],
             last_offset=_LEVELS_SEARCHED[-1],
             merge_factor=self._merge_factor,
+            two_merge_factors=2 * self._merge_factor,
             min_cosine=self._min_cosine,
         )
 
     def _level(self, radius: Tensor) -> Tensor:
         """Return log2 of the voxel side: the smallest that is at least twice the merge distance."""
-        return torch.ceil(torch.log2(2 * self._merge_factor * radius)).clamp(_LOWEST_LEVEL, _HIGHEST_LEVEL).int()
+        # The exponent of the float, rounded up: exact, unlike its logarithm.
+        side = (2 * self._merge_factor * radius).view(torch.int32)
+        return ((side + 0x7FFFFF >> 23) - 127).clamp(_LOWEST_LEVEL, _HIGHEST_LEVEL)
 
     def _key(self, coordinates: Tensor, level: Tensor) -> Tensor:
         """Pack voxel coordinates [n, 3], whole numbers as float32, and levels [n] into int64 keys [n]."""
