@@ -210,10 +210,27 @@ class PointMap:
         """
         if shown is not None:
             shown = torch.where((depth > 0) & (depth < torch.inf), shown, -1)
-        known, trusted = known_depth(depth, confidence)
+        return cls.of_known(*known_depth(depth, confidence), camera, T_world_camera, shown=shown)
+
+    @classmethod
+    def of_known(
+        cls,
+        depth: Tensor,
+        confidence: Tensor,
+        camera: Camera,
+        T_world_camera: Tensor,
+        *,
+        shown: Tensor | None = None,
+    ) -> PointMap:
+        """Return the point map of a z-depth image [H, W] that it may keep; see :meth:`from_depth`.
+
+        :param depth: positive or NaN.
+        :param confidence: [H, W], 0 where depth is not finite.
+        :param shown: likewise -1.
+        """
         made = object.__new__(cls)
         vars(made).update(
-            known_depth=known, confidence=trusted, camera=camera, T_world_camera=T_world_camera, shown=shown
+            known_depth=depth, confidence=confidence, camera=camera, T_world_camera=T_world_camera, shown=shown
         )
         return made
 

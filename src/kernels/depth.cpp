@@ -49,14 +49,12 @@ struct OneSurface {
   }
 };
 
-// A picture with a border of NaN around it.
+// Some rows of a picture with a border of NaN around them.
 class Framed {
  public:
   static constexpr int64_t border = 2;
-  Framed(const float* values, int64_t height, int64_t width)
-      : stride(width + 2 * border), values_((height + 2 * border) * stride, kNan) {
-    for (int64_t y = 0; y < height; ++y) std::copy_n(values + y * width, width, row(y));
-  }
+  Framed(int64_t height, int64_t width)
+      : stride(width + 2 * border), values_((height + 2 * border) * stride, kNan) {}
   float* row(int64_t y) { return values_.data() + (y + border) * stride + border; }
 
   const int64_t stride;
@@ -64,6 +62,14 @@ class Framed {
  private:
   std::vector<float> values_;
 };
+
+VMEM_CLONES void invert(const float* depth, int64_t n, float* inverse) {
+  for (int64_t i = 0; i < n; ++i) inverse[i] = 1 / depth[i];
+}
+
+VMEM_CLONES void remove(const float* whole, const uint8_t* removed, int64_t n, float* inverse) {
+  for (int64_t i = 0; i < n; ++i) inverse[i] = removed[i] ? kNan : whole[i];
+}
 
 // Whether a reading, whose neighbours are nearer and farther than it, lies between two surfaces.
 VMEM_INLINE bool flies(const float* here, int64_t stride, float limit, const VmemCleaning& how) {
@@ -86,7 +92,21 @@ VMEM_INLINE bool flies(const float* here, int64_t stride, float limit, const Vme
   return nearer && farther && (supports < how.fewest || on_step);
 }
 
-// Writes 1 to removed [height, width] where a pixel flies.
+// Writes where a line has neighbours that are nearer, and some that are farther, by more than a share.
+//
+// nearest and farthest [width + 2]: of three pixels above each other, from the one before the line on.
+VMEM_INLINE void find_between(const float* __restrict own, const float* __restrict nearest,
+                              const float* __restrict farthest, int64_t width, float share, uint8_t* __restrict between) {
+  for (int64_t x = 0; x < width; ++x) {
+    const float right = nearest[x + 1] > nearest[x + 2] ? nearest[x + 1] : nearest[x + 2];
+    const float most = nearest[x] > right ? nearest[x] : right;
+    const float far_right = farthest[x + 1] < farthest[x + 2] ? farthest[x + 1] : farthest[x + 2];
+    const float least = farthest[x] < far_right ? farthest[x] : far_right;
+    between[x] = (most > own[x] * (1 + share)) & (least < own[x] * (1 - share));
+  }
+}
+
+// Writes whether a pixel flies to removed [height, width].
 VMEM_CLONES void find_flying(Framed& inverse, int64_t height, int64_t width, const OneSurface& surface,
                              const VmemCleaning& how, uint8_t* removed) {
   const float share = how.flying_tangent / surface.focal;
@@ -105,69 +125,105 @@ VMEM_CLONES void find_flying(Framed& inverse, int64_t height, int64_t width, con
       farthest[x] = least;
     }
     const float* own = inverse.row(y);
+    find_between(own, nearest.data(), farthest.data(), width, share, between.data());
     for (int64_t x = 0; x < width; ++x) {
-      const float most = std::max(std::max(nearest[x], nearest[x + 1]), nearest[x + 2]);
-      const float least = std::min(std::min(farthest[x], farthest[x + 1]), farthest[x + 2]);
-      between[x] = (most > own[x] * (1 + share)) & (least < own[x] * (1 - share));
-    }
-    for (int64_t x = 0; x < width; ++x) {
-      if (between[x]) {
-        removed[y * width + x] = flies(own + x, inverse.stride, surface.limit(own[x], 1, how.flying_tangent), how);
-      }
+      removed[y * width + x] =
+          between[x] && flies(own + x, inverse.stride, surface.limit(own[x], 1, how.flying_tangent), how);
     }
   }
 }
 
-// Gaps of a line of pixels that are being closed: the sum of what its directions say, and how many have said something.
-struct Closing {
-  std::vector<float> total;
-  std::vector<uint8_t> count;
+// A pixel in a gap, and what rows and columns say of it.
+struct Gap {
+  int32_t x, y;
+  float total;
+  int32_t count;
 };
 
-// Closes the gap between pixels `first` and `last`, `step` apart from one to the next.
-VMEM_INLINE void close_between(const float* inverse, const uint8_t* edges, int64_t first, int64_t last, int64_t step,
-                          const OneSurface& surface, float tangent, Closing& closing) {
-  const float before = inverse[first], after = inverse[last];
-  const float pixels = static_cast<float>((last - first) / step);
-  const bool on_one = std::min(before, after) > 0 &&
-                      std::abs(before - after) <= surface.limit(std::max(before, after), pixels, tangent);
-  for (int64_t pixel = first + step; pixel < last; pixel += step) {
-    if (edges[pixel]) continue;
-    const float share = static_cast<float>((pixel - first) / step) / pixels;
-    closing.total[pixel] += on_one ? before * (1 - share) + after * share : kNan;
-    ++closing.count[pixel];
+// Which pixels are known, in bytes, with a border around them that is not: as wide as gaps that are closed.
+struct Known {
+  int64_t border, stride;
+  std::vector<uint8_t> bytes;
+  uint8_t* row(int64_t y) { return bytes.data() + (y + border) * stride + border; }
+};
+
+// Writes to closed [width] where a line of pixels, `step` apart, has known ones before and after it that leave a gap of
+// `widest` between them at most.
+VMEM_INLINE void find_closed(const uint8_t* known, int64_t width, int64_t step, int64_t widest, uint8_t* reached,
+                             uint8_t* closed) {
+  std::fill_n(reached, width, 0);
+  for (int64_t before = widest; before > 0; --before) {
+    const uint8_t *first = known - before * step, *last = known + (widest + 1 - before) * step;
+    for (int64_t x = 0; x < width; ++x) {
+      reached[x] |= last[x];
+      closed[x] |= first[x] & reached[x];
+    }
   }
 }
 
-VMEM_CLONES void close_gaps(float* inverse, int64_t height, int64_t width, const uint8_t* edges, const OneSurface& surface,
-                const VmemCleaning& how) {
-  Closing closing;
-  std::vector<int64_t> above(width);
-  for (int64_t round = 0; round < (how.widest ? how.rounds : 0); ++round) {
-    closing.total.assign(height * width, 0);
-    closing.count.assign(height * width, 0);
-    // Known pixels before, or so far away that no gap from there is closed.
-    const int64_t none = -how.widest - 2;
-    std::fill(above.begin(), above.end(), none);
-    for (int64_t y = 0; y < height; ++y) {
-      int64_t before = none;
-      for (int64_t x = 0; x < width; ++x) {
-        const int64_t pixel = y * width + x;
-        if (!known(inverse[pixel])) continue;
-        if (x - before > 1 && x - before <= how.widest + 1) {
-          close_between(inverse, edges, pixel - (x - before), pixel, 1, surface, how.gap_tangent, closing);
-        }
-        if (y - above[x] > 1 && y - above[x] <= how.widest + 1) {
-          close_between(inverse, edges, pixel - (y - above[x]) * width, pixel, width, surface, how.gap_tangent,
-                        closing);
-        }
-        before = x;
-        above[x] = y;
+// Adds the pixels of gaps that are narrow in a row or a column, but for those that stay unknown.
+VMEM_CLONES void find_gaps(Known& map, const uint8_t* edges, int64_t height, int64_t width, int64_t widest,
+                           std::vector<Gap>& gaps) {
+  std::vector<uint8_t> reached(width), closed(width);
+  for (int64_t y = 0; y < height; ++y) {
+    const uint8_t *row = map.row(y), *edge = edges + y * width;
+    std::fill(closed.begin(), closed.end(), 0);
+    find_closed(row, width, 1, widest, reached.data(), closed.data());
+    find_closed(row, width, map.stride, widest, reached.data(), closed.data());
+    for (int64_t x = 0; x < width; ++x) closed[x] &= (row[x] | edge[x]) ^ 1;
+    constexpr int64_t at_once = 32;
+    for (int64_t first = 0; first < width; first += at_once) {
+      const int64_t end = std::min(first + at_once, width);
+      uint8_t any = 0;
+      for (int64_t x = first; x < end; ++x) any |= closed[x];
+      for (int64_t x = first; any && x < end; ++x) {
+        if (closed[x]) gaps.push_back({static_cast<int32_t>(x), static_cast<int32_t>(y), 0, 0});
       }
     }
-    for (int64_t pixel = 0; pixel < height * width; ++pixel) {
-      const float value = closing.total[pixel] / static_cast<float>(closing.count[pixel]);
-      inverse[pixel] = closing.count[pixel] ? value : inverse[pixel];
+  }
+}
+
+VMEM_CLONES void note_known(const float* inverse, int64_t width, uint8_t* row) {
+  for (int64_t x = 0; x < width; ++x) row[x] = known(inverse[x]);
+}
+
+// Lets the row, or the column, of a gap's pixel say what lies between the ends of the gap, if it is narrow there.
+//
+// here: inverse depth of the pixel, in lines whose pixels are `step` apart; there: in the map of what is known.
+VMEM_INLINE void ask_line(const float* here, int64_t step, const uint8_t* there, int64_t map_step, Gap& gap,
+                          const OneSurface& surface, const VmemCleaning& how) {
+  int64_t before = 1, after = 1;
+  while (before <= how.widest && !there[-before * map_step]) ++before;
+  while (before + after <= how.widest + 1 && !there[after * map_step]) ++after;
+  if (before + after > how.widest + 1) return;
+  const float first = here[-before * step], last = here[after * step];
+  const float pixels = static_cast<float>(before + after), share = static_cast<float>(before) / pixels;
+  const bool on_one = std::min(first, last) > 0 &&
+                      std::abs(first - last) <= surface.limit(std::max(first, last), pixels, how.gap_tangent);
+  gap.total += on_one ? first * (1 - share) + last * share : kNan;
+  ++gap.count;
+}
+
+void close_gaps(float* inverse, int64_t height, int64_t width, const uint8_t* edges, const OneSurface& surface,
+                const VmemCleaning& how) {
+  if (!how.widest) return;
+  Known map{how.widest, width + 2 * how.widest, {}};
+  map.bytes.assign((height + 2 * how.widest) * map.stride, 0);
+  for (int64_t y = 0; y < height; ++y) note_known(inverse + y * width, width, map.row(y));
+  std::vector<Gap> gaps;
+  for (int64_t round = 0; round < how.rounds; ++round) {
+    gaps.clear();
+    find_gaps(map, edges, height, width, how.widest, gaps);
+    for (Gap& gap : gaps) {
+      const float* here = inverse + gap.y * width + gap.x;
+      const uint8_t* there = map.row(gap.y) + gap.x;
+      ask_line(here, 1, there, 1, gap, surface, how);
+      ask_line(here, width, there, map.stride, gap, surface, how);
+    }
+    for (const Gap& gap : gaps) {
+      float& here = inverse[gap.y * width + gap.x];
+      here = gap.total / static_cast<float>(gap.count);
+      map.row(gap.y)[gap.x] = known(here);
     }
   }
 }
@@ -199,9 +255,9 @@ VMEM_INLINE float cosine_of(const Point& point, const Point& du, const Point& dv
   return known(cosine) ? cosine : 0;
 }
 
-// Writes the confidence of readings by the depth and slant of the cells around them.
-VMEM_CLONES void rate(const float* inverse, int64_t height, int64_t width, float fx, float fy, float cx, float cy,
-                      const VmemSensor& sensor, const VmemCleaning& how, float* confidence) {
+// Returns the confidence of readings by their depth and slant, of each cell.
+VMEM_CLONES std::vector<float> rate(const float* inverse, int64_t height, int64_t width, float fx, float fy, float cx,
+                                    float cy, const VmemSensor& sensor, const VmemCleaning& how) {
   const int64_t cell = how.cell, rows = (height + cell - 1) / cell, columns = (width + cell - 1) / cell;
   const float side = static_cast<float>(cell);
   std::vector<Point> points(rows * columns);
@@ -243,48 +299,61 @@ VMEM_CLONES void rate(const float* inverse, int64_t height, int64_t width, float
       each[row * columns + column] = value > how.least ? value : how.least;
     }
   }
-  // Linear between the middles of cells.
-  std::vector<float> line(columns);
-  const auto place = [&](int64_t at, int64_t n, int64_t& first, int64_t& second) {
-    const float where = std::max((static_cast<float>(at) + 0.5f) / side - 0.5f, 0.0f);
-    first = std::min(static_cast<int64_t>(where), n - 1);
-    second = std::min(first + 1, n - 1);
-    return where - static_cast<float>(first);
-  };
-  std::vector<int64_t> left(width), right(width);
-  std::vector<float> shares(width);
-  for (int64_t x = 0; x < width; ++x) shares[x] = place(x, columns, left[x], right[x]);
-  for (int64_t y = 0; y < height; ++y) {
-    int64_t first, second;
-    const float share = place(y, rows, first, second);
-    for (int64_t column = 0; column < columns; ++column) {
-      line[column] = each[first * columns + column] * (1 - share) + each[second * columns + column] * share;
-    }
-    for (int64_t x = 0; x < width; ++x) {
-      confidence[y * width + x] = line[left[x]] * (1 - shares[x]) + line[right[x]] * shares[x];
-    }
+  return each;
+}
+
+// Where a pixel lies between the middles of cells: the share of the second of two of n cells.
+VMEM_INLINE float between_cells(int64_t at, float side, int64_t n, int64_t& first, int64_t& second) {
+  const float where = std::max((static_cast<float>(at) + 0.5f) / side - 0.5f, 0.0f);
+  first = std::min(static_cast<int64_t>(where), n - 1);
+  second = std::min(first + 1, n - 1);
+  return where - static_cast<float>(first);
+}
+
+// Finishes a line between two lines of cells, `upper` and `lower`.
+VMEM_INLINE void finish_line(const float* __restrict depth, const float* __restrict inverse,
+                             const uint8_t* __restrict removed, const float* __restrict upper,
+                             const float* __restrict lower, float share, int64_t width, float of_closed,
+                             float* __restrict cleaned, float* __restrict confidence) {
+  for (int64_t x = 0; x < width; ++x) {
+    const float filled = 1 / inverse[x];  // not a number where nothing closed it
+    const int32_t read = (depth[x] == depth[x]) & (removed[x] == 0);
+    const int32_t closed = (read == 0) & (inverse[x] == inverse[x]);
+    cleaned[x] = read ? depth[x] : filled;
+    const float trust = (upper[x] * (1 - share) + lower[x] * share) * (closed ? of_closed : 1.0f);
+    confidence[x] = (cleaned[x] > 0) & (cleaned[x] < kInfinity) ? trust : 0;
   }
 }
 
-VMEM_CLONES void clean(const float* depth, int64_t height, int64_t width, float fx, float fy, float cx, float cy,
-                       const VmemSensor& sensor, const VmemCleaning& how, float* cleaned, float* confidence) {
-  const int64_t size = height * width;
-  std::vector<float> inverse(size);
-  std::vector<uint8_t> removed(size, 0);
-  for (int64_t pixel = 0; pixel < size; ++pixel) inverse[pixel] = 1 / depth[pixel];
-  const OneSurface surface{sensor, std::sqrt(fx * fy)};
-  if (how.remove_flying) {
-    Framed framed(inverse.data(), height, width);
-    find_flying(framed, height, width, surface, how, removed.data());
-    for (int64_t pixel = 0; pixel < size; ++pixel) inverse[pixel] = removed[pixel] ? kNan : inverse[pixel];
-  }
-  close_gaps(inverse.data(), height, width, removed.data(), surface, how);
-  rate(inverse.data(), height, width, fx, fy, cx, cy, sensor, how, confidence);
-  for (int64_t pixel = 0; pixel < size; ++pixel) {
-    const bool read = known(depth[pixel]) & !removed[pixel], closed = !read & known(inverse[pixel]);
-    const float filled = 1 / inverse[pixel];  // not a number where nothing closed it
-    cleaned[pixel] = read ? depth[pixel] : filled;
-    confidence[pixel] *= closed ? how.closed : 1.0f;
+// Finishes the rows from `top` up to `bottom`: depth is what was read, or what a gap was closed with, and confidence that
+// of the cells around, linear between their middles.
+VMEM_CLONES void finish(const float* depth, const float* inverse, const uint8_t* removed, const float* cells,
+                        int64_t top, int64_t bottom, int64_t height, int64_t width, const VmemCleaning& how,
+                        float* cleaned, float* confidence) {
+  const int64_t rows = (height + how.cell - 1) / how.cell, columns = (width + how.cell - 1) / how.cell;
+  const float side = static_cast<float>(how.cell);
+  // Two rows of cells, as wide as the picture.
+  std::vector<float> lines[2] = {std::vector<float>(width), std::vector<float>(width)};
+  int64_t in_lines[2] = {-1, -1};
+  const auto widened = [&](int64_t row) {
+    std::vector<float>& line = lines[row & 1];
+    if (in_lines[row & 1] != row) {
+      in_lines[row & 1] = row;
+      for (int64_t x = 0; x < width; ++x) {
+        int64_t first, second;
+        const float share = between_cells(x, side, columns, first, second);
+        line[x] = cells[row * columns + first] * (1 - share) + cells[row * columns + second] * share;
+      }
+    }
+    return line.data();
+  };
+  for (int64_t y = top; y < bottom; ++y) {
+    int64_t first, second;
+    const float share = between_cells(y, side, rows, first, second);
+    const float *upper = widened(first), *lower = widened(second);
+    const int64_t line = y * width;
+    finish_line(depth + line, inverse + line, removed + line, upper, lower, share, width, how.closed, cleaned + line,
+                confidence + line);
   }
 }
 
@@ -293,6 +362,34 @@ VMEM_CLONES void clean(const float* depth, int64_t height, int64_t width, float 
 // Cleans depth [height, width] into cleaned, likewise, and writes how much each pixel is to be trusted.
 extern "C" void vmem_clean_depth(const float* depth, int64_t height, int64_t width, float fx, float fy, float cx,
                                  float cy, const VmemSensor* sensor, const VmemCleaning* how, float* cleaned,
-                                 float* confidence) {
-  clean(depth, height, width, fx, fy, cx, cy, *sensor, *how, cleaned, confidence);
+                                 float* confidence, int64_t threads) {
+  const OneSurface surface{*sensor, std::sqrt(fx * fy)};
+  // Kept for the next picture: fresh pages would cost as much as what is done with them.
+  static thread_local std::vector<float> inverse;
+  static thread_local std::vector<uint8_t> removed;
+  inverse.resize(height * width);
+  removed.assign(height * width, 0);
+  constexpr int64_t rows_at_once = 32;
+  const int64_t bands = (height + rows_at_once - 1) / rows_at_once;
+  float* const whole = inverse.data();
+  uint8_t* const gone = removed.data();
+  vmem::in_parallel(bands, threads, [&](int64_t band) {
+    const int64_t top = band * rows_at_once, bottom = std::min(top + rows_at_once, height);
+    if (!how->remove_flying) return invert(depth + top * width, (bottom - top) * width, whole + top * width);
+    Framed framed(bottom - top, width);
+    for (int64_t y = std::max(top - Framed::border, int64_t{0}); y < std::min(bottom + Framed::border, height); ++y) {
+      invert(depth + y * width, width, framed.row(y - top));
+    }
+    uint8_t* flying = gone + top * width;
+    find_flying(framed, bottom - top, width, surface, *how, flying);
+    for (int64_t y = 0; y < bottom - top; ++y) {
+      remove(framed.row(y), flying + y * width, width, whole + (top + y) * width);
+    }
+  });
+  close_gaps(whole, height, width, gone, surface, *how);
+  const std::vector<float> cells = rate(whole, height, width, fx, fy, cx, cy, *sensor, *how);
+  vmem::in_parallel(bands, threads, [&](int64_t band) {
+    const int64_t top = band * rows_at_once, bottom = std::min(top + rows_at_once, height);
+    finish(depth, whole, gone, cells.data(), top, bottom, height, width, *how, cleaned, confidence);
+  });
 }

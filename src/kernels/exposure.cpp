@@ -35,12 +35,10 @@ inline float median(std::vector<float>& values) {
   return *middle;
 }
 
-}  // namespace
-
 // Writes the median logarithm of the view's colours over the other's, by channel, to ratio [3], and returns how many
 // points they have in common; without any, nothing is written.
-extern "C" int64_t vmem_compare_exposure(const VmemComparison* view, const VmemView* other, float* ratio) {
-  std::vector<float> logarithms[3];
+int64_t compare(const VmemComparison* view, const VmemView* other, float* ratio) {
+  std::vector<float> quotients[3];
   const float* p = other->projection;
   const float width = static_cast<float>(other->width), height = static_cast<float>(other->height);
   for (int64_t row = view->first; row < view->height; row += view->step) {
@@ -58,11 +56,21 @@ extern "C" int64_t vmem_compare_exposure(const VmemComparison* view, const VmemV
       if (!(std::abs(other->depth[there] / c - 1) <= view->tolerance)) continue;
       if (!usable(theirs, view->darkest, view->brightest)) continue;
       for (int channel = 0; channel < 3; ++channel) {
-        logarithms[channel].push_back(std::log(static_cast<float>(own[channel]) / static_cast<float>(theirs[channel])));
+        quotients[channel].push_back(static_cast<float>(own[channel]) / static_cast<float>(theirs[channel]));
       }
     }
   }
-  if (logarithms[0].empty()) return 0;
-  for (int channel = 0; channel < 3; ++channel) ratio[channel] = median(logarithms[channel]);
-  return static_cast<int64_t>(logarithms[0].size());
+  if (quotients[0].empty()) return 0;
+  // The logarithm keeps their order, so it is that of the median.
+  for (int channel = 0; channel < 3; ++channel) ratio[channel] = std::log(median(quotients[channel]));
+  return static_cast<int64_t>(quotients[0].size());
+}
+
+}  // namespace
+
+// Compares a view with each of n others: writes how many points they have in common to common [n], and the median
+// logarithm of its colours over theirs, by channel, to ratio [n, 3].
+extern "C" void vmem_compare_exposure(const VmemComparison* view, const VmemView* others, int64_t n, int64_t* common,
+                                      float* ratio) {
+  for (int64_t i = 0; i < n; ++i) common[i] = compare(view, others + i, ratio + 3 * i);
 }

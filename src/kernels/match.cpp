@@ -19,6 +19,7 @@ struct VmemVoxels {
   int64_t* keys;   // [slots]
   int32_t* heads;  // [slots] newest surfel of the voxel
   int32_t* next;   // [surfels] the one before it in its voxel, or -1
+  int64_t* cubes;  // [slots / 64] a bit for each cube of voxels in which a match may begin, by its hash
   int64_t slots;   // a power of two
   int64_t empty;   // key of a free slot
   int64_t golden;  // multiplier of the hash
@@ -62,6 +63,35 @@ VMEM_INLINE int64_t level_of(const VmemVoxels& voxels, float radius) {
   return std::min(std::max(static_cast<int64_t>(rounded_up >> 23) - 127, voxels.lowest), voxels.highest);
 }
 
+// Returns the bit of the cube of 8 x 8 x 8 voxels in which a voxel lies.
+VMEM_INLINE uint64_t cube_of(const VmemVoxels& voxels, int64_t key) {
+  const int64_t within = 7, bits = voxels.coordinate_bits;
+  return first_slot(voxels, key & ~(within | within << bits | within << 2 * bits));
+}
+
+VMEM_INLINE bool is_noted(const VmemVoxels& voxels, int64_t key) {
+  const uint64_t cube = cube_of(voxels, key);
+  return voxels.cubes[cube / 64] >> cube % 64 & 1;
+}
+
+// Notes a voxel for all searches that may meet it: they begin there, or one voxel below along some axes.
+VMEM_INLINE void note_voxel(const VmemVoxels& voxels, int64_t key) {
+  for (int64_t octant = 0; octant < 8; ++octant) {
+    int64_t first = key;
+    bool elsewhere = true;
+    for (int axis = 0; axis < 3; ++axis) {
+      const int64_t shift = axis * voxels.coordinate_bits;
+      if (!(octant >> axis & 1)) continue;
+      // Within a cube nothing changes.
+      elsewhere &= (key >> shift & 7) == 0;
+      first -= int64_t{1} << shift;
+    }
+    if (!elsewhere) continue;
+    const uint64_t cube = cube_of(voxels, first);
+    voxels.cubes[cube / 64] |= static_cast<int64_t>(uint64_t{1} << cube % 64);
+  }
+}
+
 VMEM_INLINE int64_t packed(const VmemVoxels& voxels, float coordinate) {
   const int64_t bias = int64_t{1} << (voxels.coordinate_bits - 1);
   const float lowest = static_cast<float>(1 - bias), highest = static_cast<float>(bias - 2);
@@ -102,6 +132,8 @@ VMEM_INLINE int64_t add_places(const VmemOriented& fresh, int64_t i, const VmemV
       if (packed(voxels, std::floor((p[axis] + farthest) * per_side)) > low) wide |= 4 >> axis;
       corner |= low << shift;
     }
+    // Most places have no surfels that are much finer: the table is not asked about them.
+    if (!is_noted(voxels, corner)) continue;
     // So it is in one of at most eight voxels: those that the ball around the point meets.
     for (int64_t octant = 0; octant < 8; ++octant) {
       if (octant & ~wide) continue;
@@ -185,6 +217,13 @@ extern "C" void vmem_match(const VmemOriented* fresh, const VmemOriented* old, c
   });
 }
 
+// Notes all voxels of a table whose `cubes` are empty.
+extern "C" void vmem_note_voxels(const VmemVoxels* voxels) {
+  for (int64_t slot = 0; slot < voxels->slots; ++slot) {
+    if (voxels->keys[slot] != voxels->empty) note_voxel(*voxels, voxels->keys[slot]);
+  }
+}
+
 // Inserts surfels numbered first, first + 1, ... in their order, and returns how many voxels are new.
 //
 // position [n, 3] and radius [n]; the table has free slots enough. What `next` has from `first` on is written, and
@@ -205,6 +244,7 @@ extern "C" int64_t vmem_insert(const VmemVoxels* voxels, const float* position, 
     if (voxels->keys[slot] != key) {
       voxels->keys[slot] = key;
       voxels->heads[slot] = -1;
+      note_voxel(*voxels, key);
       ++taken;
     }
     voxels->next[first + i] = voxels->heads[slot];

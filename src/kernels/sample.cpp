@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "machine.hpp"
 #include "surfels.hpp"
 
 using namespace vmem;
@@ -100,32 +101,47 @@ class Slopes {
 }  // namespace
 
 // Writes the surfels, patch after patch, and returns how many there are.
-extern "C" int64_t vmem_sample_surfels(const VmemPointMap* map, const VmemSampling* how, const VmemSampled* out) {
+extern "C" int64_t vmem_sample_surfels(const VmemPointMap* map, const VmemSampling* how, const VmemSampled* out,
+                                       int64_t threads) {
   const Slopes slopes(*map, how->same_surface);
-  int64_t count = 0;
-  const auto add = [&](int64_t v, int64_t u) {
-    const int64_t pixel = v * map->width + u;
-    const float confidence = map->confidence[pixel];
-    if (how->least_confidence > 0 ? !(confidence >= how->least_confidence) : !(confidence > 0)) return;
-    if (map->known && map->known[pixel]) return;
-    const Vector point = slopes.at(v, u);
-    Vector normal;
-    if (!finite(point) || !slopes.normal(v, u, normal)) return;
-    const float cosine = std::abs(dot(normal, point)) / std::sqrt(dot(point, point));
-    const float position[3] = {point.x, point.y, point.z}, facing[3] = {normal.x, normal.y, normal.z};
-    std::copy_n(position, 3, out->position + 3 * count);
-    std::copy_n(facing, 3, out->normal + 3 * count);
-    std::copy_n(map->image + 3 * pixel, 3, out->color + 3 * count);
-    out->radius[count++] = 0.5f * (point.z / how->focal) / (how->alpha + (1 - how->alpha) * cosine);
-  };
-  for (int64_t top = 0; top < how->n_rows; top += how->patch_rows) {
+  // Each row of patches writes where it would, were all of its pixels and of those before it surfels.
+  const int64_t parts = ceiling(how->n_rows, how->patch_rows);
+  std::vector<int64_t> counts(parts);
+  vmem::in_parallel(parts, threads, [&](int64_t part) {
+    const int64_t top = part * how->patch_rows, bottom = std::min(top + how->patch_rows, how->n_rows);
+    int64_t next = top * how->n_columns;
+    const auto add = [&](int64_t v, int64_t u) {
+      const int64_t pixel = v * map->width + u;
+      const float confidence = map->confidence[pixel];
+      if (how->least_confidence > 0 ? !(confidence >= how->least_confidence) : !(confidence > 0)) return;
+      if (map->known && map->known[pixel]) return;
+      const Vector point = slopes.at(v, u);
+      Vector normal;
+      if (!finite(point) || !slopes.normal(v, u, normal)) return;
+      const float cosine = std::abs(dot(normal, point)) / std::sqrt(dot(point, point));
+      const float position[3] = {point.x, point.y, point.z}, facing[3] = {normal.x, normal.y, normal.z};
+      std::copy_n(position, 3, out->position + 3 * next);
+      std::copy_n(facing, 3, out->normal + 3 * next);
+      std::copy_n(map->image + 3 * pixel, 3, out->color + 3 * next);
+      out->radius[next++] = 0.5f * (point.z / how->focal) / (how->alpha + (1 - how->alpha) * cosine);
+    };
     for (int64_t left = 0; left < how->n_columns; left += how->patch_columns) {
-      for (int64_t row = top; row < std::min(top + how->patch_rows, how->n_rows); ++row) {
+      for (int64_t row = top; row < bottom; ++row) {
         for (int64_t column = left; column < std::min(left + how->patch_columns, how->n_columns); ++column) {
           add(how->rows[row], how->columns[column]);
         }
       }
     }
+    counts[part] = next - top * how->n_columns;
+  });
+  int64_t count = 0;
+  for (int64_t part = 0; part < parts; ++part) {
+    const int64_t first = part * how->patch_rows * how->n_columns, n = counts[part];
+    std::copy_n(out->position + 3 * first, 3 * n, out->position + 3 * count);
+    std::copy_n(out->normal + 3 * first, 3 * n, out->normal + 3 * count);
+    std::copy_n(out->color + 3 * first, 3 * n, out->color + 3 * count);
+    std::copy_n(out->radius + first, n, out->radius + count);
+    count += n;
   }
   return count;
 }

@@ -63,7 +63,10 @@ class OcclusionPyramid {
     const float x = centre.x / z, y = centre.y / z;
     const float reach = (1 + std::max(std::fabs(x), std::fabs(y))) * radius / nearest;
     const float tiles = std::max(reach * (std::max(camera_.fx, camera_.fy) / tile), 1.0f);
-    const int64_t wanted = static_cast<int64_t>(std::ceil(std::log2(std::min(tiles, 1e9f))));
+    // The logarithm, rounded up, is the exponent of the float if nothing follows its first digit, and else one more.
+    uint32_t bits;
+    std::memcpy(&bits, &tiles, sizeof bits);
+    const int64_t wanted = static_cast<int64_t>((bits + 0x7FFFFF) >> 23) - 127;
     const Level& level = levels_[std::min<int64_t>(wanted, levels_.size() - 1)];
     const int64_t shift = std::min<int64_t>(wanted, levels_.size() - 1);
     const int64_t column = place(x * (camera_.fx / tile) + camera_.cx / tile, camera_.width) >> shift;
@@ -128,21 +131,60 @@ struct Band {
   int64_t top, bottom;
 };
 
-// Lowers the pixels of one disk in a band: its span in each row in closed form, as ellipses.py derives it.
-inline void draw_disk(int64_t tag, const Vector& c, const Vector& n, float radius, const VmemEye& camera,
-                      float near, const Band& band, int64_t* buffer) {
-  const float x0 = c.x / c.z, y0 = c.y / c.z;
+// A disk in the optical frame, and the rows that it may cover.
+struct Disk {
+  int64_t tag;
+  Vector centre, normal;
+  float radius;
+  int32_t top, bottom;  // the last one
+};
+
+// Disks of some blocks, and the rows that they may cover.
+struct Disks {
+  std::vector<Disk> disks;
+  int32_t top = std::numeric_limits<int32_t>::max(), bottom = -1;
+};
+
+// Adds a disk, if it may cover a row of the picture: ellipses.py derives which.
+inline void add_disk(int64_t tag, const Vector& c, const Vector& n, float radius, const VmemEye& camera, float near,
+                     Disks& out) {
   const float reach_y = radius * std::sqrt(std::max(1 - n.y * n.y, 0.0f));
   const float reach_z = radius * std::sqrt(std::max(1 - n.z * n.z, 0.0f));
   const float nearest = c.z - reach_z;
   if (!(nearest > near)) return;
+  const float y0 = c.y / c.z;
   const float half_height = camera.fy * (reach_y + std::fabs(y0) * reach_z) / nearest;
   const float middle_row = camera.fy * y0 + (camera.cy - 0.5f);
-  const float first = std::max(std::ceil(middle_row - half_height), static_cast<float>(band.top));
-  const float last = std::min(std::floor(middle_row + half_height), static_cast<float>(band.bottom - 1));
+  const float first = std::max(std::ceil(middle_row - half_height), 0.0f);
+  const float last = std::min(std::floor(middle_row + half_height), static_cast<float>(camera.height - 1));
   if (!(last >= first)) return;
+  out.disks.push_back({tag, c, n, radius, static_cast<int32_t>(first), static_cast<int32_t>(last)});
+  out.top = std::min(out.top, out.disks.back().top);
+  out.bottom = std::max(out.bottom, out.disks.back().bottom);
+}
 
-  const float plane = dot(n, c), squared = radius * radius, beyond = dot(c, c) - squared;
+// Adds the disks of a block that face the camera and are not hidden.
+VMEM_CLONES void add_block(const VmemSurfels& surfels, int64_t block, const VmemEye& camera,
+                           const VmemSplatConstants& constants, const OcclusionPyramid* occlusion, Disks& out) {
+  const int64_t end = std::min((block + 1) * surfels.per_block, surfels.n);
+  for (int64_t i = block * surfels.per_block; i < end; ++i) {
+    if (surfels.hidden && surfels.hidden[i]) continue;
+    const Vector centre = moved(camera, surfels.position + 3 * i);
+    if (!(centre.z > constants.near)) continue;
+    const Vector normal = rotated(camera, surfels.normal + 3 * i);
+    // Seen from behind, or so edge-on that float32 cannot tell where it is.
+    if (!(dot(normal, centre) < -constants.edge_on * std::sqrt(dot(centre, centre)))) continue;
+    const float radius = drawn_radius(surfels.radius[i], centre.z, camera, constants);
+    if (occlusion && occlusion->hides(centre, radius)) continue;
+    add_disk(surfels.provenance[i] > 0 ? i | kSeen : i, centre, normal, radius, camera, constants.near, out);
+  }
+}
+
+// Lowers the pixels of one disk in a band: its span in each row in closed form, as ellipses.py derives it.
+VMEM_INLINE void draw_disk(const Disk& disk, const VmemEye& camera, const Band& band, int64_t* buffer) {
+  const Vector &c = disk.centre, &n = disk.normal;
+  const float x0 = c.x / c.z, y0 = c.y / c.z;
+  const float plane = dot(n, c), squared = disk.radius * disk.radius, beyond = dot(c, c) - squared;
   const float per_a = 1 / (plane * (plane - 2 * n.x * c.x) + beyond * n.x * n.x);
   const float b = (beyond * n.x * n.y - plane * (n.x * c.y + n.y * c.x)) * per_a;
   const float q = (plane * (plane - 2 * n.y * c.y) + beyond * n.y * n.y) * per_a;
@@ -150,7 +192,8 @@ inline void draw_disk(int64_t tag, const Vector& c, const Vector& n, float radiu
   const float d = tilt * n.x, e = 2 * tilt * n.y, f = tilt * (plane / c.z);
   const float q2 = b * b - q, q1 = 2 * b * d - e, q0 = d * d - f;
   const float inverse_x = n.x / plane, inverse_y = n.y / plane, slope = inverse_x / camera.fx;
-  for (int64_t row = static_cast<int64_t>(first); row <= static_cast<int64_t>(last); ++row) {
+  const int64_t last = std::min<int64_t>(disk.bottom, band.bottom - 1);
+  for (int64_t row = std::max<int64_t>(disk.top, band.top); row <= last; ++row) {
     const float dy = (static_cast<float>(row) + (0.5f - camera.cy)) / camera.fy - y0;
     const float root = (q2 * dy + q1) * dy + q0;
     if (!(root > 0)) continue;
@@ -167,36 +210,17 @@ inline void draw_disk(int64_t tag, const Vector& c, const Vector& n, float radiu
       const float depth = 1 / (inverse + slope * static_cast<float>(step));
       int32_t bits;
       std::memcpy(&bits, &depth, sizeof bits);
-      const int64_t entry = static_cast<int64_t>(static_cast<uint64_t>(static_cast<uint32_t>(bits)) << 32) | tag;
+      const int64_t entry =
+          static_cast<int64_t>(static_cast<uint64_t>(static_cast<uint32_t>(bits)) << 32) | disk.tag;
       pixel[step] = std::min(pixel[step], entry);
     }
   }
 }
 
-// Whether the picture of a sphere may reach into a band.
-inline bool reaches(const Sphere& sphere, const Band& band, const VmemEye& camera, float near) {
-  if (!(sphere.nearest() > near)) return true;
-  const float y = sphere.centre.y / sphere.centre.z;
-  const float middle = camera.fy * y + camera.cy;
-  const float reach = camera.fy * (1 + std::fabs(y)) * sphere.radius / sphere.nearest() + 1;
-  return middle + reach >= static_cast<float>(band.top) && middle - reach <= static_cast<float>(band.bottom);
-}
-
-VMEM_CLONES void draw_block(const VmemSurfels& surfels, int64_t block, const VmemEye& camera,
-                            const VmemSplatConstants& constants, const OcclusionPyramid* occlusion, const Band& band,
-                            int64_t* buffer) {
-  const int64_t end = std::min((block + 1) * surfels.per_block, surfels.n);
-  for (int64_t i = block * surfels.per_block; i < end; ++i) {
-    if (surfels.hidden && surfels.hidden[i]) continue;
-    const Vector centre = moved(camera, surfels.position + 3 * i);
-    if (!(centre.z > constants.near)) continue;
-    const Vector normal = rotated(camera, surfels.normal + 3 * i);
-    // Seen from behind, or so edge-on that float32 cannot tell where it is.
-    if (!(dot(normal, centre) < -constants.edge_on * std::sqrt(dot(centre, centre)))) continue;
-    const float radius = drawn_radius(surfels.radius[i], centre.z, camera, constants);
-    if (occlusion && occlusion->hides(centre, radius)) continue;
-    draw_disk(surfels.provenance[i] > 0 ? i | kSeen : i, centre, normal, radius, camera, constants.near, band,
-              buffer);
+VMEM_CLONES void draw_disks(const Disks& part, const VmemEye& camera, const Band& band, int64_t* buffer) {
+  if (part.top >= band.bottom || part.bottom < band.top) return;
+  for (const Disk& disk : part.disks) {
+    if (disk.top < band.bottom && disk.bottom >= band.top) draw_disk(disk, camera, band, buffer);
   }
 }
 
@@ -209,15 +233,25 @@ extern "C" void vmem_splat(const VmemSurfels* surfels, const VmemEye* camera,
   const auto reach = [&](float largest, float z) { return drawn_radius(largest, z, *camera, *constants); };
   std::vector<Sphere> left = blocks_in_view(*surfels, *camera, reach);
   std::sort(left.begin(), left.end(), [](const Sphere& a, const Sphere& b) { return a.nearest() < b.nearest(); });
-  // More bands than threads, so that one with much to draw does not keep the others waiting.
-  const int64_t bands = threads > 1 ? std::min(4 * threads, camera->height) : 1;
-  const auto draw = [&](std::size_t start, std::size_t end, const OcclusionPyramid* occlusion) {
+  // More parts than threads, so that one with much to do does not keep the others waiting: of the blocks, whose disks
+  // are found first, and then of the picture, in which they are drawn.
+  constexpr int64_t blocks_at_once = 16, least_rows = 8;
+  const int64_t most_bands = std::max<int64_t>(camera->height / least_rows, 1);
+  const int64_t bands = threads > 1 ? std::min(4 * threads, most_bands) : 1;
+  std::vector<Disks> found;
+  const auto draw = [&](int64_t start, int64_t end, const OcclusionPyramid* occlusion) {
+    const int64_t parts = ceiling(end - start, blocks_at_once);
+    found.clear();
+    found.resize(parts);
+    vmem::in_parallel(parts, threads, [&](int64_t part) {
+      const int64_t first = start + part * blocks_at_once;
+      for (int64_t i = first; i < std::min(first + blocks_at_once, end); ++i) {
+        add_block(*surfels, left[i].number, *camera, *constants, occlusion, found[part]);
+      }
+    });
     vmem::in_parallel(bands, threads, [&](int64_t number) {
       const Band band{number * camera->height / bands, (number + 1) * camera->height / bands};
-      for (std::size_t i = start; i < end; ++i) {
-        if (!reaches(left[i], band, *camera, constants->near)) continue;
-        draw_block(*surfels, left[i].number, *camera, *constants, occlusion, band, buffer);
-      }
+      for (const Disks& part : found) draw_disks(part, *camera, band, buffer);
     });
   };
   std::optional<OcclusionPyramid> occlusion;

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "machine.hpp"
 #include "surfels.hpp"
 
 using namespace vmem;
@@ -9,8 +10,8 @@ using namespace vmem;
 namespace {
 
 // The nearest depth in each of rows x columns parts of a picture, and around; 0 where some of it is not known.
-std::vector<float> nearest_around(const float* depth, int64_t height, int64_t width, int64_t rows, int64_t columns) {
-  std::vector<float> least(rows * columns, kInfinity), line(width), out(rows * columns, kInfinity);
+VMEM_CLONES std::vector<float> nearest_around(const float* depth, int64_t height, int64_t width, int64_t rows, int64_t columns) {
+  std::vector<float> least(rows * columns, kInfinity), line(width), out(rows * columns), beside(columns);
   for (int64_t row = 0; row < rows; ++row) {
     std::fill(line.begin(), line.end(), kInfinity);
     for (int64_t y = row * height / rows; y < ceiling((row + 1) * height, rows); ++y) {
@@ -26,14 +27,19 @@ std::vector<float> nearest_around(const float* depth, int64_t height, int64_t wi
     }
   }
   for (int64_t row = 0; row < rows; ++row) {
-    for (int64_t y = std::max(row - 1, int64_t{0}); y < std::min(row + 2, rows); ++y) {
-      for (int64_t column = 0; column < columns; ++column) {
-        float& here = out[row * columns + column];
-        for (int64_t x = std::max(column - 1, int64_t{0}); x < std::min(column + 2, columns); ++x) {
-          here = std::min(here, least[y * columns + x]);
-        }
-      }
+    const float *above = &least[std::max(row - 1, int64_t{0}) * columns], *here = &least[row * columns];
+    const float* below = &least[std::min(row + 1, rows - 1) * columns];
+    for (int64_t x = 0; x < columns; ++x) {
+      const float nearer = above[x] < below[x] ? above[x] : below[x];
+      beside[x] = here[x] < nearer ? here[x] : nearer;
     }
+    float* around = &out[row * columns];
+    around[0] = std::min(beside[0], beside[std::min(columns - 1, int64_t{1})]);
+    for (int64_t x = 1; x < columns - 1; ++x) {
+      const float nearer = beside[x - 1] < beside[x + 1] ? beside[x - 1] : beside[x + 1];
+      around[x] = beside[x] < nearer ? beside[x] : nearer;
+    }
+    around[columns - 1] = std::min(beside[columns - 1], beside[std::max(columns - 2, int64_t{0})]);
   }
   return out;
 }

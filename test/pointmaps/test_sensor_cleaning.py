@@ -79,7 +79,8 @@ class TestConfidence:
         depth = wall(3.0)
         depth[:, 40:] = 6.0
         depth[10:20, 10:20] = torch.nan
-        assert (confidence(sensor, depth) >= LEAST_CONFIDENCE).all()
+        cleaned, trust = clean_depth(depth, CAMERA, SensorDepthOptions(sensor=sensor))
+        assert (trust[cleaned.isfinite()] >= LEAST_CONFIDENCE).all()
         assert (confidence(sensor, depth) <= 1).all()
 
     def test_closed_pixels_count_less(self) -> None:
@@ -162,6 +163,5 @@ def test_compiled_code_says_the_same(both, sensor: str, gaps: int, flying: bool)
     options = SensorDepthOptions(sensor=sensor, close_gaps_px=gaps, remove_flying=flying)
     (one, trust), (other, other_trust) = both(lambda: clean_depth(depth, CAMERA, options))
     torch.testing.assert_close(one, other, rtol=1e-6, atol=0, equal_nan=True)
-    # What it says without a reading does not matter.
-    read = ~one.isnan()
-    torch.testing.assert_close(trust[read], other_trust[read], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(trust, other_trust, rtol=1e-4, atol=1e-5)
+    assert torch.equal(trust > 0, one.isfinite())

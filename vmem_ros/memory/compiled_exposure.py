@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from ctypes import POINTER, Structure, byref, c_float, c_int64, c_void_p
 
 import torch
@@ -24,9 +25,16 @@ class _Comparison(Structure):
 
 
 def compare_exposure(
-    library: ctypes.CDLL, view: View, other: OtherView, *, step: int, tolerance: float, usable: tuple[float, float]
-) -> tuple[int, Tensor]:
-    """Return how many points both have in common, and the median logarithm [3] of the view's colours over the other's.
+    library: ctypes.CDLL,
+    view: View,
+    others: Sequence[OtherView],
+    *,
+    step: int,
+    tolerance: float,
+    usable: tuple[float, float],
+) -> list[tuple[int, Tensor]]:
+    """Return how many points the view has in common with each other, and the median logarithm [3] of its colours over
+    the other's.
 
     :param step: pixels between points, along rows and columns.
     :param tolerance: see :mod:`vmem_ros.memory.exposure`.
@@ -38,10 +46,12 @@ def compare_exposure(
         address(image, torch.uint8), address(depth, torch.float32), *view.camera.size,
         step // 2, step, tolerance, *usable,
     )  # fmt: skip
-    views, alive = views_of([other])
-    ratio = torch.zeros(3)
-    library.vmem_compare_exposure.restype = c_int64
-    library.vmem_compare_exposure.argtypes = [POINTER(_Comparison), POINTER(EachView), c_void_p]
-    common = int(library.vmem_compare_exposure(byref(comparison), views, address(ratio, torch.float32)))
+    views, alive = views_of(others)
+    common, ratio = (c_int64 * len(others))(), torch.zeros(len(others), 3)
+    library.vmem_compare_exposure.restype = None
+    library.vmem_compare_exposure.argtypes = [
+        POINTER(_Comparison), POINTER(EachView), c_int64, POINTER(c_int64), c_void_p,
+    ]  # fmt: skip
+    library.vmem_compare_exposure(byref(comparison), views, len(others), common, address(ratio, torch.float32))
     del alive
-    return common, ratio
+    return list(zip(common, ratio, strict=True))

@@ -40,8 +40,8 @@ def log_exposure(view: View, others: Sequence[View], exposures: Tensor) -> Tenso
     :param exposures: [n, 3] float32, theirs.
     """
     total, weight = torch.zeros(3), _OF_THE_FIRST
-    for other, exposure in zip(others, exposures.cpu(), strict=True):
-        common, ratio = _compare(view, OtherView(other, view.camera, view.T_world_camera))
+    compared = _compare(view, OtherView.several(others, view.camera, view.T_world_camera))
+    for (common, ratio), exposure in zip(compared, exposures.cpu(), strict=True):
         if common < _FEWEST:
             continue
         total += common * (exposure + ratio)
@@ -59,22 +59,28 @@ def shown_exposure(exposures: Tensor, T_world_views: Tensor, T_world_camera: Ten
     return (exposures * weight[:, None]).sum(dim=0) / weight.sum()
 
 
-def _compare(view: View, other: OtherView) -> tuple[int, Tensor]:
-    """Return how many points both have in common, and the median logarithm [3] of the view's colours over the other's.
+def _compare(view: View, others: Sequence[OtherView]) -> list[tuple[int, Tensor]]:
+    """Return how many points the view has in common with each other, and the median logarithm [3] of its colours over
+    the other's.
 
     Points lie on a regular grid of pixels with depth.
     """
     assert view.depth is not None, "the memory stores the depth of every view"
     height, width = view.camera.size
     step = max(1, round((height * width / _POINTS) ** 0.5))
-    if library := usable(view.image, view.depth, other.view.image):
+    if library := usable(view.image, view.depth, *(other.view.image for other in others)):
         return compiled.compare_exposure(
-            library, view, other, step=step, tolerance=_TOLERANCE, usable=(_DARKEST, _BRIGHTEST)
+            library, view, others, step=step, tolerance=_TOLERANCE, usable=(_DARKEST, _BRIGHTEST)
         )
     v, u = torch.arange(step // 2, height, step), torch.arange(step // 2, width, step)
     pixels = (v[:, None] * width + u).flatten().to(view.depth.device)
     pixels = pixels[torch.isfinite(view.depth.flatten().index_select(0, pixels))]
-    look = other.look(TargetPoints.of(view.depth, pixels))
+    return [_compare_at(pixels, view, other, TargetPoints.of(view.depth, pixels)) for other in others]
+
+
+def _compare_at(pixels: Tensor, view: View, other: OtherView, points: TargetPoints) -> tuple[int, Tensor]:
+    """Return what :func:`_compare` does of one other view, at some pixels [n] int64 of the view."""
+    look = other.look(points)
     same = (look.ratio - 1).abs() <= _TOLERANCE
     own, theirs = view.image.flatten(0, 1).index_select(0, pixels).float(), other.nearest_colors(look)
     for colors in (own, theirs):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
@@ -73,14 +75,38 @@ class OtherView:
         gain: Tensor | None = None,
         weight: float = 1.0,
     ) -> None:
-        assert view.depth is not None, "only views with depth can be asked"
-        self.view = view
         # For matrices so small, NumPy has the answer before torch has begun.
         T_view_target = np.linalg.inv(view.T_world_camera.numpy()) @ T_world_target.numpy()
+        self._set(view, target, T_view_target, np.linalg.inv(target.K.numpy()), gain, weight)
+
+    @classmethod
+    def several(cls, views: Sequence[View], target: Camera, T_world_target: Tensor) -> list[OtherView]:
+        """Return several views for one target, at less cost than one by one."""
+        if not views:
+            return []
+        T_view_target = np.linalg.inv(np.stack([view.T_world_camera.numpy() for view in views]))
+        T_view_target = T_view_target @ T_world_target.numpy()
+        K_inverse = np.linalg.inv(target.K.numpy())
+        out = [object.__new__(cls) for _ in views]
+        for other, view, T in zip(out, views, T_view_target, strict=True):
+            other._set(view, target, T, K_inverse, None, 1.0)
+        return out
+
+    def _set(
+        self,
+        view: View,
+        target: Camera,
+        T_view_target: NDArray[np.float64],
+        K_inverse: NDArray[np.float64],
+        gain: Tensor | None,
+        weight: float,
+    ) -> None:
+        assert view.depth is not None, "only views with depth can be asked"
+        self.view = view
         R, t = T_view_target[:3, :3], T_view_target[:3, 3:]
         #: One homogeneous product takes pixels to pixels, [3][4]: K_view [R K_target^-1 | t], float64 until here.
         self.projection: list[list[float]] = (
-            view.camera.K.numpy() @ np.concatenate([R @ np.linalg.inv(target.K.numpy()), t], axis=-1)
+            view.camera.K.numpy() @ np.concatenate([R @ K_inverse, t], axis=-1)
         ).tolist()
         #: Centre of the view in the frame of the target camera.
         self.centre: list[float] = (-R.T @ t).squeeze(-1).tolist()

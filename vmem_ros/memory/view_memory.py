@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar
@@ -285,8 +286,7 @@ class ViewMemory(ABC, Generic[Index]):
         if view.depth is None:
             view = view.having(depth=point_map.depth)
         if view.confidence is None:
-            seen = torch.full(view.camera.size, float(view.source == "observed"), device=self.device)
-            view = view.having(confidence=seen)
+            view = view.having(confidence=_alike(view.camera.size, view.source == "observed", self.device))
         self._add(view, point_map)
         self._store.append(view, label=label, extends=extends, exposure=self._exposure(view))
 
@@ -316,6 +316,12 @@ def _check_map(view: View, point_map: PointMap) -> None:
         )
     if point_map.camera != view.camera or not torch.equal(point_map.T_world_camera, view.T_world_camera):
         raise InvalidImageError("the point map is of another camera or pose than the view it comes with")
+
+
+@functools.lru_cache(maxsize=16)
+def _alike(size: tuple[int, int], observed: bool, device: torch.device) -> Tensor:
+    """Return the confidence [H, W] of a view that a camera took, or that was imagined: one tensor for all of them."""
+    return torch.full(size, float(observed), device=device)
 
 
 def nothing_shown(target: Target, device: torch.device) -> Projection:

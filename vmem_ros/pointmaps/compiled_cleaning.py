@@ -12,7 +12,7 @@ from torch import Tensor
 from vmem_ros.geometry import Camera
 from vmem_ros.geometry.depth_noise import LEAST_COSINE, DepthNoise
 from vmem_ros.geometry.one_surface import DEVIATIONS
-from vmem_ros.kernels.library import address
+from vmem_ros.kernels.library import address, threads
 
 
 class _Sensor(Structure):
@@ -51,11 +51,11 @@ def clean_depth(
     library.vmem_clean_depth.restype = None
     library.vmem_clean_depth.argtypes = [
         c_void_p, c_int64, c_int64, c_float, c_float, c_float, c_float,
-        POINTER(_Sensor), POINTER(_Cleaning), c_void_p, c_void_p,
+        POINTER(_Sensor), POINTER(_Cleaning), c_void_p, c_void_p, c_int64,
     ]  # fmt: skip
     library.vmem_clean_depth(
         address(depth, torch.float32), camera.height, camera.width, camera.fx, camera.fy, camera.cx, camera.cy,
         byref(sensor), byref(_Cleaning(**constants)), address(cleaned, torch.float32),
-        address(confidence, torch.float32),
+        address(confidence, torch.float32), threads(),
     )  # fmt: skip
     return cleaned, confidence

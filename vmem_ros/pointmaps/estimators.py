@@ -47,7 +47,8 @@ class SensorDepth:
                     "+Inf: nothing there), or use an estimator that looks at pictures, such as 'small'"
                 )
             depth, confidence = clean_depth(view.depth, view.camera, self.options)
-            maps.append(PointMap.from_depth(depth, confidence, view.camera, view.T_world_camera))
+            made = PointMap.from_depth if depth is view.depth else PointMap.of_known
+            maps.append(made(depth, confidence, view.camera, view.T_world_camera))
         return maps
 
 

@@ -40,7 +40,8 @@ def clean_depth(depth: Tensor, camera: Camera, options: SensorDepthOptions) -> t
     Readings count at least :data:`LEAST_CONFIDENCE`, closed pixels :data:`CLOSED` times what a reading would.
 
     :param depth: [H, W] float32 z-depth in metres; NaN unknown, +Inf nothing there, which stays.
-    :return: depth likewise, and confidence [H, W] float32 in (0, 1]; what it says without a reading does not matter.
+    :return: depth likewise, and confidence [H, W] float32 in (0, 1]; of what was measured and not exact it is 0 where
+        nothing was read.
     """
     kind: str = options.sensor
     if kind == "auto":
@@ -64,6 +65,7 @@ def clean_depth(depth: Tensor, camera: Camera, options: SensorDepthOptions) -> t
         closed = np.flatnonzero(np.isnan(inverse) & ~np.isnan(whole))
         cleaned.ravel()[closed] = 1 / whole.ravel()[closed]
     confidence.ravel()[closed] *= CLOSED
+    confidence[~np.isfinite(cleaned)] = 0
     return torch.from_numpy(cleaned).to(depth.device), torch.from_numpy(confidence).to(depth.device)
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vmem_ros.geometry.rays import ray_tangents_32
-from vmem_ros.kernels.library import address
+from vmem_ros.kernels.library import address, threads
 from vmem_ros.memory.surfel.surfels import SurfelCloud
 from vmem_ros.types import PointMap
 
@@ -70,8 +70,8 @@ def sample_surfels(
     )  # fmt: skip
     out = _Sampled(*(address(column, torch.float32) for column in (position, normal, radius)), color.data_ptr())
     library.vmem_sample_surfels.restype = c_int64
-    library.vmem_sample_surfels.argtypes = [POINTER(_PointMap), POINTER(_Sampling), POINTER(_Sampled)]
-    count = library.vmem_sample_surfels(byref(there), byref(how), byref(out))
+    library.vmem_sample_surfels.argtypes = [POINTER(_PointMap), POINTER(_Sampling), POINTER(_Sampled), c_int64]
+    count = library.vmem_sample_surfels(byref(there), byref(how), byref(out), threads())
     return SurfelCloud(
         position=position[:count],
         normal=normal[:count],

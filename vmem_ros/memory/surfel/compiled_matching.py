@@ -25,7 +25,7 @@ class _Oriented(Structure):
 
 class _Voxels(Structure):
     _fields_ = [
-        *((name, c_void_p) for name in ("keys", "heads", "next")),
+        *((name, c_void_p) for name in ("keys", "heads", "next", "cubes")),
         *((name, c_int64) for name in ("slots", "empty", "golden", "levels", "lowest", "highest", "coordinate_bits")),
         *((name, c_int64) for name in ("first_offset", "last_offset")),
         *((name, c_float) for name in ("merge_factor", "two_merge_factors", "min_cosine")),
@@ -36,6 +36,7 @@ class Voxels(NamedTuple):
     """Surfels by voxel; see :class:`vmem_ros.memory.surfel.voxel_hash.VoxelHash`.
 
     :param keys: [slots] int64, ``heads`` [slots] int32 and ``next`` [surfels] int32.
+    :param cubes: [slots / 64] int64: bits of the places where there are voxels, see :func:`note_voxels`.
     :param empty: key of a free slot.
     :param golden: multiplier of the hash.
     :param levels: bit l: there are voxels of level ``lowest + l``, up to ``highest``.
@@ -45,6 +46,7 @@ class Voxels(NamedTuple):
     keys: Tensor
     heads: Tensor
     next: Tensor
+    cubes: Tensor
     empty: int
     golden: int
     levels: int
@@ -84,6 +86,13 @@ def match(library: ctypes.CDLL, new: SurfelCloud, old: SurfelCloud, voxels: Voxe
     return found
 
 
+def note_voxels(library: ctypes.CDLL, voxels: Voxels) -> None:
+    """Fill in the ``cubes``, which are empty, by the other columns."""
+    library.vmem_note_voxels.restype = None
+    library.vmem_note_voxels.argtypes = [POINTER(_Voxels)]
+    library.vmem_note_voxels(byref(_table(voxels)))
+
+
 def insert(library: ctypes.CDLL, position: Tensor, radius: Tensor, first: int, voxels: Voxels) -> tuple[int, int]:
     """Insert surfels numbered ``first, first + 1, ...``, for which there is room.
 
@@ -95,7 +104,7 @@ def insert(library: ctypes.CDLL, position: Tensor, radius: Tensor, first: int, v
     library.vmem_insert.restype = c_int64
     library.vmem_insert.argtypes = [POINTER(_Voxels), c_void_p, c_void_p, c_int64, c_int64, POINTER(c_int64)]
     taken = library.vmem_insert(
-        byref(_table(voxels)), address(position, torch.float32), address(radius, torch.float32), len(radius), first,
+        byref(_table(voxels)), address(position, torch.float32), address(radius, torch.float32), radius.shape[0], first,
         byref(levels),
     )  # fmt: skip
     return int(taken), levels.value
@@ -105,5 +114,5 @@ def _table(voxels: Voxels) -> _Voxels:
     assert 8 * (1 + voxels.last_offset - voxels.first_offset) <= _MOST_SEARCHED, "see kMostPlaces in match.cpp"
     return _Voxels(
         address(voxels.keys, torch.int64), address(voxels.heads, torch.int32), address(voxels.next, torch.int32),
-        len(voxels.keys), *voxels[3:],
+        address(voxels.cubes, torch.int64), len(voxels.keys), *voxels[4:],
     )  # fmt: skip

@@ -7,7 +7,7 @@ import functools
 import torch
 from torch import Tensor
 
-from vmem_ros.geometry import normals_from_points
+from vmem_ros.geometry import Camera, normals_from_points
 from vmem_ros.geometry.normals import SAME_SURFACE
 from vmem_ros.kernels import usable
 from vmem_ros.memory.surfel import compiled_extraction as compiled
@@ -35,6 +35,13 @@ def grid_shape(height: int, width: int, stride: float) -> tuple[int, int]:
     """Return (rows, columns) of surfels for an image: one every ``stride`` pixels, at least 16 a side."""
     rows, columns = (min(side, max(_FEWEST_PER_SIDE, round(side / stride))) for side in (height, width))
     return rows, columns
+
+
+@functools.lru_cache(maxsize=16)
+def grid_camera(camera: Camera, stride: float) -> Camera:
+    """Return the camera with a pixel a cell of :func:`grid_shape`, without skew."""
+    rows, columns = grid_shape(*camera.size, stride)
+    return camera.resized(columns, rows).without_skew()
 
 
 @functools.lru_cache(maxsize=16)

@@ -126,7 +126,7 @@ class SurfelIndex:
     ) -> None:
         """Add the next view: its surfels, in its optical frame, are merged into old ones or appended.
 
-        :param grid: the camera with a pixel a surfel.
+        :param grid: the camera with a pixel a surfel, without skew.
         :param scale: drawn radius over surfel radius.
         :param seen: [K] int64 numbers of old surfels that the view saw besides.
         :param through: likewise, distinct, of those that it looked through.
@@ -137,7 +137,7 @@ class SurfelIndex:
         T = self.local(T_world_camera)
         optical, new = new, moved(new, T)
         old = self._hash.find(new, self.cloud, barred=self._evidence.refuted)
-        self._recognise(optical, old, grid.without_skew(), T, scale)
+        self._recognise(optical, old, grid, T, scale)
         fresh = new.select((old < 0).nonzero().squeeze(1))
         n = len(self._surfels)
         self._surfels.append(fresh)

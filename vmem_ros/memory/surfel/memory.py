@@ -14,7 +14,7 @@ from vmem_ros.memory.choice import Choice
 from vmem_ros.memory.editing import EditableViewMemory
 from vmem_ros.memory.exposure import log_exposure, shown_exposure
 from vmem_ros.memory.sky import looked_through
-from vmem_ros.memory.surfel.extraction import grid_shape, sample_surfels
+from vmem_ros.memory.surfel.extraction import grid_camera, sample_surfels
 from vmem_ros.memory.surfel.index import SurfelIndex
 from vmem_ros.memory.surfel.retrieval import Selection, choose_views
 from vmem_ros.memory.surfel.splatting import Splat
@@ -256,9 +256,8 @@ class SurfelMemory(EditableViewMemory[SurfelIndex]):
             observed=observed, stride=stride, min_confidence=self.config.min_confidence,
             known=None if known is None else known >= 0,
         )  # fmt: skip
-        rows, columns = grid_shape(*view.camera.size, stride)
         self._index.add(
-            new, view.T_world_camera, view.camera.resized(columns, rows),
+            new, view.T_world_camera, grid_camera(view.camera, stride),
             seen=None if known is None else known[known >= 0], through=through, by_camera=observed,
             scale=self.config.splat_scale,
         )  # fmt: skip

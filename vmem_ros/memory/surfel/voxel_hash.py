@@ -7,6 +7,8 @@ a chain from there. Everything is vectorised over the points of a view: loops ru
 
 from __future__ import annotations
 
+import ctypes
+
 import torch
 from torch import Tensor
 
@@ -47,13 +49,16 @@ class VoxelHash:
         #: The newest surfel of each voxel.
         self._heads = HashTable(device)
         self._next = GrowableTensor((), torch.int32, self._device)
+        #: What the compiled search is told of the places where there are voxels, and the keys from which it follows.
+        self._cubes = torch.zeros(0, dtype=torch.int64, device=device)
+        self._noted: Tensor | None = None
         #: Bit l: there are voxels of level ``_LOWEST_LEVEL + l``.
         self._levels = 0
 
     @property
     def nbytes(self) -> int:
         """Bytes allocated."""
-        return self._heads.nbytes + self._next.nbytes
+        return self._heads.nbytes + self._next.nbytes + self._cubes.nbytes
 
     def find(self, new: SurfelCloud, old: SurfelCloud, *, barred: Tensor | None = None) -> Tensor:
         """Return for each new surfel the index of the nearest matching old one, or -1: [M] int64.
@@ -63,7 +68,7 @@ class VoxelHash:
         :param barred: [N] bool: old surfels that match nothing.
         """
         if library := usable(new.position, old.position):
-            return compiled.match(library, new, old, self._voxels(), barred)
+            return compiled.match(library, new, old, self._voxels(library), barred)
         own_level = self._level(new.radius)
         levels = [
             level for level in range(_LOWEST_LEVEL, _HIGHEST_LEVEL + 1) if self._levels >> level - _LOWEST_LEVEL & 1
@@ -83,7 +88,9 @@ class VoxelHash:
         if library := usable(surfels.position):
             self._heads.make_room(len(surfels))
             self._next.extend(len(surfels))
-            taken, levels = compiled.insert(library, surfels.position, surfels.radius, first_index, self._voxels())
+            taken, levels = compiled.insert(
+                library, surfels.position, surfels.radius, first_index, self._voxels(library)
+            )
             self._heads.taken(taken)
             self._levels |= levels
             return
@@ -92,6 +99,7 @@ class VoxelHash:
         key = self._key(torch.floor(surfels.position / torch.exp2(level)[:, None]), level)
         cells, cell_of = torch.unique(key, return_inverse=True)
         slots = self._heads.claim(cells)
+        self._noted = None
 
         order = torch.argsort(cell_of, stable=True)
         cell_sorted = cell_of[order]
@@ -124,12 +132,16 @@ class VoxelHash:
             self._heads.rows[slots] = heads.int()
         self._next.truncate(length)
 
-    def _voxels(self) -> compiled.Voxels:
+    def _voxels(self, library: ctypes.CDLL) -> compiled.Voxels:
         """Return what the compiled search is told."""
-        return compiled.Voxels(
+        renewed = self._noted is not self._heads.keys
+        if renewed:
+            self._cubes = torch.zeros(len(self._heads.keys) // 64, dtype=torch.int64)
+        voxels = compiled.Voxels(
             keys=self._heads.keys,
             heads=self._heads.rows,
             next=self._next.data,
+            cubes=self._cubes,
             empty=EMPTY,
             golden=GOLDEN,
             levels=self._levels,
@@ -142,6 +154,10 @@ class VoxelHash:
             two_merge_factors=2 * self._merge_factor,
             min_cosine=self._min_cosine,
         )
+        if renewed:
+            compiled.note_voxels(library, voxels)
+            self._noted = voxels.keys
+        return voxels
 
     def _level(self, radius: Tensor) -> Tensor:
         """Return log2 of the voxel side: the smallest that is at least twice the merge distance."""
