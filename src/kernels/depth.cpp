@@ -369,7 +369,9 @@ extern "C" void vmem_clean_depth(const float* depth, int64_t height, int64_t wid
   static thread_local std::vector<uint8_t> removed;
   inverse.resize(height * width);
   removed.assign(height * width, 0);
-  constexpr int64_t rows_at_once = 32;
+  // In fewer pixels another thread has not begun before all is done.
+  constexpr int64_t rows_at_once = 32, least_pixels = 1 << 18;
+  if (height * width < least_pixels) threads = 1;
   const int64_t bands = (height + rows_at_once - 1) / rows_at_once;
   float* const whole = inverse.data();
   uint8_t* const gone = removed.data();

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <thread>
 #include <vector>
 
@@ -21,23 +22,29 @@
 namespace vmem {
 
 // Calls work(part) for every part below `parts`. Threads take the next part when they are done with one, so a core that
-// another process keeps busy does less and nobody waits for it.
+// another process keeps busy does less. Nobody waits for a thread that has not begun when all parts are taken: it finds
+// nothing to do, whenever that is, and looks at nothing but the turns.
 template <typename Work>
 void in_parallel(int64_t parts, int64_t threads, const Work& work) {
-  std::atomic<int64_t> next{0};
-  const auto run = [&] {
-    for (int64_t part = next++; part < parts; part = next++) work(part);
+  struct Turns {
+    std::atomic<int64_t> next{0}, done{0};
   };
-  std::vector<std::thread> others;
+  const auto turns = std::make_shared<Turns>();
+  const auto run = [turns, parts, work = &work] {
+    for (int64_t part = turns->next++; part < parts; part = turns->next++) {
+      (*work)(part);
+      ++turns->done;
+    }
+  };
   for (int64_t i = 1; i < std::min(threads, parts); ++i) {
     try {
-      others.emplace_back(run);
+      std::thread(run).detach();
     } catch (...) {
       break;  // No thread to be had: those that run do all.
     }
   }
   run();
-  for (std::thread& other : others) other.join();
+  while (turns->done < parts) std::this_thread::yield();
 }
 
 }  // namespace vmem

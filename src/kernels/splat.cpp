@@ -142,7 +142,14 @@ struct Disk {
 // Disks of some blocks, and the rows that they may cover.
 struct Disks {
   std::vector<Disk> disks;
-  int32_t top = std::numeric_limits<int32_t>::max(), bottom = -1;
+  int32_t top, bottom;
+  // With room for so many, so that no thread has to look for memory.
+  void empty(int64_t room) {
+    disks.clear();
+    disks.reserve(room);
+    top = std::numeric_limits<int32_t>::max();
+    bottom = -1;
+  }
 };
 
 // Adds a disk, if it may cover a row of the picture: ellipses.py derives which.
@@ -235,21 +242,25 @@ extern "C" void vmem_splat(const VmemSurfels* surfels, const VmemEye* camera,
   std::sort(left.begin(), left.end(), [](const Sphere& a, const Sphere& b) { return a.nearest() < b.nearest(); });
   // More parts than threads, so that one with much to do does not keep the others waiting: of the blocks, whose disks
   // are found first, and then of the picture, in which they are drawn.
-  constexpr int64_t blocks_at_once = 16, least_rows = 8;
+  constexpr int64_t blocks_at_once = 16, least_rows = 16;
+  // With less to do another thread has not begun before all is done.
+  constexpr int64_t least_blocks = 256, least_disks = 2048;
   const int64_t most_bands = std::max<int64_t>(camera->height / least_rows, 1);
   const int64_t bands = threads > 1 ? std::min(4 * threads, most_bands) : 1;
   std::vector<Disks> found;
   const auto draw = [&](int64_t start, int64_t end, const OcclusionPyramid* occlusion) {
     const int64_t parts = ceiling(end - start, blocks_at_once);
-    found.clear();
     found.resize(parts);
-    vmem::in_parallel(parts, threads, [&](int64_t part) {
+    for (Disks& part : found) part.empty(blocks_at_once * surfels->per_block);
+    vmem::in_parallel(parts, end - start < least_blocks ? 1 : threads, [&](int64_t part) {
       const int64_t first = start + part * blocks_at_once;
       for (int64_t i = first; i < std::min(first + blocks_at_once, end); ++i) {
         add_block(*surfels, left[i].number, *camera, *constants, occlusion, found[part]);
       }
     });
-    vmem::in_parallel(bands, threads, [&](int64_t number) {
+    int64_t disks = 0;
+    for (const Disks& part : found) disks += static_cast<int64_t>(part.disks.size());
+    vmem::in_parallel(bands, disks < least_disks ? 1 : threads, [&](int64_t number) {
       const Band band{number * camera->height / bands, (number + 1) * camera->height / bands};
       for (const Disks& part : found) draw_disks(part, *camera, band, buffer);
     });

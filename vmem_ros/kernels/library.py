@@ -20,7 +20,7 @@ _LOG = logging.getLogger(__name__)
 #: Set to 0, this environment variable leaves the kernels out.
 SWITCH = "VMEM_KERNELS"
 # Of the functions; must be equal in src/kernels/version.cpp.
-_VERSION = 21
+_VERSION = 23
 
 
 @functools.cache
@@ -57,15 +57,15 @@ def _places() -> list[Path]:
 
 def usable(*tensors: Tensor) -> ctypes.CDLL | None:
     """Return the library if it can work on these tensors: they are on the CPU."""
-    return library() if all(tensor.device.type == "cpu" for tensor in tensors) else None
+    return library() if all(tensor.is_cpu for tensor in tensors) else None
 
 
 def address(tensor: Tensor | None, dtype: torch.dtype) -> int | None:
     """Return where the numbers of a contiguous tensor are; the caller keeps it alive."""
     if tensor is None:
         return None
-    kind = (tensor.dtype, tensor.device.type, tensor.is_contiguous())
-    assert kind == (dtype, "cpu", True), f"not an array for a kernel: {kind}"
+    kind = (tensor.dtype, tensor.is_cpu, tensor.is_contiguous())
+    assert kind == (dtype, True, True), f"not an array for a kernel: {kind}"
     return tensor.data_ptr()
 
 
