@@ -14,12 +14,13 @@ from typing import Any
 
 import rclpy
 from geometry_msgs.msg import PoseStamped
-from rclpy.action import ActionClient
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.task import Future
 from vmem_ros.action import GenerateViews
 from vmem_ros.srv import RenderView
+
+from vmem_ros.nodes.client.action_client import ThreadSafeActionClient
 
 _NODE = "/vmem/vmem_camera"
 _PATIENCE_S = 30.0
@@ -37,7 +38,7 @@ def renders(node: Node, count: int) -> list[int]:
 def goals(node: Node, count: int) -> list[int]:
     """Return the error codes of the results of as many goals."""
     qos = QoSProfile(depth=2 * count)
-    client = ActionClient(
+    client = ThreadSafeActionClient(
         node, GenerateViews, f"{_NODE}/generate", goal_service_qos_profile=qos, result_service_qos_profile=qos
     )
     assert client.wait_for_server(timeout_sec=_PATIENCE_S)

@@ -18,7 +18,6 @@ import torch
 from geometry_msgs.msg import PoseStamped
 from rcl_interfaces.msg import SetParametersResult
 from rcl_interfaces.srv import GetParameters, SetParameters
-from rclpy.action import ActionClient
 from rclpy.client import Client
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.parameter import Parameter
@@ -30,6 +29,7 @@ from rooms import box_view
 from vmem_ros.geometry import Camera, look_at
 from vmem_ros.messages.transforms import link_from_camera
 from vmem_ros.nodes.client import CameraClient
+from vmem_ros.nodes.client.action_client import ThreadSafeActionClient
 from vmem_ros.nodes.interface.names import NODE_NAME
 from vmem_ros.nodes.interface.rclpy_messages import header, pose_to_message
 from vmem_ros.types import View
@@ -195,9 +195,9 @@ class Probe:
         self._be_known()
         return client
 
-    def action(self, name: str, action_type: Any) -> ActionClient:
+    def action(self, name: str, action_type: Any) -> ThreadSafeActionClient:
         """Return an action client that has found its server."""
-        client = ActionClient(self.node, action_type, name)
+        client = ThreadSafeActionClient(self.node, action_type, name)
         self._executor.wake()
         assert client.wait_for_server(timeout_sec=WAIT_S), name
         self._be_known()

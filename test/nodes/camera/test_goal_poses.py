@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import rclpy
 from geometry_msgs.msg import Point, Pose, PoseStamped, Quaternion
-from rclpy.action import ActionClient, ActionServer
+from rclpy.action import ActionServer
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 from vmem_ros.action import GenerateViews
@@ -14,6 +14,7 @@ from vmem_ros.action import GenerateViews
 from harness import CAMERA
 from vmem_ros.nodes.camera import goal_poses
 from vmem_ros.nodes.camera.goal_poses import BoundedGoal, bounded_goal, bounded_goals
+from vmem_ros.nodes.client.action_client import ThreadSafeActionClient
 from vmem_ros.nodes.interface.rclpy_messages import camera_to_message, header
 
 FRAMES = ("", "map", "odom", "a_frame_with_a_long_name_that_no_small_string_holds", "ä")
@@ -49,7 +50,7 @@ def received(goal: GenerateViews.Goal, most: int) -> BoundedGoal:
         return GenerateViews.Result(generated=7)
 
     server = ActionServer(node, bounded_goals(lambda: most), "generate", execute)
-    client = ActionClient(node, GenerateViews, "generate")
+    client = ThreadSafeActionClient(node, GenerateViews, "generate")
     try:
         assert client.wait_for_server(timeout_sec=30.0)
         sent = client.send_goal_async(goal)

@@ -12,7 +12,6 @@ import pytest
 import torch
 from action_msgs.msg import GoalStatus
 from nav_msgs.msg import Path as PathMessage
-from rclpy.action import ActionClient
 from safetensors import safe_open
 from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
@@ -25,6 +24,7 @@ from vmem_ros.errors import ErrorCode, InvalidPoseError
 from vmem_ros.messages.stamps import stamp_to_ns
 from vmem_ros.messages.transforms import link_from_camera, pose_from_message
 from vmem_ros.nodes.client import CameraClient
+from vmem_ros.nodes.client.action_client import ThreadSafeActionClient
 from vmem_ros.nodes.interface.names import NODE_NAME, PUBLISHED, qos_profile
 from vmem_ros.nodes.interface.rclpy_messages import camera_to_message, header
 from waiting import wait_until
@@ -41,7 +41,7 @@ VIEWS = sum(map(len, WAYS))
 class Setup:
     probe: Probe
     client: CameraClient
-    action: ActionClient
+    action: ThreadSafeActionClient
     views: Inbox
     previews: Inbox
 

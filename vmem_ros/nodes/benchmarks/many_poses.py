@@ -16,12 +16,12 @@ from typing import Any
 import rclpy
 from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Path
-from rclpy.action import ActionClient
 from rclpy.node import Node
 from rclpy.task import Future
 from std_msgs.msg import Header
 
 from vmem_ros.errors import NotReadyError
+from vmem_ros.nodes.client.action_client import ThreadSafeActionClient
 from vmem_ros.nodes.interface.delivery import wait_for_subscribers, wait_until_received
 from vmem_ros.nodes.interface.names import ACTIONS, NAMESPACE, NODE_NAME, SUBSCRIBED, qos_profile
 from vmem_ros.nodes.interface.script import exit_status
@@ -54,7 +54,7 @@ def send_goal(node: Node, count: int) -> None:
     :raises NotReadyError: no answer.
     """
     action = ACTIONS["generate"]
-    client = ActionClient(node, action.type, f"/{NAMESPACE}/{NODE_NAME}/{action.name}")
+    client = ThreadSafeActionClient(node, action.type, f"/{NAMESPACE}/{NODE_NAME}/{action.name}")
     goal = action.type.Goal(poses=_poses(count))
     client.wait_for_server(timeout_sec=_LIMIT_S)
     handle = _answer(node, client.send_goal_async(goal))

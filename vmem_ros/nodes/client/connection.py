@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 from rcl_interfaces.srv import GetParameters
-from rclpy.action import ActionClient
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.client import Client
 from rclpy.node import Node
@@ -17,6 +16,7 @@ from std_srvs.srv import Trigger
 from vmem_ros.msg import Status
 
 from vmem_ros.errors import ErrorCode, NotReadyError
+from vmem_ros.nodes.client.action_client import ThreadSafeActionClient
 from vmem_ros.nodes.client.patience import Patience
 from vmem_ros.nodes.client.pose_stamps import PoseStamps
 from vmem_ros.nodes.client.tasks import TaskRunner, current_task, until
@@ -54,7 +54,7 @@ class Connection:
         self._qos = service_qos(*(int(PARAMETERS[f"queue.{name}"].default) for name in ("max_length", "burst")))
         self.services: dict[str, Client] = {name: self.client(row.type, name) for name, row in SERVICES.items()}
         self.parameters = self.client(GetParameters, "get_parameters")
-        self.actions: dict[str, ActionClient] = {name: self._action(row.type, name) for name, row in ACTIONS.items()}
+        self.actions = {name: self._action(row.type, name) for name, row in ACTIONS.items()}
         # Volatile and deep: no views from before, and all of a chunk that comes in one burst.
         self._subscriptions = [
             self.subscribe(part, partial(self._on_part, part), "sensor") for part in ViewAssembly.PARTS
@@ -127,8 +127,8 @@ class Connection:
         path = f"{self._root}/{self._node_name}/{name}"
         return self.node.create_client(service_type, path, qos_profile=self._qos, callback_group=self._group)
 
-    def _action(self, action_type: Any, name: str) -> ActionClient:
-        return ActionClient(
+    def _action(self, action_type: Any, name: str) -> ThreadSafeActionClient:
+        return ThreadSafeActionClient(
             self.node,
             action_type,
             f"{self._root}/{self._node_name}/{name}",
