@@ -96,6 +96,12 @@ def test_verbs_and_errors_of_a_world(ray, fleet, tmp_path):
     assert fleet.drawing_figures()[0].views == 2
 
 
+def test_a_fleet_that_the_cluster_has_no_room_for(ray, setup, tmp_path):
+    """Ray would wait for CPUs that never come, without a word."""
+    with pytest.raises(ParameterError, match="takes 4 CPUs and the cluster has 2"):
+        Fleet(setup, worlds=3, folder=tmp_path)
+
+
 class TestRemoteGenerator(GeneratorContract):
     """A generator elsewhere keeps the contract of generators."""
 

@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> None:
     :raises VmemError: a part of the worlds cannot be loaded, or there is no cluster.
     """
     # Here, so that help needs none of the extra's packages.
-    from vmem_ros.fleet.bench import measure_environment, measure_loss, measure_sizes, tables
+    from vmem_ros.fleet.bench import cpus_for, measure_environment, measure_loss, measure_sizes, tables
     from vmem_ros.fleet.cluster import LOCAL, connect, import_ray
     from vmem_ros.fleet.world_setup import WorldSetup
     from vmem_ros.reporting.json_text import as_json
@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> None:
     # A new folder also within a given one: worlds that are there would be gone on with.
     with tempfile.TemporaryDirectory(prefix="vmem_fleet_", dir=args.folder) as folder:
         measured = [measure_environment(setup, steps=args.requests)]
-        with connect(args.ray):
+        with connect(args.ray, cpus=cpus_for(max(args.worlds), threads=args.threads)):
             measured += measure_sizes(setup, args.worlds, folder=Path(folder) / "sizes", **how)
         lost = None
         if args.lose_node:

@@ -59,6 +59,11 @@ class Measured:
         }
 
 
+def cpus_for(worlds: int, *, threads: int) -> int:
+    """Return how many CPUs Ray counts for a fleet with one generator of so many threads."""
+    return threads + math.ceil(worlds * _CPUS_PER_WORLD)
+
+
 def measure_environment(setup: WorldSetup, *, steps: int) -> Measured:
     """Return how fast one environment steps in this process, as ``gymnasium.make`` gives it."""
     fields = {field.name: getattr(setup, field.name) for field in dataclasses.fields(setup)}
@@ -165,9 +170,8 @@ def measure_loss(setup: WorldSetup, *, worlds: int, requests: int, folder: Path,
     Answers are equal bit by bit where the engine draws the same whoever is in a batch (``max_batch`` 1 sees to that),
     else up to rounding.
     """
-    cpus = threads + math.ceil(worlds * _CPUS_PER_WORLD)
     measured, answers = [], []
-    with two_nodes(cpus=cpus) as lose_node:
+    with two_nodes(cpus=cpus_for(worlds, threads=threads)) as lose_node:
         for where, half_way in (("two nodes", None), ("two nodes, one killed half-way", lose_node)):
             with Fleet(
                 setup,

@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from vmem_ros.errors import ParameterError
-from vmem_ros.fleet.cluster import import_ray
+from vmem_ros.fleet.cluster import cluster_cpus, import_ray
 from vmem_ros.fleet.generator_actor import DrawingFigures, GeneratorActor
 from vmem_ros.fleet.remote_generator import NAMESPACE
 from vmem_ros.fleet.world_actor import WorldActor, on_the_cpu
@@ -81,7 +81,7 @@ class Fleet:
     :param cpus_per_world: that Ray counts.
     :param name: generator i is the actor ``<name>-<i>``, for environments in other processes too; ``None``: a name that
         no other fleet has.
-    :raises ParameterError: a number out of range.
+    :raises ParameterError: a number out of range, or more CPUs than the cluster has: Ray would wait for ever.
     :raises VmemError: a model or a file cannot be used.
     """
 
@@ -107,6 +107,7 @@ class Fleet:
             if value < least:
                 raise ParameterError(f"{what} must be at least {least}, got {value}")
         self._ray = ray = import_ray()
+        _check_room(generators * threads + worlds * cpus_per_world)
         gpus = 1 if setup.device.startswith("cuda") else 0
         names = [f"{name or secrets.token_hex(8)}-{i}" for i in range(generators)]
         options = {**_RECOVERS, "num_cpus": threads, "num_gpus": gpus, "namespace": NAMESPACE}
@@ -151,3 +152,12 @@ class Fleet:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _check_room(cpus: float) -> None:
+    there = cluster_cpus()
+    if cpus > there:
+        raise ParameterError(
+            f"the fleet takes {cpus:g} CPUs and the cluster has {there}: ask for fewer worlds, lower cpus_per_world or "
+            "threads, or say more CPUs where the cluster is started (connect(cpus=...)): Ray only counts them"
+        )

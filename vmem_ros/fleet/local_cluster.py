@@ -10,8 +10,9 @@ from typing import Any
 from vmem_ros.errors import VmemError
 from vmem_ros.fleet.cluster import IF_SLOW, LOOPBACK, import_ray, on_loopback
 
-# A node that does not answer is taken for lost after a second and a half; Ray's own patience is that of a data centre.
-_HEALTH = {"health_check_initial_delay_ms": 1000, "health_check_period_ms": 500, "health_check_failure_threshold": 3}
+# A node is taken for lost after ten seconds without an answer: more than a machine takes that computes something else.
+# Ray's own patience is that of a data centre.
+_HEALTH = {"health_check_initial_delay_ms": 2000, "health_check_period_ms": 1000, "health_check_failure_threshold": 10}
 
 
 @contextmanager
