@@ -79,7 +79,7 @@ def test_the_full_size_adapter_has_the_numbers_of_the_paper():
         (
             GENERATOR,
             {"autoencoder": "a", "adversary": {"depth": 1}},
-            r"no field adversary\.depth; allowed are rate, weight",
+            r"no field adversary\.depth; allowed are looks_at, rate, weight",
         ),
         (
             GENERATOR,
