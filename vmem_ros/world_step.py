@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vmem_ros.generation import composite_remembered
 from vmem_ros.memory import MemoryVersion
+from vmem_ros.memory.borrowing import borrow_colors
 from vmem_ros.pointmaps import AlignedDepth, GivenDepth
 from vmem_ros.protocols import DrawRequest, Generator, PointMapEstimator
 from vmem_ros.types import IMAGINED_CONFIDENCE, PointMap, Projection, Recall, Target, View
@@ -76,8 +77,11 @@ class Draft:
         new = [i for i, view in enumerate(self.stored) if view is None]
         if not new:
             return None
-        recall = dataclasses.replace(self.recall, projections=tuple(self.recall.projections[i] for i in new))
-        return DrawRequest(recall, [self.targets[i] for i in new], seed)
+        targets, views = [self.targets[i] for i in new], self.recall.views
+        shown = tuple(
+            borrow_colors(self.recall.projections[i], target, views) for i, target in zip(new, targets, strict=True)
+        )
+        return DrawRequest(dataclasses.replace(self.recall, projections=shown), targets, seed)
 
 
 @dataclass(frozen=True, eq=False)
