@@ -79,14 +79,22 @@ def without_confidence(view: View) -> View:
     return view.having(confidence=torch.zeros(CAMERA.size))
 
 
+def with_a_seam(view: View) -> View:
+    """Return a view without depth in a column of four pixels, as beside a silhouette."""
+    depth = view.depth.clone()
+    depth[:, 50:54] = torch.nan
+    return view.having(depth=depth)
+
+
 @pytest.mark.parametrize(
     "lender",
     [
         seen_from(-0.5, -0.4, glossy=False),
         dataclasses.replace(seen_from(-0.5, -0.4), source="generated"),
         without_confidence(seen_from(-0.5, -0.4)),
+        with_a_seam(seen_from(-0.5, -0.4, glossy=False)),
     ],
-    ids=["its depth is known", "imagined", "masked or removed"],
+    ids=["its depth is known", "imagined", "masked or removed", "a seam"],
 )
 def test_who_lends_nothing(lender: View):
     shown, _ = remembered()

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn.functional import max_pool2d
 
 from vmem_ros.geometry.hole_filling import fill_depth, fill_holes
 from vmem_ros.memory.other_view import OtherView, TargetPoints
@@ -23,6 +24,8 @@ _LEAST_SEEN = 0.05
 _SAME_PLACE = 0.05
 # Squared angle in radians between the rays of view and target, under which views count alike.
 _NEAR = 0.05**2
+# Seams are narrower.
+_SEAM_PX = 7
 # Levels of 255: ratios of darker colours are noise.
 _DARK = 16.0
 
@@ -36,9 +39,11 @@ def borrow_colors(shown: Projection, target: Target, views: Sequence[View]) -> P
     :param views: those that matter for the target, on its device. Generated ones lend nothing, nor do pixels that no
         camera is to have seen.
     """
-    lenders = [view for view in views if view.source == "observed" and bool(_without_depth(view).any())]
     hole = ~shown.seen
-    if not lenders or not bool(hole.any()) or float(shown.seen.float().mean()) < _LEAST_SEEN:
+    if not bool(hole.any()) or float(shown.seen.float().mean()) < _LEAST_SEEN:
+        return shown
+    lenders = [lender for view in views if (lender := _lender(view)) is not None]
+    if not lenders:
         return shown
     depth = fill_depth(shown.depth)
     points = TargetPoints.of(depth, torch.arange(depth.numel(), device=depth.device))
@@ -64,12 +69,27 @@ def borrow_colors(shown: Projection, target: Target, views: Sequence[View]) -> P
     return dataclasses.replace(shown, image=image, seen=shown.seen | borrowed)
 
 
-def _without_depth(view: View) -> Tensor:
-    """Return [H, W] bool: a camera saw the pixel and measured no depth."""
-    if view.depth is None:
-        return torch.zeros(view.camera.size, dtype=torch.bool)
+def _lender(view: View) -> View | None:
+    """Return a view whose pixels without depth are those that it lends; ``None`` if there are none.
+
+    Seams without depth along the silhouettes of things belong to what is in front or to what is behind: who knows.
+    """
+    if view.source != "observed" or view.depth is None:
+        return None
     missing = view.depth.isnan()
-    return missing if view.confidence is None else missing & (view.confidence > 0)
+    if view.confidence is not None:
+        missing = missing & (view.confidence > 0)
+    wide = _opened(missing)
+    if not bool(wide.any()):
+        return None
+    return view.having(depth=torch.where(missing & ~wide, torch.inf, view.depth))
+
+
+def _opened(mask: Tensor) -> Tensor:
+    """Return a mask [H, W] without what is narrower than :data:`_SEAM_PX` pixels."""
+    margin = _SEAM_PX // 2
+    outside = max_pool2d((~mask).float()[None], _SEAM_PX, 1, margin)
+    return max_pool2d(1 - outside, _SEAM_PX, 1, margin)[0] > 0
 
 
 def _smooth(gain: Tensor, known: Tensor) -> Tensor:
