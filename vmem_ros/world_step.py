@@ -77,10 +77,8 @@ class Draft:
         new = [i for i, view in enumerate(self.stored) if view is None]
         if not new:
             return None
-        targets, views = [self.targets[i] for i in new], self.recall.views
-        shown = tuple(
-            borrow_colors(self.recall.projections[i], target, views) for i, target in zip(new, targets, strict=True)
-        )
+        targets = [self.targets[i] for i in new]
+        shown = borrow_colors([self.recall.projections[i] for i in new], targets, self.recall.views)
         return DrawRequest(dataclasses.replace(self.recall, projections=shown), targets, seed)
 
 

@@ -48,13 +48,18 @@ def remembered(light: float = 1.0) -> tuple[Projection, View]:
     )
 
 
+def borrowed(shown: Projection, lenders: list[View]) -> Projection:
+    (found,) = borrow_colors([shown], [HERE], lenders)
+    return found
+
+
 def error(image: torch.Tensor, truth: View, where: torch.Tensor) -> float:
     return float((image.float() - truth.image.float()).abs()[where].mean())
 
 
 def test_a_door_without_depth_is_where_the_wall_around_it_is():
     shown, truth = remembered()
-    found = borrow_colors(shown, HERE, [seen_from(-0.5, -0.4), seen_from(0.2, 0.6)])
+    found = borrowed(shown, [seen_from(-0.5, -0.4), seen_from(0.2, 0.6)])
     hole = ~shown.seen
     assert hole.float().mean() > 0.1
     assert found.seen[hole].float().mean() > 0.95
@@ -69,10 +74,10 @@ def test_a_door_without_depth_is_where_the_wall_around_it_is():
 def test_exposure_is_that_of_what_is_shown():
     dark = seen_from(-0.3, -0.2, light=0.7)
     shown, truth = remembered()
-    found = borrow_colors(shown, HERE, [dark])
+    found = borrowed(shown, [dark])
     hole = found.seen & ~shown.seen
     as_it_is, _ = remembered(light=0.7)
-    assert error(found.image, truth, hole) < 0.6 * error(borrow_colors(as_it_is, HERE, [dark]).image, truth, hole)
+    assert error(found.image, truth, hole) < 0.6 * error(borrowed(as_it_is, [dark]).image, truth, hole)
 
 
 def without_confidence(view: View) -> View:
@@ -98,7 +103,7 @@ def with_a_seam(view: View) -> View:
 )
 def test_who_lends_nothing(lender: View):
     shown, _ = remembered()
-    assert borrow_colors(shown, HERE, [lender]) is shown
+    assert borrowed(shown, [lender]) is shown
 
 
 def test_nothing_is_guessed_from_next_to_nothing():
@@ -106,17 +111,15 @@ def test_nothing_is_guessed_from_next_to_nothing():
     few = torch.zeros_like(shown.seen)
     few[:3, :20] = True
     shown = dataclasses.replace(shown, seen=few, depth=torch.where(few, shown.depth, torch.nan))
-    assert borrow_colors(shown, HERE, [seen_from(-0.5, -0.4)]) is shown
-    assert borrow_colors(
-        dataclasses.replace(shown, seen=torch.ones_like(few)), HERE, [seen_from(-0.5, -0.4)]
-    ).seen.all()
+    assert borrowed(shown, [seen_from(-0.5, -0.4)]) is shown
+    whole = dataclasses.replace(shown, seen=torch.ones_like(few))
+    assert borrowed(whole, [seen_from(-0.5, -0.4)]).seen.all()
 
 
 def test_a_world_draws_the_door_and_does_not_say_that_it_remembers_it():
     world = default_world()
     for x, y in ((-0.5, -0.4), (0.2, 0.6)):
-        view = seen_from(x, y)
-        world.observe(view.having(depth=torch.where(view.depth.isnan(), torch.nan, view.depth)))
+        world.observe(seen_from(x, y))
     _, truth = remembered()
     (frame,) = world.explore([HERE], commit=False)
     hole = truth.depth.isnan()

@@ -16,7 +16,7 @@ from torch import Tensor
 from vmem_ros.generation.inpainting import inpaint
 from vmem_ros.generation.resizing import resize_image, resize_projection
 from vmem_ros.geometry import Camera
-from vmem_ros.geometry.hole_filling import fill_holes
+from vmem_ros.geometry.hole_filling import fill_picture
 from vmem_ros.types import Projection
 
 # Over this distance from the border, in cells, drawing takes the place of continuing (exp(-1) of it is left) if it
@@ -34,8 +34,8 @@ def enlarge_into(drawn: Tensor, projection: Projection, *, cell_px: float) -> Te
     if not bool(seen.any()):
         return large
     shown, picture = projection.image.float(), large.float()
-    off = torch.where(seen[..., None], shown - picture, 0.0).permute(2, 0, 1)
-    picture = picture + fill_holes(off[None], seen[None])[0].permute(1, 2, 0)
+    off = torch.where(seen[..., None], shown - picture, 0.0)
+    picture = picture + fill_picture(off, seen)
     continued = inpaint(projection.image, seen).float()
     distance = cv2.distanceTransform((~seen).to(torch.uint8).cpu().numpy(), cv2.DIST_L2, 5)
     cells = min(_CELLS * _missed(drawn, projection), _MOST)

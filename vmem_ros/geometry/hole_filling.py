@@ -22,6 +22,11 @@ def fill_holes(images: Tensor, seen: Tensor) -> Tensor:
     return _push_pull(images, seen[:, None].to(images), _bilinear, share=lambda weight: weight)
 
 
+def fill_picture(picture: Tensor, seen: Tensor) -> Tensor:
+    """Return :func:`fill_holes` of one picture [H, W, C] floating point, of which ``seen`` [H, W] bool is known."""
+    return fill_holes(picture.permute(2, 0, 1)[None], seen[None])[0].permute(1, 2, 0)
+
+
 def fill_depth(depth: Tensor) -> Tensor:
     """Return z-depth [..., H, W] with its NaN and infinite pixels filled; where all of an image is, it stays NaN.
 

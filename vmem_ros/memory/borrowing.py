@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
-from vmem_ros.geometry.hole_filling import fill_depth, fill_holes
+from vmem_ros.geometry.hole_filling import fill_depth, fill_picture
 from vmem_ros.memory.other_view import OtherView, TargetPoints
 from vmem_ros.types import Projection, Target, View
 
@@ -30,26 +30,31 @@ _SEAM_PX = 7
 _DARK = 16.0
 
 
-def borrow_colors(shown: Projection, target: Target, views: Sequence[View]) -> Projection:
-    """Return what is shown with holes filled where one of the views has colours and no depth.
+def borrow_colors(
+    shown: Sequence[Projection], targets: Sequence[Target], views: Sequence[View]
+) -> tuple[Projection, ...]:
+    """Return what is shown at each target with holes filled where one of the views has colours and no depth.
 
     Borrowed pixels are seen, without depth, element or confidence: they are for the generator, not for whoever asks
     what is remembered. Their exposure is corrected, smoothly: by how much brighter things around are shown than lent.
 
-    :param views: those that matter for the target, on its device. Generated ones lend nothing, nor do pixels that no
+    :param views: those that matter for the targets, on their device. Generated ones lend nothing, nor do pixels that no
         camera is to have seen.
     """
-    hole = ~shown.seen
-    if not bool(hole.any()) or float(shown.seen.float().mean()) < _LEAST_SEEN:
-        return shown
     lenders = [lender for view in views if (lender := _lender(view)) is not None]
     if not lenders:
+        return tuple(shown)
+    return tuple(_borrowed(each, target, lenders) for each, target in zip(shown, targets, strict=True))
+
+
+def _borrowed(shown: Projection, target: Target, lenders: Sequence[View]) -> Projection:
+    hole = ~shown.seen
+    if not bool(hole.any()) or float(shown.seen.float().mean()) < _LEAST_SEEN:
         return shown
     depth = fill_depth(shown.depth)
     points = TargetPoints.of(depth, torch.arange(depth.numel(), device=depth.device))
     total, weight = torch.zeros(depth.numel(), 3, device=depth.device), torch.zeros(depth.numel(), device=depth.device)
-    for view in lenders:
-        other = OtherView(view, target.camera, target.T_world_camera)
+    for other in OtherView.several(lenders, target.camera, target.T_world_camera):
         look = other.look(points)
         saw = look.inside & (other.provenance(look) > 0)
         lends = saw & torch.where(hole.flatten(), look.depth.isnan(), (look.ratio - 1).abs() < _SAME_PLACE)
@@ -64,7 +69,7 @@ def borrow_colors(shown: Projection, target: Target, views: Sequence[View]) -> P
     colors = (total / weight.clamp(min=torch.finfo(weight.dtype).tiny)[:, None]).view(*hole.shape, 3)
     # A camera's exposure multiplies.
     gain = ((shown.image + _DARK) / (colors + _DARK)).log()
-    colors = (colors + _DARK) * _smooth(gain, shown.seen & found).exp() - _DARK
+    colors = (colors + _DARK) * fill_picture(gain, shown.seen & found).exp() - _DARK
     image = torch.where(borrowed[..., None], colors.round().clamp(0, 255).to(torch.uint8), shown.image)
     return dataclasses.replace(shown, image=image, seen=shown.seen | borrowed)
 
@@ -90,9 +95,3 @@ def _opened(mask: Tensor) -> Tensor:
     margin = _SEAM_PX // 2
     outside = max_pool2d((~mask).float()[None], _SEAM_PX, 1, margin)
     return max_pool2d(1 - outside, _SEAM_PX, 1, margin)[0] > 0
-
-
-def _smooth(gain: Tensor, known: Tensor) -> Tensor:
-    """Return logarithms of gains [H, W, 3], continued from the pixels where they are known."""
-    filled = fill_holes(gain.permute(2, 0, 1)[None], known[None])
-    return filled[0].permute(1, 2, 0)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vmem_ros.errors import WorldFileError
-from vmem_ros.geometry.hole_filling import fill_holes
+from vmem_ros.geometry.hole_filling import fill_picture
 from vmem_ros.memory import view_storage
 from vmem_ros.types import MAX_DEPTH_M, View
 
@@ -76,7 +76,7 @@ def depth_and_confidence(view: View) -> tuple[Tensor, Tensor]:
 
 def filled(image: Tensor, gone: Tensor) -> Tensor:
     """Return an image [H, W, 3] uint8 whose pixels ``gone`` [H, W] bool have smooth colours of those around."""
-    smooth = fill_holes(image.permute(2, 0, 1)[None].float(), ~gone[None])[0].permute(1, 2, 0)
+    smooth = fill_picture(image.float(), ~gone)
     return torch.where(gone[..., None], smooth.round().clamp(0, 255).to(torch.uint8), image)
 
 
