@@ -17,7 +17,7 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from vmem_ros.msg import Status
 
-from harness import SLOW, CameraProcess, add_truth, pose_at, stamped
+from harness import SLOW, CameraProcess, Probe, add_truth, pose_at, stamped
 from slow_engine import STEPS
 from vmem_ros.errors import CancelledError, DeadlockError, InvalidPoseError, NotReadyError, ParameterError
 from vmem_ros.nodes.client import CameraClient, Feedback, Task
@@ -130,6 +130,39 @@ class TestOnANodeThatAThreadSpins:
         assert client.render(PATH[0]).seen > 0.9
         assert client.latest() is views[-1]
         assert len(client.points()) > 100
+
+    def test_points_have_what_was_just_written_and_not_what_was_taken_back(self, client: CameraClient) -> None:
+        """The node publishes them once a second: the cloud that comes first is one from before."""
+        counts = [len(client.points())]
+        for change in (
+            lambda: add_truth(client, pose_at(-0.5, look=(-3.0, 0.0, 0.0))),
+            client.undo,
+            client.reset,
+            lambda: add_truth(client, SEED),
+            client.reset,
+            lambda: (add_truth(client, SEED), client.generate(PATH)),
+        ):
+            change()
+            counts.append(len(client.points()))
+        seeded, observed, undone, emptied, seeded_again, emptied_again, generated = counts
+        assert 0 < seeded < observed
+        assert (undone, emptied, seeded_again, emptied_again) == (seeded, 0, seeded, 0)
+        assert generated >= seeded
+
+    def test_points_that_are_all_older_than_the_last_change(self, client: CameraClient) -> None:
+        probe = Probe()
+        probe.set_parameter("memory.publish_rate_hz", 0.01)
+        client.reset()
+
+        def told() -> str:
+            with pytest.raises(NotReadyError) as error:
+                client.points(timeout_s=1.0)
+            return str(error.value)
+
+        wait_until(lambda: "nothing newer than the last change of the world on /vmem/memory/surfels" in told(), "old")
+        probe.set_parameter("memory.publish_rate_hz", 1.0)
+        assert len(client.points()) == 0
+        probe.close()
 
     def test_await_in_a_callback_of_rclpy(self, node: Node, client: CameraClient) -> None:
         async def look() -> tuple[float, float]:

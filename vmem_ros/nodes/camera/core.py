@@ -150,6 +150,7 @@ class Core:
         def follow(names: set[str]) -> None:
             if parameter in names:
                 timer.timer_period_ns = int(1e9 / self.parameters[parameter])
+                timer.reset()  # or it waits for the end of a period that may be long
 
         self.parameters.on_change(follow)
 

@@ -21,6 +21,7 @@ from vmem_ros.nodes.client.patience import Patience
 from vmem_ros.nodes.client.pose_stamps import PoseStamps
 from vmem_ros.nodes.client.tasks import TaskRunner, current_task, until
 from vmem_ros.nodes.client.view_assembly import ViewAssembly
+from vmem_ros.nodes.client.world_changes import WorldChanges
 from vmem_ros.nodes.interface.error_codes import error_from_text, error_of
 from vmem_ros.nodes.interface.names import ACTIONS, PUBLISHED, SERVICES, SUBSCRIBED, Qos, qos_profile, service_qos
 from vmem_ros.nodes.interface.parameters import PARAMETERS
@@ -43,6 +44,7 @@ class Connection:
         self.timeout_s = timeout_s
         self.patience = Patience(idle_s=timeout_s, silent_s=silence_s)
         self.status: Status | None = None
+        self.changes = WorldChanges()
         self.views = ViewAssembly()
         self.stamps = PoseStamps(node.get_clock())
         self._root = f"/{namespace.strip('/')}".rstrip("/")
@@ -140,6 +142,7 @@ class Connection:
 
     def _on_status(self, message: Status) -> None:
         self.patience.note(message)
+        self.changes.note(message)
         self.status = message
         self.runner.turn()
 

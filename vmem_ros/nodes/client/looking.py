@@ -16,7 +16,7 @@ from vmem_ros.nodes.client.cloud_reading import PointCloud, read_cloud
 from vmem_ros.nodes.client.connection import within
 from vmem_ros.nodes.client.goal import result_of_drawing
 from vmem_ros.nodes.client.pose_stamps import PoseLike
-from vmem_ros.nodes.client.tasks import until
+from vmem_ros.nodes.client.tasks import next_turn, until
 from vmem_ros.nodes.client.verbs import Verbs, awaitable, blocking
 from vmem_ros.nodes.client.view_assembly import CapturedView, Collection
 from vmem_ros.nodes.interface.names import ACTIONS, SERVICES
@@ -125,13 +125,16 @@ class Looking(Verbs):
     ) -> PointCloud:
         """Return a cloud of the camera.
 
-        :param topic: ``memory/surfels``, what is remembered, in the world frame, as it was published last (at most
-            ``memory.max_points``); or ``camera/points``, those of the next view that is generated, whoever asks for
-            it, in its optical frame.
+        :param topic: ``memory/surfels``, what is remembered, in the world frame (at most ``memory.max_points``): all
+            that was written or taken back before, as ~/status has told it; the node publishes it
+            ``memory.publish_rate_hz`` times a second at most, so it may be waited for. Or ``camera/points``, those of
+            the next view that is generated, whoever asks for it, in its optical frame.
         :param timeout_s: how long to wait for it; ``None``: as long as for any answer.
-        :raises NotReadyError: none came.
+        :raises NotReadyError: none came, or none since the last change.
         """
         connection = self._connection
+        await next_turn()  # a status that came with the answer before is taken in
+        since_ns = connection.changes.newest_ns if topic == "memory/surfels" else 0
         timeout_s = connection.timeout_s if timeout_s is None else timeout_s
         received: list[Any] = []
 
@@ -140,10 +143,19 @@ class Looking(Verbs):
             connection.runner.wake()  # the next turn destroys what this is a callback of
 
         subscription = connection.subscribe(topic, receive)
-        hint = "is the node running?" if topic == "memory/surfels" else "was a view generated?"
-        late = within(timeout_s, lambda: f"no message on {subscription.topic_name} within {timeout_s:g} s: {hint}")
+
+        def late() -> str:
+            waited = f"on {subscription.topic_name} within {timeout_s:g} s"
+            if received:
+                return f"nothing newer than the last change of the world {waited}: see memory.publish_rate_hz"
+            hint = "is the node running?" if topic == "memory/surfels" else "was a view generated?"
+            return f"no message {waited}: {hint}"
+
+        def is_new() -> bool:
+            return bool(received) and stamp_to_ns(received[-1].header.stamp) >= since_ns
+
         try:
-            await until(lambda: received, late)
+            await until(is_new, within(timeout_s, late))
         finally:
             connection.node.destroy_subscription(subscription)
         return read_cloud(received[-1])
