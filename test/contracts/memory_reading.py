@@ -13,7 +13,7 @@ from memory_subject import CAMERA, TARGETS, VIEWS, MemorySubject, write
 from rooms import psnr
 from vmem_ros.errors import NotSeededError
 from vmem_ros.geometry import Camera
-from vmem_ros.types import Projection, Target
+from vmem_ros.types import IMAGINED_CONFIDENCE, Projection, Target
 
 
 def check_types(projection: Projection, camera: Camera, device: torch.device) -> None:
@@ -104,6 +104,21 @@ class ReadingContract(MemorySubject):
         assert shown.seen.all()
         assert torch.equal(shown.image, view.image.to(shown.image.device))
         assert (shown.confidence == 1).all()
+
+    def test_a_generated_view_shows_itself_where_nobody_knows_better(self) -> None:
+        generator = torch.Generator().manual_seed(0)
+        noise = [torch.randint(0, 256, v.image.shape, dtype=torch.uint8, generator=generator) for v in VIEWS[:4]]
+        imagined = [v.having(image=n, source="generated") for v, n in zip(VIEWS[:4], noise, strict=True)]
+        shown = (memory := self.memory_of(imagined)).project(VIEWS[1].target)
+        differ = (shown.image.cpu() != noise[1]).any(dim=-1) & shown.seen.cpu()
+        # Others imagined other colours there; the depth of a memory may be off at outlines.
+        assert differ.float().mean() < 0.02
+        write(memory, VIEWS[:1])
+        shown = memory.project(VIEWS[1].target)
+        known = (shown.confidence > IMAGINED_CONFIDENCE + 0.49).cpu()
+        assert known.float().mean() > 0.2
+        # What a camera has seen meanwhile takes the place of what was imagined.
+        assert (shown.image.cpu() == noise[1])[known].float().mean() < 0.1
 
     def test_what_is_not_seen_is_empty(self) -> None:
         shown = self.memory_of(VIEWS[:1]).project(VIEWS[1].target)

@@ -14,10 +14,11 @@ from torch import Tensor
 from vmem_ros.errors import InvalidImageError, NotSeededError
 from vmem_ros.geometry import average_pose
 from vmem_ros.memory.choice import Choice, fill_up
+from vmem_ros.memory.other_view import ONE_SURFACE
 from vmem_ros.memory.small_holes import close_small_holes
 from vmem_ros.memory.view_store import ViewStore
 from vmem_ros.out_of_memory import is_out_of_memory
-from vmem_ros.types import PointMap, Projection, Recall, Target, View, confidence_of
+from vmem_ros.types import IMAGINED_CONFIDENCE, PointMap, Projection, Recall, Target, View, confidence_of
 
 _Same = TypeVar("_Same", bound="GeometryIndex")
 _Memory = TypeVar("_Memory", bound="ViewMemory")
@@ -134,13 +135,15 @@ class ViewMemory(ABC, Generic[Index]):
         """Return what memory alone shows at one pose, with holes. Changes nothing.
 
         Holes of a few pixels in a surface are closed (:mod:`~vmem_ros.memory.small_holes`). An observed view at its
-        own pose shows itself, whole, also where it has no depth.
+        own pose shows itself, whole, also where it has no depth. A generated one shows itself where memory shows the
+        surface that it imagined.
         """
         shown = close_small_holes(self._project(target), target.camera)
         own = self._store.find(target)
-        if own is None or own.source == "generated":
+        if own is None:
             return shown
-        return _itself(own, shown, hidden=self._hides(shown, own))
+        itself = _as_imagined if own.source == "generated" else _itself
+        return itself(own, shown, hidden=self._hides(shown, own))
 
     def read(self, targets: Sequence[Target], k: int = 4, *, record: bool = True) -> Recall:
         """Return the ``k`` views that matter for the targets, and what memory shows at each of them.
@@ -339,6 +342,24 @@ def nothing_shown(target: Target, device: torch.device) -> Projection:
 def _is_masked(view: View) -> bool:
     """Return whether a camera's view has pixels that no camera is to have seen."""
     return view.source == "observed" and view.confidence is not None and bool((view.confidence <= 0).any())
+
+
+def _as_imagined(view: View, shown: Projection, *, hidden: Tensor | None) -> Projection:
+    """Return what is shown at the very pose of a generated view: its own colours where nobody knows better.
+
+    That is where no camera saw what is shown, and where the surface that the view imagined still is, give or take a
+    pixel at its outline. What was taken away by an edit or refuted by a camera is not; what other views imagined before
+    it, is: this one did not.
+
+    :param hidden: [H, W] bool: pixels at which the view is hidden.
+    """
+    assert view.depth is not None, "the memory stores the depth of every view"
+    nearest = -torch.nn.functional.max_pool2d(-torch.nan_to_num(shown.depth, nan=torch.inf)[None, None], 3, 1, 1)[0, 0]
+    there = nearest <= view.depth * (1 + ONE_SURFACE)
+    own = shown.seen & there & (shown.confidence <= IMAGINED_CONFIDENCE)
+    if hidden is not None:
+        own &= ~hidden
+    return dataclasses.replace(shown, image=torch.where(own[..., None], view.image, shown.image))
 
 
 def _itself(view: View, shown: Projection, *, hidden: Tensor | None) -> Projection:
