@@ -21,12 +21,14 @@ from harness import SLOW, CameraProcess, Probe, add_truth, pose_at, stamped
 from slow_engine import STEPS
 from vmem_ros.errors import CancelledError, DeadlockError, InvalidPoseError, NotReadyError, ParameterError
 from vmem_ros.nodes.client import CameraClient, Feedback, Task
+from vmem_ros.nodes.client import tasks as tasks_module
 from vmem_ros.nodes.client import verbs as verbs_module
 from waiting import WAIT_S, wait_until
 
 SEED = pose_at(-1.0)
 PATH = [pose_at(-0.9 + 0.1 * n, 0.2) for n in range(4)]
-LONG = [pose_at(-0.9 + 0.01 * n, 0.1) for n in range(40)]
+#: Drawn for ten seconds at least: what is asked for meanwhile comes meanwhile, however busy the machine is.
+LONG = [pose_at(-0.9 + 0.005 * n, 0.1) for n in range(100)]
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +131,7 @@ class TestOnANodeThatAThreadSpins:
         assert {feedback.step for _, feedback in heard} >= set(range(1, STEPS + 1))
         assert client.render(PATH[0]).seen > 0.9
         assert client.latest() is views[-1]
-        assert len(client.points()) > 100
+        assert len(client.points()) > 100, "and not what was published before"
 
     def test_points_have_what_was_just_written_and_not_what_was_taken_back(self, client: CameraClient) -> None:
         """The node publishes them once a second: the cloud that comes first is one from before."""
@@ -164,6 +166,19 @@ class TestOnANodeThatAThreadSpins:
         assert len(client.points()) == 0
         probe.close()
 
+    def test_all_progress_is_heard_where_the_result_waits_with_it(self, client: CameraClient) -> None:
+        heard: list[int] = []
+
+        def slow(feedback: Feedback) -> None:
+            heard.append(feedback.step)
+            if feedback.step == 1:
+                time.sleep(2.0)  # the others and the result come meanwhile
+
+        task = client.generate_async(PATH[:2], on_feedback=slow)
+        wait_until(task.done, "the end of the task")
+        assert len(task.result()) == 2
+        assert heard == list(range(1, STEPS + 1))
+
     def test_await_in_a_callback_of_rclpy(self, node: Node, client: CameraClient) -> None:
         async def look() -> tuple[float, float]:
             before = await client.render_async(PATH[1], images=False)
@@ -176,7 +191,7 @@ class TestOnANodeThatAThreadSpins:
 
     def test_await_in_asyncio(self, client: CameraClient) -> None:
         async def look() -> list[float]:
-            shown = await asyncio.gather(*(client.render_async(T, images=False) for T in LONG[::2]))
+            shown = await asyncio.gather(*(client.render_async(T, images=False) for T in LONG[::5]))
             with pytest.raises(asyncio.TimeoutError):
                 await asyncio.wait_for(client.generate_async(LONG), timeout=0.3)
             return [rendering.seen for rendering in shown]
@@ -200,7 +215,7 @@ class TestOnANodeThatAThreadSpins:
         assert task.feedback.views == len(LONG)
         assert not task.done()
         task.cancel()
-        wait_until(task.done, "the end of the task", timeout_s=2.0)
+        wait_until(task.done, "the end of the task")
         assert task.cancelled()
         with pytest.raises(CancelledError, match="generate was cancelled by its caller"):
             task.result()
@@ -260,14 +275,16 @@ def test_closing_takes_what_was_made_and_leaves_the_node(node: Node, other: Came
         assert until_idle(other).stored_views < len(LONG), "the camera node was told, too"
 
 
-def test_a_script_spins_until_a_task_is_done(node: Node) -> None:
+def test_a_script_spins_until_a_task_is_done(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And closing does not wait for somebody to spin the node."""
     with CameraClient(node=node) as client:
         assert spin_until_done(node, client.wait_until_ready_async()).seeded
         view = spin_until_done(node, client.capture_async(pose_at(-0.7)))
         assert view.image.shape == (72, 96, 3)
         spin_until_done(node, client.undo_async())
+        monkeypatch.setattr(tasks_module, "_CLOSE_S", WAIT_S)
         began = time.monotonic()
-    assert time.monotonic() - began < 1.0, "closing does not wait for somebody to spin the node"
+    assert time.monotonic() - began < WAIT_S / 2
 
 
 def test_callbacks_may_block_where_others_are_answered_beside_them(node: Node) -> None:

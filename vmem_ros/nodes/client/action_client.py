@@ -10,10 +10,12 @@ from rclpy.task import Future
 
 
 class ThreadSafeActionClient(ActionClient):
-    """:class:`rclpy.action.ActionClient` that takes no answer before it knows what was asked.
+    """:class:`rclpy.action.ActionClient` that takes no answer before it knows what was asked, and no result before all
+    progress that came with it.
 
     The base class sends a request and then notes its number. An answer that another thread takes in between is
-    "unexpected" to it: it is dropped, and the future is never done.
+    "unexpected" to it: it is dropped, and the future is never done. It also takes one message of progress at a time,
+    so that whoever hears of the result has not heard of the last steps where its executor was late.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -28,7 +30,20 @@ class ThreadSafeActionClient(ActionClient):
     def take_data(self) -> dict[str, Any]:
         """Take what has come; called by executors."""
         with self._between:
-            return super().take_data()
+            taken = super().take_data()
+            if "result" in taken:
+                first = [taken.pop("feedback")] if "feedback" in taken else []
+                taken["progress"] = [*first, *iter(self._take_feedback, None)]
+            return taken
+
+    async def execute(self, taken_data: dict[str, Any]) -> None:
+        """Tell what was taken; called by executors."""
+        for feedback in taken_data.pop("progress", []):
+            await super().execute({"feedback": feedback})
+        await super().execute(taken_data)
+
+    def _take_feedback(self) -> Any:
+        return self._client_handle.take_feedback(self._action_type.Impl.FeedbackMessage)
 
     # Handles of goals call these two.
     def _get_result_async(self, goal_handle: Any) -> Future:

@@ -138,6 +138,7 @@ class Connection:
             goal_service_qos_profile=self._qos,
             result_service_qos_profile=self._qos,
             cancel_service_qos_profile=self._qos,
+            feedback_sub_qos_profile=self._qos,
         )
 
     def _on_status(self, message: Status) -> None:
