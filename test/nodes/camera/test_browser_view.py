@@ -76,10 +76,14 @@ def test_what_a_page_asks_for_can_be_cancelled(client: CameraClient, url: str) -
     with ViewerPage(url, pose_at(0.0)) as page:
         page.wait_for("PointCloudMessage")
         page.look_from(pose_at(0.1, 0.1))
-        for _ in range(3):
+        client.pause()
+        for number in range(3):
             page.set("Generate", True)
+            client.wait_for(lambda s, number=number: s.queued == number + 1)
         page.set("Cancel", True)
         page.says("cancelled")
+        client.wait_for(lambda s: s.queued == 0)
+        client.pause(False)
         page.set("Generate", True)
         page.says("drew a view")
 
