@@ -27,7 +27,8 @@ def test_quick_run(tmp_path: Path) -> None:
         assert row["ratio"] == pytest.approx(row["NumPy"]["median_ms"] / row["array.array"]["median_ms"])
     assert [row["publish"]["repeats"] for row in publishing["rows"]] == [2, 2, 2]
     links, camera = benchmarks["dds"]["tables"]
-    assert [row["received"] for row in links["rows"]] == ["5 of 5"]
+    (link,) = links["rows"]
+    assert link["received"] in [f"{received} of 5" for received in range(1, 6)], "best effort promises no more"
     assert [row["from the client's process"].partition(":")[0] for row in camera["rows"]] == [
         *("render service", "render service"),
         *("pose published until preview received", "capture"),

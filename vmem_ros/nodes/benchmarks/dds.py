@@ -29,7 +29,7 @@ from vmem_ros.nodes.tools.processes import Processes, ProcessFailedError
 
 _SIDE, _FOV_DEG = 576, 75
 _LINK_HZ, _PREVIEW_HZ = 20, 30
-_LIMIT_S = 60.0
+_LIMIT_S = 120.0
 _PREVIEW = "preview/image_raw"
 _PROFILES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 

@@ -27,7 +27,7 @@ from vmem_ros.nodes.interface.rclpy_messages import header, image_to_message
 
 _TOPIC = "bench/image"
 _DEPTH = 5
-_DISCOVERY_S, _LINGER_S = 15.0, 1.0
+_DISCOVERY_S, _LINGER_S = 60.0, 1.0
 
 
 def send(node: Node, args: argparse.Namespace) -> None:

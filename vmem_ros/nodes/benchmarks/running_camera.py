@@ -13,7 +13,7 @@ from vmem_ros.nodes.demo.run import environment
 from vmem_ros.nodes.interface.names import NAMESPACE
 from vmem_ros.nodes.tools.processes import Process, Processes
 
-_LIMIT_S = 60.0
+_LIMIT_S = 120.0
 
 
 def start_camera(processes: Processes, folder: Path, parameters: Mapping[str, Any]) -> Process:

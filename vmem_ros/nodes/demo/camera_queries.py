@@ -24,7 +24,7 @@ from vmem_ros.types import Elements, Target, View
 _RING = 24
 # A pose is no candidate where the memory knows of something nearer than this.
 _CLEARANCE_M = 0.5
-_WAIT_S = 20.0
+_WAIT_S = 60.0
 
 
 class Planner:

@@ -40,7 +40,7 @@ _SEEDS = ("seed/image", "seed/camera_info", "seed/depth", "seed/pose")
 _TRIES, _TRY_S = 5, 3.0
 # A depth network takes its time, and an image that is sent twice is remembered twice.
 _ESTIMATE_S = 60.0
-_FOUND_S, _RECEIVED_S = 60.0, 5.0
+_FOUND_S, _RECEIVED_S = 60.0, 30.0
 
 
 class RobotCamera(Node):

@@ -25,7 +25,7 @@ from vmem_ros.nodes.interface.delivery import wait_for_subscribers
 from vmem_ros.nodes.interface.names import qos_profile
 from vmem_ros.nodes.interface.rclpy_messages import header, pose_to_message
 
-_POSES, _FOUND_S, _ARRIVES_S = 4, 10.0, 600.0
+_POSES, _FOUND_S, _ARRIVES_S = 4, 60.0, 600.0
 _SAME_PLACE_M = 0.01
 
 

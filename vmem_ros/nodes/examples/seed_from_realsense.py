@@ -49,7 +49,7 @@ _LINK, _COLOR_FRAME, _OPTICAL = "camera_link", "camera_color_frame", "camera_col
 # The colour camera sits beside the middle of the housing.
 _T_LINK_COLOR = torch.eye(4, dtype=torch.float64)
 _T_LINK_COLOR[1, 3] = 0.015
-_IMAGE_QOS, _FOUND_S, _RECEIVED_S = QoSProfile(depth=5), 30.0, 5.0
+_IMAGE_QOS, _FOUND_S, _RECEIVED_S = QoSProfile(depth=5), 60.0, 30.0
 _TRIES, _TRY_S = 10, 3.0
 
 

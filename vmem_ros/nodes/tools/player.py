@@ -29,7 +29,7 @@ from vmem_ros.nodes.interface.names import COMPRESSED, SUBSCRIBED, message_type_
 from vmem_ros.nodes.interface.script import exit_status
 
 _SEEDS = {t.name: t for t in (*SUBSCRIBED.values(), *COMPRESSED.values()) if t.name.startswith("seed/")}
-_FOUND_S, _RECEIVED_S = 30.0, 5.0
+_FOUND_S, _RECEIVED_S = 60.0, 30.0
 
 
 class Player(Node):

@@ -43,7 +43,7 @@ _LEFT_OUT = ("preview/", "camera/points", "camera/image_raw/compressed", "camera
 _OWN_MESSAGES = "vmem_ros/msg/"
 _QUEUE = 200
 _LOOK_S = 0.1
-_DRAIN_S, _QUIET_TURNS = 5.0, 5
+_DRAIN_S, _QUIET_TURNS = 10.0, 5
 
 
 class Recorder(Node):
