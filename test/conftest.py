@@ -25,7 +25,9 @@ _USES_HARNESS = re.compile(r"^from harness import", re.MULTILINE)
 _IS_ROS = re.compile(r"^from harness import|pytest\.mark\.ros\b", re.MULTILINE)
 _HAS_RCLPY = importlib.util.find_spec("rclpy") is not None
 _LOG_FOLDER = pytest.StashKey[str]()
-_DOMAINS = 100
+_DOMAINS, _WORKERS = 100, 8
+# Of DDS, for the default mapping of domains to ports.
+_FIRST_PORT, _PORTS_OF_A_DOMAIN = 7400, 250
 # A process that was told to end has ended by then.
 _ENDS_S = 5.0
 
@@ -48,12 +50,23 @@ def _confine_ros(config: pytest.Config) -> None:
         os.environ.pop(name, None)
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    first = int(os.environ.setdefault("VMEM_TEST_DOMAIN", str(random.SystemRandom().randrange(_DOMAINS))))
+    first = int(os.environ.setdefault("VMEM_TEST_DOMAIN", str(_free_domain())))
     os.environ["ROS_DOMAIN_ID"] = str(1 + (first + worker) % _DOMAINS)
     os.environ["ROS_LOG_DIR"] = config.stash[_LOG_FOLDER]
     # Humble and Jazzy read the old name, later ones warn about it.
     library = "FASTRTPS" if os.environ.get("ROS_DISTRO", "jazzy") in ("humble", "jazzy") else "FASTDDS"
     os.environ.setdefault(f"{library}_DEFAULT_PROFILES_FILE", str(ROOT / "config" / "fastdds.xml"))
+
+
+def _free_domain() -> int:
+    """Return a number from which on a few domains have no port in use: other runs are in others."""
+    table = Path("/proc/net/udp")
+    lines = table.read_text().splitlines()[1:] if table.exists() else []
+    ports = (int(line.split()[1].partition(":")[2], 16) for line in lines)
+    taken = {(port - _FIRST_PORT) // _PORTS_OF_A_DOMAIN for port in ports}
+    ours = {number: {1 + (number + worker) % _DOMAINS for worker in range(_WORKERS)} for number in range(_DOMAINS)}
+    free = [number for number, domains in ours.items() if not domains & taken]
+    return random.SystemRandom().choice(free or range(_DOMAINS))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -197,7 +197,7 @@ class Probe:
 
     def action(self, name: str, action_type: Any) -> ThreadSafeActionClient:
         """Return an action client that has found its server."""
-        client = ThreadSafeActionClient(self.node, action_type, name)
+        client = ThreadSafeActionClient(self.node, action_type, name, feedback_sub_qos_profile=QoSProfile(depth=100))
         self._executor.wake()
         assert client.wait_for_server(timeout_sec=WAIT_S), name
         self._be_known()

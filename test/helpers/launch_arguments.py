@@ -10,6 +10,7 @@ from typing import Any
 
 from repository import ROOT
 from vmem_ros.nodes.interface.names import NAMESPACE, NODE_NAME
+from waiting import WAIT_S
 
 #: A line of the file: which argument becomes which parameter, if it is given.
 ARGUMENT = re.compile(
@@ -43,7 +44,7 @@ def launched(files: Sequence[Path], arguments: Mapping[str, str], folder: Path) 
     last.write_text(written(arguments), encoding="utf-8")
     paths = [part for file in [*files, last] for part in ("--params-file", str(file))]
     command = [sys.executable, "-c", _READ, "--ros-args", *paths]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=2 * WAIT_S, check=True)
     parameters = json.loads(result.stdout.splitlines()[-1])
     implicit = {"start_type_description_service"}
     return {name: value for name, value in parameters.items() if name not in implicit}

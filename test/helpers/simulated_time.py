@@ -21,13 +21,16 @@ class SimulatedTime:
         status = PUBLISHED["~/status"]
         self._status = probe.listen(f"/vmem/{NODE_NAME}/status", status.type, qos_profile(status.qos))
 
-    def set(self, seconds: int) -> None:
-        """Set the time, and wait until the node has heard it."""
+    def set(self, seconds: int, *, paused: bool = False) -> None:
+        """Set the time, and wait until the node has heard it.
+
+        :param paused: the node is told to hold generation or to go on, so that it says something.
+        """
         seen = len(self._status.messages)
 
         def arrived() -> bool:
             self._clock.publish(Clock(clock=ns_to_stamp(seconds * 10**9)))
-            self._client.pause(False)
+            self._client.pause(paused)
             return any(status.stamp.sec == seconds for status in self._status.messages[seen:])
 
         wait_until(arrived, f"time {seconds}")

@@ -13,6 +13,7 @@ from launch_arguments import ARGUMENT, launched
 from repository import ROOT, executables
 from vmem_ros.nodes.interface.names import NAMESPACE, NODE_NAME, PUBLISHED, SUBSCRIBED
 from vmem_ros.nodes.interface.parameters import PARAMETERS
+from waiting import WAIT_S
 
 LAUNCH_FILES = sorted((ROOT / "launch").glob("*.launch.xml"))
 # Attributes of the XML front ends of launch and launch_ros (Humble and later) that these files may use.
@@ -195,7 +196,7 @@ def test_log_level_reaches_the_camera_in_any_namespace(namespace: str) -> None:
         "print(rclpy.create_node('any').get_logger().get_effective_level().name)"
     )
     command = [sys.executable, "-c", script, "--ros-args", *arguments]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=2 * WAIT_S, check=True)
     assert result.stdout.split()[-1] == "DEBUG"
 
 

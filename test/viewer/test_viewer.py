@@ -10,7 +10,7 @@ import viser
 from websockets.exceptions import ConnectionClosedError
 
 from rooms import box_view, orbit
-from slow_engine import SlowGenerator
+from slow_engine import STEP_S, SlowGenerator
 from viewer_page import ViewerPage, camera_fields, connection, packed
 from vmem_ros.errors import ViewerError
 from vmem_ros.geometry import Camera, look_at
@@ -27,8 +27,9 @@ ELSEWHERE = look_at((0.5, 0.2, 0.1), (3.0, 0.5, 0.0))
 
 
 @pytest.fixture
-def backend(tmp_path: Path) -> Iterator[WorldBackend]:
-    world = default_world(SlowGenerator())
+def backend(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[WorldBackend]:
+    """A world of three views, with an engine that takes so long a step as a test asks for."""
+    world = default_world(SlowGenerator(step_s=getattr(request, "param", STEP_S)))
     for view in VIEWS:
         world.observe(view)
     backend = WorldBackend(world, CAMERA, title="box", save_as=tmp_path / "box")
@@ -140,12 +141,14 @@ def test_buttons_draw_take_back_and_save(viewer: Viewer, backend: WorldBackend, 
         page.says("exists: choose another name")
 
 
+@pytest.mark.parametrize("backend", [1.0], indirect=True)
 def test_a_view_in_work_can_be_cancelled(viewer: Viewer, backend: WorldBackend) -> None:
     with ViewerPage(viewer.url, START) as page:
         page.wait_for("PointCloudMessage")
         page.look_from(ELSEWHERE)
         wait_until(lambda: looks_alike(backend.status().T_world_camera, ELSEWHERE), "the camera to move")
         page.set("Generate", True)
+        wait_until(lambda: backend.status().fraction is not None, "the view in work")
         page.set("Cancel", True)
         page.says("cancelled")
         assert backend.status().views == 3

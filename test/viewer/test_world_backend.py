@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from rooms import box_view, orbit
-from slow_engine import STEPS, SlowGenerator
+from slow_engine import STEP_S, STEPS, SlowGenerator
 from vmem_ros.errors import CancelledError, InvalidPoseError, NothingToUndoError, WorldFileError
 from vmem_ros.geometry import Camera, look_at
 from vmem_ros.types import Target
@@ -22,8 +22,9 @@ ELSEWHERE = look_at((0.5, 0.2, 0.1), (3.0, 0.5, 0.0))
 
 
 @pytest.fixture
-def backend(tmp_path: Path) -> Iterator[WorldBackend]:
-    world = default_world(SlowGenerator())
+def backend(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[WorldBackend]:
+    """An empty world, with an engine that takes so long a step as a test asks for."""
+    world = default_world(SlowGenerator(step_s=getattr(request, "param", STEP_S)))
     backend = WorldBackend(world, CAMERA, title="box", save_as=tmp_path / "box")
     yield backend
     assert backend.close(timeout_s=WAIT_S)
@@ -59,6 +60,7 @@ def test_it_looks_draws_and_takes_back(backend: WorldBackend) -> None:
         result(backend.undo())
 
 
+@pytest.mark.parametrize("backend", [0.5], indirect=True)
 def test_previews_are_drawn_while_it_draws_and_it_can_be_stopped(backend: WorldBackend) -> None:
     observed(backend)
     backend.move(ELSEWHERE)

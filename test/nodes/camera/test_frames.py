@@ -69,7 +69,12 @@ class Setup:
 
 @pytest.fixture(scope="module")
 def setup(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setup]:
-    parameters = {"diagnostics.period_s": 0.1, "seed.min_translation_m": 0.0, "seed.min_rotation_deg": 0.0}
+    parameters = {
+        "diagnostics.period_s": 0.1,
+        "seed.min_translation_m": 0.0,
+        "seed.min_rotation_deg": 0.0,
+        "tf_timeout_s": 30.0,  # frames are told when images come, and may come later
+    }
     with CameraProcess(tmp_path_factory.mktemp("frames") / "log", parameters) as node, CameraClient() as client:
         client.wait_until_ready()
         probe = Probe()
@@ -96,7 +101,7 @@ def test_a_body_frame_is_doubted_once(setup: Setup) -> None:
     setup.client.wait_for(lambda s: s.stored_views == 2)
     assert setup.node.log.count("seed/image: frame 'base_camera' is taken for an optical one") == 1
     assert "it looks straight into the sky" in setup.node.log
-    assert "base_camera" in setup.part(3).message
+    wait_until(lambda: "base_camera" in setup.part(3).message, "the doubt in /diagnostics")
     setup.fix(T, "robot_optical_frame")
     setup.look("robot_optical_frame")
     setup.client.wait_for(lambda s: s.stored_views == 3)

@@ -16,6 +16,7 @@ from vmem_ros.nodes.camera import goal_poses
 from vmem_ros.nodes.camera.goal_poses import BoundedGoal, bounded_goal, bounded_goals
 from vmem_ros.nodes.client.action_client import ThreadSafeActionClient
 from vmem_ros.nodes.interface.rclpy_messages import camera_to_message, header
+from waiting import WAIT_S
 
 FRAMES = ("", "map", "odom", "a_frame_with_a_long_name_that_no_small_string_holds", "ä")
 
@@ -52,11 +53,11 @@ def received(goal: GenerateViews.Goal, most: int) -> BoundedGoal:
     server = ActionServer(node, bounded_goals(lambda: most), "generate", execute)
     client = ThreadSafeActionClient(node, GenerateViews, "generate")
     try:
-        assert client.wait_for_server(timeout_sec=30.0)
+        assert client.wait_for_server(timeout_sec=WAIT_S)
         sent = client.send_goal_async(goal)
-        executor.spin_until_future_complete(sent, timeout_sec=30.0)
+        executor.spin_until_future_complete(sent, timeout_sec=WAIT_S)
         result = sent.result().get_result_async()
-        executor.spin_until_future_complete(result, timeout_sec=30.0)
+        executor.spin_until_future_complete(result, timeout_sec=WAIT_S)
         assert result.result().result.generated == 7
     finally:
         client.destroy()

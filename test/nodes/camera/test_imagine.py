@@ -12,6 +12,7 @@ import pytest
 import torch
 from action_msgs.msg import GoalStatus
 from nav_msgs.msg import Path as PathMessage
+from rclpy.qos import QoSProfile
 from safetensors import safe_open
 from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
@@ -25,7 +26,7 @@ from vmem_ros.messages.stamps import stamp_to_ns
 from vmem_ros.messages.transforms import link_from_camera, pose_from_message
 from vmem_ros.nodes.client import CameraClient
 from vmem_ros.nodes.client.action_client import ThreadSafeActionClient
-from vmem_ros.nodes.interface.names import NODE_NAME, PUBLISHED, qos_profile
+from vmem_ros.nodes.interface.names import NODE_NAME, qos_profile
 from vmem_ros.nodes.interface.rclpy_messages import camera_to_message, header
 from waiting import wait_until
 
@@ -35,6 +36,8 @@ SEEDS = (pose_at(-1.0), pose_at(-0.5, 0.6))
 WAYS = [[pose_at(-1.0 + 0.1 * dx * i, 0.1 * dy * i) for i in range(4)] for dx, dy in
         ((1, 0), (1, 1), (1, -1), (0, 1), (-1, 0))]  # fmt: skip
 VIEWS = sum(map(len, WAYS))
+#: Imagined long enough to do something meanwhile.
+MANY_WAYS = WAYS * 5
 
 
 @dataclass
@@ -58,7 +61,7 @@ def setup(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         client.wait_until_ready()
         probe = Probe()
         action = probe.action(f"{NODE}/imagine", ImaginePaths)
-        views = probe.listen("imagined/view", ImaginedView, qos_profile(PUBLISHED["imagined/view"].qos))
+        views = probe.listen("imagined/view", ImaginedView, QoSProfile(depth=100))  # a batch of views comes at once
         previews = probe.listen("preview/image_raw", Image, qos_profile("stream"))
         client.reset()
         add_truth(client, *SEEDS)
@@ -161,14 +164,14 @@ def test_pictures_in_the_result(setup: Setup) -> None:
 
 def test_cancelled_between_steps(setup: Setup) -> None:
     before = state_of(setup)
-    run = send(setup, goal_of(WAYS))
+    run = send(setup, goal_of(MANY_WAYS))
     wait_until(lambda: run.feedback, "the first feedback")
     run.handle.cancel_goal_async()
     status, result = run.outcome()
     assert (status, result.error_code) == (GoalStatus.STATUS_CANCELED, ErrorCode.CANCELLED)
     last = run.feedback[-1]
-    assert (last.view, last.step) < (VIEWS, last.steps)
-    assert sum(len(path.views) for path in result.paths) < VIEWS
+    assert (last.view, last.step) < (5 * VIEWS, last.steps)
+    assert sum(len(path.views) for path in result.paths) < 5 * VIEWS
     assert state_of(setup) == before
     wait_until(lambda: setup.client.status.queued == 0, "an empty queue")
 
@@ -178,14 +181,15 @@ def test_commands_meanwhile_do_not_wait_for_the_end(setup: Setup) -> None:
     if setup.client.status.engine == "vmem":
         pytest.skip("there is one batch, and commands are done after it")
     expected = send(setup, goal_of(WAYS, seed=1)).outcome()[1]
-    run = send(setup, goal_of(WAYS, seed=1))
+    undo = setup.probe.client(f"{NODE}/undo", Trigger)
+    run = send(setup, goal_of(MANY_WAYS, seed=1))
     wait_until(lambda: run.feedback, "the first feedback")
-    undone = setup.probe.call(setup.probe.client(f"{NODE}/undo", Trigger), Trigger.Request())
+    undone = setup.probe.call(undo, Trigger.Request())
     assert undone.success
     assert run.feedback[-1].eta_s > 0
     status, result = run.outcome()
     assert status == GoalStatus.STATUS_SUCCEEDED
-    assert [p.remembered for p in result.paths] == [p.remembered for p in expected.paths]
+    assert [p.remembered for p in result.paths] == [p.remembered for p in expected.paths] * 5
     assert setup.client.wait_for(lambda s: s.stored_views == len(SEEDS) - 1)
     add_truth(setup.client, SEEDS[1])
 

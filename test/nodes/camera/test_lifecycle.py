@@ -23,7 +23,7 @@ from sensor_msgs.msg import Image
 from vmem_ros.action import GenerateViews
 from vmem_ros.msg import Status
 
-from harness import CAMERA, SLOW, CameraProcess, Probe, add_truth, pose_at, seen_from, stamped
+from harness import CAMERA, SLOW, CameraProcess, Inbox, Probe, add_truth, pose_at, seen_from, stamped
 from simulated_time import SimulatedTime
 from vmem_ros.errors import (
     CancelledError,
@@ -332,6 +332,12 @@ def tf2_msgs() -> ModuleType:
     return pytest.importorskip("tf2_msgs.msg", reason="tf2_msgs is not installed (make setup builds a test overlay)")
 
 
+def seconds_of(transforms: Inbox) -> list[int]:
+    """Return the times of all transforms, once there are some of time 10."""
+    transforms.wait(lambda m: m.transforms[-1].header.stamp.sec == 10, what="a transform of time 10")
+    return [t.header.stamp.sec for m in transforms.messages for t in m.transforms]
+
+
 def assert_present_from_then_on(seconds: list[int]) -> None:
     """Once something came at time 10, nothing comes at a time that is no more."""
     assert set(seconds[seconds.index(10) :]) == {10}
@@ -352,28 +358,30 @@ def test_views_asked_for_before_time_jumped_back(tmp_path: Path, tf2_msgs: Modul
         action = probe.action(f"{NODE}/generate", GenerateViews)
         goals = [
             action.send_goal_async(GenerateViews.Goal(poses=[stamped(T, stamp_ns=1001 * 10**9) for T in LONG[a:b]]))
-            for a, b in ((0, 20), (20, 26))
+            for a, b in ((0, 30), (30, 36))
         ]
         client.wait_for(lambda s: s.queued == 1 and s.stored_views > 1)
+        client.pause()  # the one that is drawn is held between two chunks until time has jumped
         pose.publish(stamped(pose_at(-0.9), stamp_ns=1001 * 10**9))
         client.wait_for(lambda s: s.queued == 2)
         pose.publish(stamped(pose_at(-0.8), stamp_ns=1001 * 10**9))
         transforms.wait(lambda m: m.transforms[0].transform.translation.x == -0.8, what="the camera at its last place")
-        time.set(10)
+        time.set(10, paused=True)
         wait_until(lambda: "time has jumped by -990.000 s" in node.log, "a line in the log")
+        client.pause(False)
         answers = [wait_until(goal.result, "acceptance").get_result_async() for goal in goals]
         for answer in answers:
             wait_until(answer.done, "the end of a goal")
             assert answer.result().status == GoalStatus.STATUS_SUCCEEDED
         assert {s.sec for s in answers[1].result().result.stamps} == {10}
-        views = 26 + 2  # of goals and of moves
+        views = 36 + 2  # of goals and of moves
         client.wait_for(lambda s: s.state == Status.STATE_IDLE and s.stored_views == 1 + views)
         wait_until(lambda: len(images.messages) == views, "all images")
         stamps = [stamp_to_ns(m.header.stamp) for m in images.messages]
         new = [stamp for stamp in stamps if stamp // 10**9 == 10]
         assert len(new) == len(set(new)) > 10
         assert_present_from_then_on([stamp // 10**9 for stamp in stamps])
-        assert_present_from_then_on([t.header.stamp.sec for m in transforms.messages for t in m.transforms])
+        assert_present_from_then_on(seconds_of(transforms))
         action.destroy()
         probe.close()
 
@@ -400,7 +408,7 @@ def test_preview_asked_for_before_time_jumped_back(tmp_path: Path, tf2_msgs: Mod
             wait_until(lambda ticks=ticks: len(transforms.messages) > ticks, "the next preview to be asked for")
         time.set(10)
         previews.wait(lambda m: m.header.stamp.sec == 10)
-        wait_until(goal.result().get_result_async().done, "the end of the goal")
-        assert_present_from_then_on([t.header.stamp.sec for m in transforms.messages for t in m.transforms])
+        wait_until(wait_until(goal.result, "acceptance").get_result_async().done, "the end of the goal")
+        assert_present_from_then_on(seconds_of(transforms))
         action.destroy()
         probe.close()

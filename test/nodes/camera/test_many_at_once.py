@@ -50,9 +50,16 @@ def answers(process: subprocess.Popen) -> dict[ErrorCode, int]:
 
 class TestMoreAtOnceThanTheQueueHolds:
     def test_every_rendering_is_answered(self, client: CameraClient) -> None:
+        """While a view is drawn, between whose steps they are answered: they come faster than that."""
+        drawn = client.generate_async([pose_at(-0.9, 0.01 * n) for n in range(900)])
         found = [answers(process) for process in flood("render")]
+        assert not drawn.done()
+        drawn.cancel()
         assert [sum(each.values()) for each in found] == [COUNT] * PROCESSES
         assert set().union(*found) == {ErrorCode.NONE, ErrorCode.QUEUE_FULL}
+        client.wait_for(lambda s: s.state == Status.STATE_IDLE and s.queued == 0)
+        client.reset()
+        add_truth(client, pose_at(-1.0))
 
     def test_every_goal_is_answered(self, client: CameraClient) -> None:
         """While generation is held, so that none makes room for another; then those that waited are cancelled."""

@@ -18,6 +18,7 @@ from vmem_ros.messages.clouds import elements_from_message
 from vmem_ros.nodes.client import CameraClient
 from vmem_ros.nodes.client.topic_reader import TopicReader
 from vmem_ros.world import default_world
+from waiting import WAIT_S
 
 SEEDS = (pose_at(-1.0), pose_at(-0.5, 0.6))
 NEW = pose_at(-0.8, 0.3)
@@ -91,7 +92,7 @@ def test_points_are_seen_drawn_undone_and_saved(folder: Path) -> None:
         assert status.memory_bytes > 0
 
         # No normals, no radii: x y z rgb.
-        message = topics.wait_for("memory/surfels", lambda m: m.width == points, timeout_s=30.0)
+        message = topics.wait_for("memory/surfels", lambda m: m.width == points, timeout_s=WAIT_S)
         assert [field.name for field in message.fields] == ["x", "y", "z", "rgb"]
         cloud = elements_from_message(message)
         assert cloud.normal is None

@@ -25,9 +25,9 @@ from vmem_ros.nodes.interface.rclpy_messages import (
     map_to_message,
     transform_to_message,
 )
-from waiting import wait_until
+from waiting import WAIT_S, wait_until
 
-FRAME, PERIOD_S, LIMIT_S = "camera_color_optical_frame", 1 / 30, 30.0
+FRAME, PERIOD_S = "camera_color_optical_frame", 1 / 30
 T = pose_at(-1.0)
 VIEW = seen_from(T)
 SEEDS = ("seed/pose", "seed/camera_info", "seed/depth", "seed/image")
@@ -67,12 +67,13 @@ class Setup:
                 self.publishers[name].publish(message)
         time.sleep(PERIOD_S)
 
-    def drive_until(self, condition: Callable[[], Any], spoil: Spoil = lambda messages, number: None) -> None:
-        """Publish frames until something is so."""
-        end = time.monotonic() + LIMIT_S
-        while not condition():
+    def drive_until(self, condition: Callable[[], Any], spoil: Spoil = lambda messages, number: None) -> Any:
+        """Publish frames until a condition has a true value, and return it."""
+        end = time.monotonic() + WAIT_S
+        while not (value := condition()):
             assert time.monotonic() < end, f"{self.client.status.input_problems}\n{self.node.log[-3000:]}"
             self.frame(spoil)
+        return value
 
     def expect(self, text: str, spoil: Spoil = lambda messages, number: None, *, in_docs: str = "") -> str:
         """Drive until the node says a text wherever it should, once in its log; returns all of what it says.
@@ -80,12 +81,15 @@ class Setup:
         :param in_docs: what of it the page says, if not all.
         """
         assert (in_docs or text) in TROUBLESHOOTING.read_text(encoding="utf-8")
-        self.drive_until(lambda: self.problem(text), spoil)
-        whole = self.problem(text)
-        wait_until(lambda: text in self.part().message, text, seen=lambda: self.part().message)
-        assert self.part().level == b"\x01"
+        whole, part = self.drive_until(lambda: self.told(text), spoil)
+        assert part.level == b"\x01"
         assert self.node.log.count(text) == 1, self.node.log[-3000:]
         return whole
+
+    def told(self, text: str) -> tuple[str, Any] | None:
+        """Return the problem with a text in ~/status and the newest diagnostics, once it is in both."""
+        whole, part = self.problem(text), self.part()
+        return (whole, part) if whole and text in part.message else None
 
     def problem(self, text: str) -> str:
         """Return the problem in ~/status that begins with a text."""
@@ -93,6 +97,7 @@ class Setup:
 
     def part(self) -> Any:
         """Return what the newest diagnostics say of inputs."""
+        self.diagnostics.wait(what="diagnostics")
         return next(s for s in self.diagnostics.messages[-1].status if s.name.endswith(": inputs"))
 
     def counts(self, name: str) -> tuple[int, int]:
@@ -198,7 +203,7 @@ def test_stamps_of_two_clocks(setup: Setup) -> None:
     _, before = setup.counts("seed/image")
     text = setup.expect("/vmem/seed/depth: its stamps are 100 s before those of /vmem/seed/image", later(-100.0))
     assert "use_sim_time everywhere or nowhere" in text
-    assert setup.counts("seed/image")[1] > before
+    wait_until(lambda: setup.counts("seed/image")[1] > before, "images that change nothing")
     setup.recover()
 
 
@@ -232,10 +237,10 @@ def test_a_pose_in_a_frame_that_nobody_publishes(setup: Setup) -> None:
     publisher = setup.probe.publisher("pose", PoseStamped, qos_profile("command"))
     publisher.publish(stamped(T, frame="odom"))
     wait_until(lambda: "pose: TF_ERROR" in setup.node.log, "the refusal in the log")
-    wait_until(lambda: setup.problem("pose: TF_ERROR"), "the refusal in the status")
-    assert "'odom'" in setup.problem("pose: TF_ERROR")
+    told = wait_until(lambda: setup.problem("pose: TF_ERROR"), "the refusal in the status")
+    assert "'odom'" in told
     if TF_INSTALLED:
-        assert "nobody but this node publishes /tf: start robot_state_publisher" in setup.problem("pose: TF_ERROR")
+        assert "nobody but this node publishes /tf: start robot_state_publisher" in told
 
 
 def test_a_transform_that_is_none(setup: Setup) -> None:
@@ -256,5 +261,5 @@ def test_images_for_a_node_that_is_not_active(setup: Setup) -> None:
     assert setup.probe.call(change, request).success
     received, unused = setup.counts("seed/image")
     setup.expect("seed/*: images arrive and are not used, because the camera node is not active")
-    assert setup.counts("seed/image")[1] > unused
+    wait_until(lambda: setup.counts("seed/image")[1] > unused, "images that change nothing")
     assert setup.counts("seed/image")[0] > received

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from vmem_ros.msg import Status
 
-from harness import CameraProcess, add_truth, pose_at
+from harness import CameraProcess, Probe, add_truth, pose_at
 from vmem_ros.errors import CancelledError, ErrorCode, ModelError
 from vmem_ros.generation.vmem.pipeline_folder import write_pipeline
 from vmem_ros.nodes.client import CameraClient, Feedback
@@ -18,6 +18,8 @@ from wan_pipelines import picture_pipeline, video_pipeline
 PATH = [pose_at(-0.9 + 0.05 * n, look=(-3.0, 0.2, 0.0)) for n in range(6)]
 # A first round of eight views, of which six are wanted; then four at a time. Two steps each.
 STEPS = 2
+# A cancel comes before the last of them, however busy the machine is.
+MANY_STEPS = 200
 # The first import of diffusers on a busy machine.
 LOADING_S = 120.0
 
@@ -73,7 +75,10 @@ def test_views_of_a_prompt_and_cancel_between_steps(client: CameraClient) -> Non
     def cancel(step: Feedback) -> None:
         raise CancelledError("enough")
 
+    probe = Probe()
+    probe.set_parameter("sampling.steps", MANY_STEPS)
+    probe.close()
     with pytest.raises(CancelledError, match="enough"):
         client.generate([pose_at(-0.6 + 0.02 * n) for n in range(20)], on_feedback=cancel)
-    status = client.wait_for(lambda s: s.state == Status.STATE_IDLE)
+    status = client.wait_for(lambda s: s.state == Status.STATE_IDLE and s.error_code == ErrorCode.CANCELLED)
     assert status.stored_views == 7

@@ -17,8 +17,8 @@ from vmem_ros.nodes.interface.names import NODE_NAME
 from waiting import wait_until
 
 SIGNALS = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-#: Launch kills what has not ended 5 s after it was told to.
-PATIENCE_S = 5.0
+#: Launch kills what has not ended 5 s after it was told to; a busy machine takes longer, and less than for ever.
+PATIENCE_S = 20.0
 SEGMENT = re.compile(r"/dev/shm/fastrtps_[0-9a-f]{16}\b")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -79,7 +79,9 @@ def setup(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setup]:
         probe = Probe()
         inboxes = {}
         for name, topic in PUBLISHED.items():
-            inboxes[name] = probe.listen(absolute(name), topic.type, qos_profile(topic.qos))
+            qos = qos_profile(topic.qos)
+            qos.depth = 100  # deeper than that of the table: what comes in one burst is heard, too
+            inboxes[name] = probe.listen(absolute(name), topic.type, qos)
         add_truth(client, *SEEDS)
         yield Setup(node, probe, client, inboxes)
         probe.close()
@@ -198,15 +200,12 @@ def test_points_that_no_camera_saw_come_only_if_asked_for(setup: Setup, set_para
 
 
 def test_preview_shows_what_is_remembered_where_the_camera_is(setup: Setup) -> None:
-    stamp_ns = setup.client.move_to(SEEDS[0])
-    small = CAMERA.resized(48, 36)
-
-    def newer(name: str) -> object:
-        return setup.inboxes[name].wait(
-            lambda m: stamp_to_ns(m.header.stamp) > stamp_ns + 500_000_000, what=f"a new {name}"
-        )
-
-    image = newer("preview/image_raw")
+    setup.client.move_to(SEEDS[0])
+    wait_until(lambda: torch.allclose(setup.client.capture().T_world_camera, SEEDS[0]), "the camera there")
+    there_ns, small = time.time_ns(), CAMERA.resized(48, 36)
+    image = setup.inboxes["preview/image_raw"].wait(
+        lambda m: stamp_to_ns(m.header.stamp) > there_ns, what="a preview from there"
+    )
     assert image.header.frame_id == PREVIEW
     stamp = stamp_to_ns(image.header.stamp)
     depth, info = setup.at("preview/depth/image_rect", stamp), setup.at("preview/camera_info", stamp)
@@ -225,12 +224,14 @@ def test_preview_shows_what_is_remembered_where_the_camera_is(setup: Setup) -> N
 
 def test_previews_follow_a_change_of_their_rate(setup: Setup, set_parameter) -> None:
     set_parameter("preview.rate_hz", 2.0)
-    inbox = setup.inboxes["preview/image_raw"]
-    # One may have been due already.
-    before = len(inbox.messages) + 1
-    wait_until(lambda: len(inbox.messages) >= before + 3, "three previews")
-    stamps = [stamp_to_ns(m.header.stamp) for m in inbox.messages[before : before + 3]]
-    assert min(b - a for a, b in itertools.pairwise(stamps)) > 0.4e9
+    set_ns, inbox = time.time_ns(), setup.inboxes["preview/image_raw"]
+
+    def stamps() -> list[int]:
+        return [ns for m in list(inbox.messages) if (ns := stamp_to_ns(m.header.stamp)) > set_ns]
+
+    # The first may have been due already.
+    _, first, *_, last = wait_until(lambda: len(found := stamps()) >= 5 and found, "five previews", seen=stamps)[:5]
+    assert last - first > 3 * 0.3e9  # 0.5 s apart, and one of them may be late
 
 
 def test_surfels_lie_on_the_walls_and_come_late(setup: Setup) -> None:
@@ -388,16 +389,20 @@ class TestCommands:
         publisher = setup.probe.publisher("cmd_vel", TwistStamped, qos_profile("command"))
         twist = TwistStamped()
         twist.twist.linear.x = 0.5
-        publisher.publish(twist)
+        began = time.monotonic()
 
         def here() -> torch.Tensor:
             return setup.client.capture().T_world_camera
 
-        wait_until(lambda: not torch.allclose(here(), start), "a move")
+        def moved() -> bool:
+            publisher.publish(twist)  # again, because one is not followed for long
+            return not torch.allclose(here(), start)
+
+        wait_until(moved, "a move")
         wait_until(lambda: torch.equal(here(), here()), "a stop")
         motion = invert(start) @ here()
         forward = float(motion[2, 3])
-        assert 0.02 < forward < 0.5
+        assert 0 < forward < 0.5 * (time.monotonic() - began)
         torch.testing.assert_close(motion[:2, 3], torch.zeros(2, dtype=torch.float64), rtol=0, atol=1e-9)
         assert geodesic_distance(motion, torch.eye(4), translation_weight=0.0) < 1e-9
 

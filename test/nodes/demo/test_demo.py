@@ -33,9 +33,11 @@ from vmem_ros.recordings import open_recording
 from vmem_ros.recordings.rgbd_bag import write_bag
 from vmem_ros.showcase.scenario import house_scenario
 from vmem_ros.world_file import read_metadata
-from waiting import wait_until
+from waiting import WAIT_S, wait_until
 
-pytestmark = pytest.mark.ros
+# Several processes begin, and a house is drawn.
+LIMIT_S = 9 * WAIT_S
+pytestmark = [pytest.mark.ros, pytest.mark.timeout(LIMIT_S + WAIT_S)]
 DEMO = [sys.executable, "-m", "vmem_ros.nodes.demo"]
 LATCHED, COMMAND, SENSOR = (qos_profile(name) for name in ("latched", "command", "sensor"))
 
@@ -74,12 +76,12 @@ def test_a_recording_holds_what_was_sent(processes: Processes, tmp_path: Path, n
         sent = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
         image.publish(image_to_message(sent, header("camera", 5)))
         pose.publish(PoseStamped(header=header("map", 7)))
-        wait_until_received({"pose": pose, "image": image}, timeout_s=20.0)
+        wait_until_received({"pose": pose, "image": image}, timeout_s=WAIT_S)
     finally:
         node.destroy_node()
         context.try_shutdown()
     recorder.popen.send_signal(number)
-    assert recorder.popen.wait(20) == 0
+    assert recorder.popen.wait(WAIT_S) == 0
     # No definitions are given: the file must bring them along.
     with AnyReader([tmp_path / "bag"], default_typestore=get_typestore(Stores.EMPTY)) as reader:
         received = {c.topic: reader.deserialize(data, c.msgtype) for c, _, data in reader.messages()}
@@ -96,7 +98,7 @@ def test_a_folder_of_other_things_is_not_recorded_into(processes: Processes, tmp
     (tmp_path / "thesis.txt").write_text("all of it")
     recorder = processes.start("tools.recorder", ["--out", str(tmp_path)], log=True)
     with pytest.raises(ProcessFailedError, match="recorder failed with exit code 1"):
-        processes.wait_for(recorder, beside=[], limit_s=60)
+        processes.wait_for(recorder, beside=[], limit_s=2 * WAIT_S)
     said = (tmp_path / "logs" / "recorder.log").read_text()
     assert "recorder: FileExistsError" in said
     assert "choose another folder" in said
@@ -108,7 +110,7 @@ def test_a_recording_is_played_as_the_robot(tmp_path: Path) -> None:
     write_bag(tmp_path / "bag", walk(9))
     out = tmp_path / "demo_out"
     command = [*DEMO, "--out", str(out), "--recording", str(tmp_path / "bag"), "--engine", "reprojection"]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=170, check=False)
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT_S, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
     report = json.loads((out / "report.json").read_text())
     methods = {row["method"]: row for row in report["tables"]["Against the truth"]}
@@ -124,7 +126,7 @@ def test_a_recording_is_played_as_the_robot(tmp_path: Path) -> None:
 def test_the_demo_leaves_everything(tmp_path: Path) -> None:
     out = tmp_path / "demo_out"
     command = [*DEMO, "--out", str(out), "--views", "7", "--width", "96"]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=170, check=False)
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT_S, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
     assert str(out / "contact_sheet.png") in result.stdout
     *_, last = result.stdout.splitlines()
@@ -164,7 +166,7 @@ def test_the_demo_shows_a_photo(tmp_path: Path) -> None:
     Picture.fromarray(pixels).save(tmp_path / "photo.png")
     command = [*DEMO, "--engine", "reprojection", "--out", str(tmp_path / "out"), "--views", "6"]
     command += ["--image", str(tmp_path / "photo.png"), "--depth", str(tmp_path / "depth.npy")]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=170, check=False)
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT_S, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert "Against the truth" not in report["tables"]
@@ -179,7 +181,7 @@ def test_the_demo_shows_a_photo_without_depth(tmp_path: Path) -> None:
     Picture.fromarray(scenario.look(scenario.robot[0]).image.numpy()).save(tmp_path / "photo.png")
     command = [*DEMO, "--engine", "reprojection", "--out", str(tmp_path / "out"), "--views", "6", "--fov", "75"]
     command += ["--image", str(tmp_path / "photo.png")]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=170, check=False)
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT_S, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["settings"]["depth of what the camera took"] == "estimated"
@@ -197,7 +199,7 @@ def test_ctrl_c_ends_every_process(tmp_path: Path) -> None:
         wait_until(lambda: log.exists() and "recording" in log.read_text(), "the recorder")
         assert len(processes_with(str(out))) >= 3
         demo.send_signal(signal.SIGINT)
-        _, errors = demo.communicate(timeout=60)
+        _, errors = demo.communicate(timeout=WAIT_S)
     finally:
         demo.kill()
         demo.wait()
@@ -216,7 +218,7 @@ def test_a_bad_photo_is_refused_before_anything_starts(tmp_path: Path, capsys: p
 def test_a_process_that_fails_is_named_with_its_log(processes: Processes, tmp_path: Path) -> None:
     broken = processes.start("tools.recorder", [], log=True)  # without the required --out
     with pytest.raises(ProcessFailedError, match=r"recorder failed with exit code 2: see .*recorder\.log"):
-        processes.wait_for(broken, beside=(), limit_s=60)
+        processes.wait_for(broken, beside=(), limit_s=2 * WAIT_S)
     assert "--out" in (tmp_path / "logs" / "recorder.log").read_text()
 
 
@@ -226,7 +228,7 @@ def test_ctrl_c_while_a_process_is_imported_is_quiet(processes: Processes, tmp_p
     loaded = Path(f"/proc/{process.popen.pid}/maps")
     wait_until(lambda: "torch" in loaded.read_text(), "imports")
     process.popen.send_signal(signal.SIGINT)
-    assert process.popen.wait(60) == 0
+    assert process.popen.wait(WAIT_S) == 0
     assert process.log is not None
     assert "Traceback" not in process.log.read_text()
 
@@ -235,7 +237,7 @@ def test_a_companion_that_ends_is_noticed(processes: Processes, tmp_path: Path) 
     waiting = processes.start("tools.recorder", ["--out", str(tmp_path / "bag")], log=True)
     broken = processes.start("camera", ["--ros-args", "-p", "camera.width:=-1"], log=True)
     with pytest.raises(ProcessFailedError, match=r"camera ended with exit code 2: see .*camera\.log"):
-        processes.wait_for(waiting, beside=(broken,), limit_s=60)
+        processes.wait_for(waiting, beside=(broken,), limit_s=2 * WAIT_S)
     with pytest.raises(ProcessFailedError, match=r"recorder took longer than 0\.2 s"):
         processes.wait_for(waiting, beside=(), limit_s=0.2)
     processes.stop()

@@ -85,9 +85,9 @@ def test_take_picture(camera: CameraClient, tmp_path: Path) -> None:
     assert re.search(r"picture.png: 96 x 64 pixels, \d\.\d\d to \d+\.\d\d m away, \d+% of it remembered", said)
     pixels = np.asarray(Image.open(tmp_path / "picture.png"))
     assert pixels.shape == (64, 3 * WIDTH, 3)
-    view = camera.latest()
-    assert view is not None
-    assert np.array_equal(pixels[:, :WIDTH], view.image)
+    wait_until(
+        lambda: (view := camera.latest()) and np.array_equal(pixels[:, :WIDTH], view.image), "the view in the picture"
+    )
 
 
 def test_follow_plan(camera: CameraClient) -> None:
@@ -108,9 +108,7 @@ def test_next_best_view(camera: CameraClient) -> None:
 
 def test_seed_from_realsense(camera: CameraClient) -> None:
     lines = run("seed_from_realsense").splitlines()
-    status = camera.status
-    assert status is not None
-    assert lines[-2] == f"view {status.stored_views} of {status.stored_views} is in the memory"
+    status = camera.wait_for(lambda s: lines[-2] == f"view {s.stored_views} of {s.stored_views} is in the memory")
     assert int(re.findall(r"(\d+)% of the picture is remembered", lines[-1])[0]) > 10
     assert {"/camera/camera/color/image_raw", "/camera/camera/aligned_depth_to_color/image_raw"} <= {
         *status.input_names

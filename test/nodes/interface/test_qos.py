@@ -85,7 +85,7 @@ def test_the_recorder_writes_what_is_best_effort(probe: Probe, tmp_path: Path) -
         expect(probe, "pose", RELIABLE, node_name="vmem_recorder")
         wait_until_received({"pose": acknowledged}, timeout_s=WAIT_S)
         recorder.popen.send_signal(signal.SIGINT)
-        assert recorder.popen.wait(20) == 0
+        assert recorder.popen.wait(WAIT_S) == 0
     with Reader(tmp_path / "bag") as bag:
         recorded = [connection.topic for connection, _, _ in bag.messages()]
     assert {"/vmem/seed/image", "/vmem/pose"} <= set(recorded)

@@ -11,6 +11,7 @@ import pytest
 
 from vmem_ros.errors import NotReadyError
 from vmem_ros.nodes.interface.script import exit_status, refusal
+from waiting import WAIT_S
 
 
 def interrupted() -> None:
@@ -52,12 +53,12 @@ with ending_quietly():
 assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == before
 with ending_quietly({status}):
     print("imports", flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
     command = [sys.executable, "-c", script]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "imports\n"
         os.kill(process.pid, number)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=WAIT_S)
     assert (process.returncode, errors) == (status, "")

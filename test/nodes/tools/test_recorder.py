@@ -40,7 +40,7 @@ def test_velocities_of_either_type_are_recorded(tmp_path: Path) -> None:
         for kind, speed in ((Twist, 0.25), (TwistStamped, 0.5), (Twist, 0.75)):
             fly(kind, speed)
         recorder.popen.send_signal(signal.SIGINT)
-        assert recorder.popen.wait(20) == 0
+        assert recorder.popen.wait(WAIT_S) == 0
     types = get_typestore(Stores.ROS2_JAZZY)
     recorded = []
     with Reader(tmp_path / "bag") as bag:

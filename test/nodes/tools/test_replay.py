@@ -21,9 +21,12 @@ from vmem_ros.nodes.tools.processes import Processes, ProcessFailedError
 from vmem_ros.pointmaps.depth_network import DepthNetwork
 from vmem_ros.showcase.scenario import house_scenario
 from vmem_ros.types import IMAGINED_CONFIDENCE, Target
+from waiting import WAIT_S
 
 HOUSE, STOPS = 1_000_003, 2
-SECONDS_PER_VIEW = 0.5
+SECONDS_PER_VIEW = 1.5
+# Three processes begin, and a house is drawn.
+LIMIT_S = 3 * WAIT_S
 NAMESPACE = ["--ros-args", "-r", "__ns:=/vmem"]
 PARAMETERS = {"seed.pose_source": "topic", "seed.min_translation_m": 0.0, "seed.min_rotation_deg": 0.0}
 
@@ -43,7 +46,7 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
             client.wait_until_ready()
         recorder = processes.start("tools.recorder", ["--out", str(folder / "bag"), *NAMESPACE])
         robot = processes.start("demo.robot", [*drive, "--subscribers", "2", *NAMESPACE])
-        processes.wait_for(robot, beside=[recorder], limit_s=90)
+        processes.wait_for(robot, beside=[recorder], limit_s=LIMIT_S)
     return folder / "bag"
 
 
@@ -62,7 +65,7 @@ def test_a_replayed_drive_is_remembered_and_the_rest_is_invented(recording: Path
             taken_ns = [time for connection, time, _ in bag.messages() if connection.topic == "/vmem/seed/image"]
         rate = (taken_ns[-1] - taken_ns[0]) * 1e-9 / (SECONDS_PER_VIEW * len(scenario.robot))
         player = processes.start("tools.player", [str(recording), "--rate", f"{rate:.6f}", *NAMESPACE])
-        processes.wait_for(player, beside=[], limit_s=120)
+        processes.wait_for(player, beside=[], limit_s=LIMIT_S)
         client.wait_for(lambda status: status.stored_views == len(scenario.robot))
         asked = list(scenario.ask(2.0).path[::6])
         views = client.generate([target.T_world_camera for target in asked])
@@ -85,7 +88,7 @@ def test_what_is_no_drive_is_named(tmp_path: Path) -> None:
     with processes_in(tmp_path) as processes:
         player = processes.start("tools.player", [str(tmp_path / "nothing")], log=True)
         with pytest.raises(ProcessFailedError, match=r"player failed with exit code 1: see .*player\.log"):
-            processes.wait_for(player, beside=[], limit_s=60)
+            processes.wait_for(player, beside=[], limit_s=LIMIT_S)
     assert "is no recording that can be read" in (tmp_path / "logs" / "player.log").read_text()
 
 

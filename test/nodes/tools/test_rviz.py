@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from vmem_ros.nodes.tools import rviz
+from waiting import WAIT_S
 
 
 def started(*arguments: str, prefix: Path) -> subprocess.CompletedProcess[str]:
@@ -15,7 +16,7 @@ def started(*arguments: str, prefix: Path) -> subprocess.CompletedProcess[str]:
     paths = [path for path in os.environ["AMENT_PREFIX_PATH"].split(":") if not (Path(path) / "lib" / "rviz2").is_dir()]
     environment = {**os.environ, "AMENT_PREFIX_PATH": ":".join([str(prefix), *paths]), "ROS_DISTRO": "jazzy"}
     command = [sys.executable, "-m", rviz.__name__, *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=WAIT_S, check=False)
 
 
 def test_without_rviz_it_says_what_to_install_and_ends_well(tmp_path: Path) -> None:
