@@ -23,7 +23,8 @@ def test_rates_and_the_loss_of_a_node(tmp_path, capsys):
     assert [row["worlds"] for row in (alone, fleet, calm, lossy)] == [1, 1, 1, 1]
     assert [row["views"] for row in (alone, fleet, calm, lossy)] == [4, 4, 4, 4]
     assert all(row["views a second"] > 0 for row in (alone, fleet, calm, lossy))
-    assert alone["views a second"] == pytest.approx(1000 / alone["median ms"], rel=0.5)
+    # Half of them take the median at least; how much longer the longest takes is the machine's.
+    assert alone["views a second"] <= 1.01 * 2 * 1000 / alone["median ms"]
     (loss,) = found["A node lost half-way"]
     assert (loss["asked"], loss["answered"]) == (4, 4)
     assert (loss["largest difference of a pixel"], loss["of depth, m"]) == (0, 0)
