@@ -65,23 +65,37 @@ VMEM_INLINE float exp_below(float x) {
 
 // Red, green, blue and a number that means nothing: four are as fast as one.
 typedef float Color __attribute__((vector_size(16)));
-typedef uint8_t Bytes __attribute__((vector_size(4)));
+typedef int32_t Integers __attribute__((vector_size(16)));
+typedef uint16_t Shorts __attribute__((vector_size(16)));
+typedef uint8_t Bytes __attribute__((vector_size(16)));
+
+#if defined(__clang__)
+#define VMEM_INTERLEAVED(Type, a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define VMEM_INTERLEAVED(Type, a, b, ...) __builtin_shuffle(a, b, Type{__VA_ARGS__})
+#endif
 
 // Points of a tile that are asked about: the pixel's column (centre at +0.5), its depth and its place in the tile.
+//
+// Behind the n of them there are some that nobody asks about, up to `whole`, so that as many as fit into a register are
+// always worked on at once.
 struct Points {
-  int n;
+  int n, whole;
   float v;
   float u[kTile], z[kTile], trust[kTile];
   int place[kTile];
 };
+constexpr int kAtOnce = 16;
+static_assert(kTile % kAtOnce == 0, "a tile holds whole registers");
 
 // How the points appear in a view.
 //
-// Of the four pixels around a place, `first` is the upper left; `right` and `below` are the steps to the others, 0 at
-// the border, and `along` and `down` how far the place is from the first towards them.
+// Of the four pixels around a place, `first` is the upper left and `below` the step to the lower ones, 0 at the border;
+// `along` and `down` say how far the place is from the upper left towards the others. In the last column, where there
+// are none to the right, `first` is the pixel before, and `last_column` is set.
 struct Looks {
   float u[kTile], v[kTile], c[kTile], depth[kTile], along[kTile], down[kTile];
-  int32_t inside[kTile], pixel[kTile], first[kTile], right[kTile], below[kTile];
+  int32_t inside[kTile], pixel[kTile], first[kTile], below[kTile], last_column[kTile];
 };
 
 // What is known of the pixels of a tile.
@@ -94,11 +108,15 @@ struct Angles {
   float angle[kTile], distance[kTile];
 };
 
-VMEM_INLINE void project(const VmemView& view, const Points& points, Looks& looks) {
+// Returns whether the view sees the place of any of the points.
+VMEM_INLINE bool project(const VmemView& view, const Points& points, Looks& looks) {
   const float* p = view.projection;
   const float width = static_cast<float>(view.width), height = static_cast<float>(view.height);
   const int32_t columns = static_cast<int32_t>(view.width), rows = static_cast<int32_t>(view.height);
-  for (int k = 0; k < points.n; ++k) {
+  const int32_t before = columns > 1 ? 1 : 0;
+  const int n = points.whole / kAtOnce * kAtOnce;
+  int32_t any = 0;
+  for (int k = 0; k < n; ++k) {
     const float z = points.z[k], x = points.u[k] * z, y = points.v * z;
     const float a = x * p[0] + y * p[1] + z * p[2] + p[3];
     const float b = x * p[4] + y * p[5] + z * p[6] + p[7];
@@ -109,54 +127,101 @@ VMEM_INLINE void project(const VmemView& view, const Points& points, Looks& look
     looks.v[k] = inside ? v : 0.0f;
     looks.c[k] = c;
     looks.inside[k] = inside;
+    any |= inside;
     looks.pixel[k] = static_cast<int32_t>(looks.v[k]) * columns + static_cast<int32_t>(looks.u[k]);
     const float column = std::min(std::max(looks.u[k] - 0.5f, 0.0f), width - 1);
     const float row = std::min(std::max(looks.v[k] - 0.5f, 0.0f), height - 1);
     const int32_t left = static_cast<int32_t>(column), top = static_cast<int32_t>(row);
-    looks.first[k] = top * columns + left;
-    looks.right[k] = left + 1 < columns ? 1 : 0;
+    const int32_t last_column = left + 1 < columns ? 0 : 1;
+    looks.first[k] = top * columns + left - (last_column & before);
+    looks.last_column[k] = last_column;
     looks.below[k] = top + 1 < rows ? columns : 0;
     looks.along[k] = column - static_cast<float>(left);
     looks.down[k] = row - static_cast<float>(top);
   }
+  return any;
 }
 
 VMEM_INLINE void read_depth(const VmemView& view, int n, Looks& looks) {
-  for (int k = 0; k < n; ++k) looks.depth[k] = looks.inside[k] ? view.depth[looks.pixel[k]] : NAN;
+  for (int k = 0; k < n; ++k) looks.depth[k] = view.depth[looks.pixel[k]];
+}
+
+// Lets the rows come that the next row of the target will need: views are large, and nobody else knows where it looks.
+VMEM_INLINE void expect(const VmemView& view, int whole, const Looks& looks) {
+  for (int k = 0; k < whole; k += kAtOnce) {
+    const int64_t next = std::min(looks.first[k] + 2 * view.width, view.width * view.height - 1);
+    __builtin_prefetch(view.depth + next);
+    __builtin_prefetch(view.image + 3 * next);
+    if (view.confidence) __builtin_prefetch(view.confidence + next);
+  }
 }
 
 // Depth between the pixels of one surface.
-VMEM_INLINE void read_fine_depth(const VmemView& view, int n, float one_surface, Looks& looks) {
-  for (int k = 0; k < n; ++k) {
-    if (!looks.inside[k]) {
-      looks.depth[k] = NAN;
-      continue;
+VMEM_INLINE void read_fine_depth(const VmemView& view, int whole, float one_surface, Looks& looks) {
+  float upper[2 * kTile], lower[2 * kTile];
+  const int n = whole / kAtOnce * kAtOnce;
+  if (view.width > 1) {
+    for (int k = 0; k < n; ++k) {
+      const float* first = view.depth + looks.first[k];
+      std::memcpy(upper + 2 * k, first, 2 * sizeof(float));
+      std::memcpy(lower + 2 * k, first + looks.below[k], 2 * sizeof(float));
     }
-    const float *first = view.depth + looks.first[k], *below = first + looks.below[k];
-    const int32_t right = looks.right[k];
-    const float top = first[0] + (first[right] - first[0]) * looks.along[k];
-    const float bottom = below[0] + (below[right] - below[0]) * looks.along[k];
-    const float between = top + (bottom - top) * looks.down[k], nearest = view.depth[looks.pixel[k]];
-    looks.depth[k] = std::fabs(between / nearest - 1) <= one_surface ? between : nearest;
+  } else {
+    for (int k = 0; k < n; ++k) {
+      const float* first = view.depth + looks.first[k];
+      upper[2 * k] = upper[2 * k + 1] = first[0];
+      lower[2 * k] = lower[2 * k + 1] = first[looks.below[k]];
+    }
+  }
+  for (int k = 0; k < n; ++k) {
+    const float upper_right = upper[2 * k + 1], upper_left = looks.last_column[k] ? upper_right : upper[2 * k];
+    const float lower_right = lower[2 * k + 1], lower_left = looks.last_column[k] ? lower_right : lower[2 * k];
+    const float along = looks.along[k], down = looks.down[k];
+    const float top = upper_left + (upper_right - upper_left) * along;
+    const float bottom = lower_left + (lower_right - lower_left) * along;
+    const float between = top + (bottom - top) * down;
+    // The place lies in the nearest of the four pixels.
+    const float nearest_upper = along < 0.5f ? upper_left : upper_right;
+    const float nearest_lower = along < 0.5f ? lower_left : lower_right;
+    const float nearest = down < 0.5f ? nearest_upper : nearest_lower;
+    const float depth = std::fabs(between - nearest) <= one_surface * nearest ? between : nearest;
+    looks.depth[k] = looks.inside[k] ? depth : NAN;
   }
 }
 
-// A pixel, of which the next is read, too; the last one has none.
-VMEM_INLINE Color color_at(const uint8_t* pixel, bool last) {
+// A pixel, and as a fourth the byte behind it.
+VMEM_INLINE Color color_at(const uint8_t* pixel) {
   Bytes bytes = {};
-  if (last) {
-    std::memcpy(&bytes, pixel, 3);
-  } else {
-    std::memcpy(&bytes, pixel, 4);
+  std::memcpy(&bytes, pixel, 4);
+  const Bytes zero = {};
+  bytes = VMEM_INTERLEAVED(Bytes, bytes, zero, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+  Shorts shorts, none = {};
+  std::memcpy(&shorts, &bytes, sizeof shorts);
+  shorts = VMEM_INTERLEAVED(Shorts, shorts, none, 0, 8, 1, 9, 2, 10, 3, 11);
+  Integers integers;
+  std::memcpy(&integers, &shorts, sizeof integers);
+  return __builtin_convertvector(integers, Color);
+}
+
+// Returns the colour between two pixels above each other; `ends`: one may be the last, behind which nothing can be read.
+VMEM_INLINE Color color_between(const uint8_t* upper, const uint8_t* lower, float down, bool ends) {
+  uint8_t copies[2][4];
+  if (ends) {
+    std::memcpy(copies[0], upper, 3);
+    std::memcpy(copies[1], lower, 3);
+    upper = copies[0];
+    lower = copies[1];
   }
-  return __builtin_convertvector(bytes, Color);
+  const Color above = color_at(upper);
+  return above + (color_at(lower) - above) * down;
 }
 
 VMEM_INLINE void compare(const VmemTarget& target, const VmemView& view, const Points& points, Angles& angles) {
   const float cx = view.centre[0], cy = view.centre[1], cz = view.centre[2];
   const float squared = cx * cx + cy * cy + cz * cz;
   const float ry = (points.v - target.cy) / target.fy, per_pixel = 1 / target.fx;
-  for (int k = 0; k < points.n; ++k) {
+  const int n = points.whole / kAtOnce * kAtOnce;
+  for (int k = 0; k < n; ++k) {
     const float z = points.z[k], rx = (points.u[k] - target.cx) * per_pixel;
     const float own = z * z * (1 + rx * rx + ry * ry);
     const float across = z * (rx * cx + ry * cy + cz);
@@ -173,20 +238,21 @@ VMEM_CLONES void fuse(const VmemView* views, int64_t n_views, const Angles* angl
   float total[kTile], mean[kTile], behind[kTile];
   int32_t confirmed[kTile];
   Looks looks;
-  for (int k = 0; k < points.n; ++k) {
+  const int n = points.whole / kAtOnce * kAtOnce;
+  for (int k = 0; k < n; ++k) {
     total[k] = points.trust[k] / (points.z[k] * points.z[k]);
     mean[k] = total[k] * points.z[k];
     behind[k] = kInfinity;
     confirmed[k] = 0;
   }
   const float per_angle = 1 / (constants.angle_of_depth * constants.angle_of_depth);
-  const float per_depth = 1 / constants.depth_before_fusion;
+  const float per_depth = 1 / constants.depth_before_fusion, tolerance = constants.tolerance;
   for (const VmemView* view = views; view < views + n_views; ++view) {
     if (!view->observed) continue;
     const float centre = view->centre[2], *angle = angles[view - views].angle;
-    project(*view, points, looks);
-    read_fine_depth(*view, points.n, constants.one_surface, looks);
-    for (int k = 0; k < points.n; ++k) {
+    if (!project(*view, points, looks)) continue;
+    read_fine_depth(*view, points.whole, constants.one_surface, looks);
+    for (int k = 0; k < n; ++k) {
       const float depth = looks.depth[k], ratio = depth / looks.c[k], error = ratio - 1;
       const float found = ratio * points.z[k] + (1 - ratio) * centre;
       const float scaled = error * per_depth;
@@ -194,22 +260,24 @@ VMEM_CLONES void fuse(const VmemView* views, int64_t n_views, const Angles* angl
       weight = weight > 0 ? weight : 0.0f;
       total[k] += weight;
       mean[k] += weight > 0 ? weight * found : 0.0f;
-      confirmed[k] |= std::fabs(error) <= constants.tolerance;
-      const bool through = (error > constants.tolerance) & (std::fabs(found) < kInfinity) & (found > points.z[k]);
+      confirmed[k] |= std::fabs(error) <= tolerance;
+      const bool through = (error > tolerance) & (std::fabs(found) < kInfinity) & (found > points.z[k]);
       behind[k] = through ? std::min(behind[k], found) : behind[k];
     }
   }
   for (int k = 0; k < points.n; ++k) {
     float& known = answers.behind[points.place[k]];
     known = confirmed[k] ? kInfinity : std::min(known, behind[k]);
-    points.z[k] = mean[k] / total[k];
   }
+  for (int k = 0; k < n; ++k) points.z[k] = mean[k] / total[k];
 }
 
-VMEM_INLINE void weigh(const VmemView& view, const Angles& angles, const VmemBlendConstants& constants,
+// Returns whether it counts anywhere; `weight` is set if so.
+VMEM_INLINE bool weigh(const VmemView& view, const Angles& angles, const VmemBlendConstants& constants,
                        const Points& points, Looks& looks, float* weight) {
-  project(view, points, looks);
-  read_depth(view, points.n, looks);
+  if (!project(view, points, looks)) return false;
+  expect(view, points.whole, looks);
+  read_depth(view, points.whole, looks);
   const float per_angle = 1 / (constants.angle * constants.angle), per_depth = 1 / constants.depth;
   const float per_equal = 1 / (constants.equal * constants.equal);
   const float width = static_cast<float>(view.width), height = static_cast<float>(view.height);
@@ -218,7 +286,7 @@ VMEM_INLINE void weigh(const VmemView& view, const Angles& angles, const VmemBle
   const float other_surface = constants.other_surface, own_weight = view.weight;
   const float *__restrict all_angles = angles.angle, *__restrict all_distances = angles.distance;
   float* __restrict out = weight;
-  const int n = points.n;
+  const int n = points.whole / kAtOnce * kAtOnce;
   for (int k = 0; k < n; ++k) {
     const float angle = all_angles[k], seen_from = all_distances[k], u = looks.u[k], v = looks.v[k];
     const float distance = seen_from > 1.0f ? seen_from : 1.0f, root = std::sqrt(distance) - 1;
@@ -236,6 +304,7 @@ VMEM_INLINE void weigh(const VmemView& view, const Angles& angles, const VmemBle
     const float result = agreement * nearness * border * own_weight;
     out[k] = looks.inside[k] ? result : 0.0f;
   }
+  return true;
 }
 
 // Takes the answers of a group of views at points that have none, or poorer ones.
@@ -251,24 +320,20 @@ VMEM_CLONES void ask(const VmemTarget& target, const VmemView* views, int64_t n_
   float weight[kTile], total[kTile] = {}, provenance[kTile] = {};
   Color color[kTile] = {};
   for (const VmemView* view = views; view < views + n_views; ++view) {
-    weigh(*view, angles[view - views], constants, points, looks, weight);
+    if (!weigh(*view, angles[view - views], constants, points, looks, weight)) continue;
     const int32_t last = static_cast<int32_t>(view->width * view->height) - 1;
+    const int64_t step = view->width > 1 ? 3 : 0;
     const Color gain = {view->gain[0], view->gain[1], view->gain[2], 0};
     for (int k = 0; k < points.n; ++k) {
       if (!(weight[k] > 0)) continue;
       const float seen = view->confidence ? view->confidence[looks.pixel[k]] : 1.0f;
       if (view->observed && !(seen > 0)) continue;
-      const int32_t first = looks.first[k], right = looks.right[k], below = looks.below[k];
-      const uint8_t *upper = view->image + 3 * first, *lower = upper + 3 * below;
-      // Only the last of the four can be the last of the picture.
-      const bool ends = first + below + right == last;
-      const float w = weight[k], along = looks.along[k], down = looks.down[k];
-      const Color upper_left = color_at(upper, ends && !below && !right);
-      const Color upper_right = color_at(upper + 3 * right, ends && !below);
-      const Color lower_left = color_at(lower, ends && !right), lower_right = color_at(lower + 3 * right, ends);
-      const Color top = upper_left * (1 - along) + upper_right * along;
-      const Color bottom = lower_left * (1 - along) + lower_right * along;
-      color[k] += (w * gain) * (top * (1 - down) + bottom * down);
+      const uint8_t *upper = view->image + 3 * looks.first[k], *lower = upper + 3 * looks.below[k];
+      const bool ends = looks.first[k] + looks.below[k] >= last - 1;
+      const float w = weight[k], along = looks.last_column[k] ? 1.0f : looks.along[k], down = looks.down[k];
+      const Color left = color_between(upper, lower, down, ends);
+      const Color right = color_between(upper + step, lower + step, down, ends);
+      color[k] += (w * gain) * (left + (right - left) * along);
       provenance[k] += w * seen;
       total[k] += w;
     }
@@ -296,6 +361,8 @@ inline void open_points(int64_t row, int64_t column, int n, const Answers& answe
     points.trust[points.n] = answers.trust[i];
     points.place[points.n++] = i;
   }
+  points.whole = (points.n + kAtOnce - 1) / kAtOnce * kAtOnce;
+  for (int k = points.n; k < points.whole; ++k) points.u[k] = points.z[k] = points.trust[k] = 1;
 }
 
 struct Groups {

@@ -20,24 +20,73 @@ namespace {
 
 using namespace vmem;
 
-constexpr int64_t kEmpty = std::numeric_limits<int64_t>::max();
-constexpr int64_t kSeen = std::numeric_limits<int64_t>::min();
+// The z-buffer of vmem_ros/memory/zbuffer.py in two halves, whose minimum wins together: of an entry's upper half, which
+// says whether a camera has seen the surfel and how far away it is, and of its number.
+struct Buffer {
+  // Behind each row there is room for what is drawn at once.
+  static constexpr int64_t at_once = 8;
+  static constexpr int32_t empty = std::numeric_limits<int32_t>::max(), seen = std::numeric_limits<int32_t>::min();
+
+  Buffer(int64_t height, int64_t width) : stride(width + at_once - 1) {
+    // Kept for the next picture: fresh pages would cost as much as what is done with them.
+    static thread_local std::vector<int32_t> depths, numbers;
+    depths.assign(height * stride, empty);
+    numbers.resize(height * stride);
+    depth = depths.data();
+    number = numbers.data();
+  }
+  // Numbers are compared with signs, and have none.
+  static int32_t ordered(int64_t number) { return static_cast<int32_t>(static_cast<uint32_t>(number) ^ 0x80000000u); }
+  static int64_t from_ordered(int32_t number) { return static_cast<uint32_t>(number) ^ 0x80000000u; }
+
+  const int64_t stride;
+  int32_t *depth, *number;
+};
 
 inline float drawn_radius(float radius, float z, const VmemEye& camera, const VmemSplatConstants& constants) {
   return std::max(radius * constants.scale, z * (constants.least_px / std::max(camera.fx, camera.fy)));
 }
 
+// Writes for each of `columns` squares side by side the farthest depth of what is seen in them.
+//
+// lines: the first of `rows` of the buffer, `width` pixels; a square has `tile` pixels a side, the last one maybe less.
+VMEM_CLONES void find_farthest(const int32_t* lines, int64_t stride, int64_t rows, int64_t width, int64_t tile,
+                               float covered, int64_t columns, float* farthest) {
+  // Whole squares, so that sums over the last one stay within.
+  std::vector<int32_t> most(columns * tile), seen(columns * tile);
+  for (int64_t v = 0; v < rows; ++v) {
+    const int32_t* line = lines + v * stride;
+    for (int64_t u = 0; u < width; ++u) {
+      const bool counts = line[u] < 0;
+      // The bits of positive floats order like the floats.
+      const int32_t bits = counts ? line[u] & 0x7FFFFFFF : 0;
+      most[u] = std::max(most[u], bits);
+      seen[u] += counts;
+    }
+  }
+  for (int64_t column = 0; column < columns; ++column) {
+    int32_t count = 0, bits = 0;
+    for (int64_t u = column * tile; u < (column + 1) * tile; ++u) {
+      count += seen[u];
+      bits = std::max(bits, most[u]);
+    }
+    const int64_t pixels = rows * (std::min((column + 1) * tile, width) - column * tile);
+    std::memcpy(farthest + column, &bits, sizeof bits);
+    if (static_cast<float>(count) < covered * static_cast<float>(pixels)) farthest[column] = kInfinity;
+  }
+}
+
 // The farthest depth around every square of a pyramid; infinite while too little of it is covered.
 class OcclusionPyramid {
  public:
-  OcclusionPyramid(const int64_t* buffer, const VmemEye& camera, const VmemSplatConstants& constants)
+  OcclusionPyramid(const Buffer& buffer, const VmemEye& camera, const VmemSplatConstants& constants)
       : camera_(camera), constants_(constants) {
     int64_t rows = ceiling(camera.height, constants.tile), columns = ceiling(camera.width, constants.tile);
     std::vector<float> level(rows * columns);
     for (int64_t row = 0; row < rows; ++row) {
-      for (int64_t column = 0; column < columns; ++column) {
-        level[row * columns + column] = farthest_in(buffer, row, column);
-      }
+      const int64_t top = row * constants.tile, bottom = std::min(top + constants.tile, camera.height);
+      find_farthest(buffer.depth + top * buffer.stride, buffer.stride, bottom - top, camera.width, constants.tile,
+                    constants.covered, columns, level.data() + row * columns);
     }
     for (;;) {
       keep(level, rows, columns);
@@ -85,26 +134,6 @@ class OcclusionPyramid {
     return static_cast<int64_t>(std::min(std::max(tiles, 0.0f), last));
   }
 
-  float farthest_in(const int64_t* buffer, int64_t row, int64_t column) const {
-    const int64_t bottom = std::min((row + 1) * constants_.tile, camera_.height);
-    const int64_t right = std::min((column + 1) * constants_.tile, camera_.width);
-    int64_t seen = 0, pixels = 0;
-    int32_t farthest = 0;
-    for (int64_t v = row * constants_.tile; v < bottom; ++v) {
-      for (int64_t u = column * constants_.tile; u < right; ++u, ++pixels) {
-        const int64_t entry = buffer[v * camera_.width + u];
-        if (entry >= 0) continue;
-        ++seen;
-        // The bits of positive floats order like the floats.
-        farthest = std::max(farthest, static_cast<int32_t>(entry >> 32 & 0x7FFFFFFF));
-      }
-    }
-    if (static_cast<float>(seen) < constants_.covered * static_cast<float>(pixels)) return kInfinity;
-    float depth;
-    std::memcpy(&depth, &farthest, sizeof depth);
-    return depth;
-  }
-
   // Keeps a level with each square widened by its eight neighbours.
   void keep(const std::vector<float>& level, int64_t rows, int64_t columns) {
     std::vector<float> wide(level.size(), -kInfinity);
@@ -133,7 +162,7 @@ struct Band {
 
 // A disk in the optical frame, and the rows that it may cover.
 struct Disk {
-  int64_t tag;
+  int32_t number, seen;  // as the buffer has them
   Vector centre, normal;
   float radius;
   int32_t top, bottom;  // the last one
@@ -152,43 +181,98 @@ struct Disks {
   }
 };
 
-// Adds a disk, if it may cover a row of the picture: ellipses.py derives which.
-inline void add_disk(int64_t tag, const Vector& c, const Vector& n, float radius, const VmemEye& camera, float near,
-                     Disks& out) {
-  const float reach_y = radius * std::sqrt(std::max(1 - n.y * n.y, 0.0f));
-  const float reach_z = radius * std::sqrt(std::max(1 - n.z * n.z, 0.0f));
-  const float nearest = c.z - reach_z;
-  if (!(nearest > near)) return;
-  const float y0 = c.y / c.z;
-  const float half_height = camera.fy * (reach_y + std::fabs(y0) * reach_z) / nearest;
-  const float middle_row = camera.fy * y0 + (camera.cy - 0.5f);
-  const float first = std::max(std::ceil(middle_row - half_height), 0.0f);
-  const float last = std::min(std::floor(middle_row + half_height), static_cast<float>(camera.height - 1));
-  if (!(last >= first)) return;
-  out.disks.push_back({tag, c, n, radius, static_cast<int32_t>(first), static_cast<int32_t>(last)});
-  out.top = std::min(out.top, out.disks.back().top);
-  out.bottom = std::max(out.bottom, out.disks.back().bottom);
+// Surfels that are looked at together.
+constexpr int kTogether = 32;
+
+// Where surfels are for the camera, how large they are drawn, and the rows that they may cover, if any.
+struct Looks {
+  float x[kTogether], y[kTogether], z[kTogether], normal_x[kTogether], normal_y[kTogether], normal_z[kTogether];
+  float radius[kTogether], top[kTogether], bottom[kTogether];
+  int32_t drawn[kTogether];
+};
+
+// Looks at n surfels from the one numbered `first` on. Those are drawn that face the camera and whose box meets the
+// picture: ellipses.py derives where it ends.
+VMEM_INLINE void look(const VmemSurfels& surfels, int64_t first, int n, const VmemEye& camera,
+                      const VmemSplatConstants& constants, Looks& looks) {
+  const float *position = surfels.position + 3 * first, *normal = surfels.normal + 3 * first;
+  const float* radius = surfels.radius + first;
+  const float least = constants.least_px / std::max(camera.fx, camera.fy), *r = camera.rotation, *t = camera.translation;
+  const float last_row = static_cast<float>(camera.height - 1), last_column = static_cast<float>(camera.width - 1);
+  const float fx = camera.fx, fy = camera.fy, cx = camera.cx - 0.5f, cy = camera.cy - 0.5f;
+  const float near = constants.near, edge_on = constants.edge_on, scale = constants.scale;
+  for (int k = 0; k < n; ++k) {
+    const float px = position[3 * k], py = position[3 * k + 1], pz = position[3 * k + 2];
+    const float qx = normal[3 * k], qy = normal[3 * k + 1], qz = normal[3 * k + 2];
+    const float x = r[0] * px + r[1] * py + r[2] * pz + t[0], y = r[3] * px + r[4] * py + r[5] * pz + t[1];
+    const float z = r[6] * px + r[7] * py + r[8] * pz + t[2];
+    const float nx = r[0] * qx + r[1] * qy + r[2] * qz, ny = r[3] * qx + r[4] * qy + r[5] * qz;
+    const float nz = r[6] * qx + r[7] * qy + r[8] * qz;
+    const float drawn = std::max(radius[k] * scale, z * least);
+    const float reach_x = drawn * std::sqrt(std::max(1 - nx * nx, 0.0f));
+    const float reach_y = drawn * std::sqrt(std::max(1 - ny * ny, 0.0f));
+    const float reach_z = drawn * std::sqrt(std::max(1 - nz * nz, 0.0f));
+    const float nearest = z - reach_z, x0 = x / z, y0 = y / z;
+    const float half_width = fx * (reach_x + std::fabs(x0) * reach_z) / nearest, column = fx * x0 + cx;
+    const float half_height = fy * (reach_y + std::fabs(y0) * reach_z) / nearest, row = fy * y0 + cy;
+    const float top = std::max(std::ceil(row - half_height), 0.0f);
+    const float bottom = std::min(std::floor(row + half_height), last_row);
+    // Seen from behind, or so edge-on that float32 cannot tell where it is.
+    const bool faces = nx * x + ny * y + nz * z < -edge_on * std::sqrt(x * x + y * y + z * z);
+    // A pixel more on both sides, for rows are cut off by what they really cover.
+    const bool within = (column + half_width > -1) & (column - half_width < last_column + 1) & (bottom >= top);
+    looks.x[k] = x;
+    looks.y[k] = y;
+    looks.z[k] = z;
+    looks.normal_x[k] = nx;
+    looks.normal_y[k] = ny;
+    looks.normal_z[k] = nz;
+    looks.radius[k] = drawn;
+    looks.top[k] = top;
+    looks.bottom[k] = bottom;
+    looks.drawn[k] = (z > near) & (nearest > near) & faces & within;
+  }
 }
 
-// Adds the disks of a block that face the camera and are not hidden.
+// Lets a block come that is looked at next: they lie here and there.
+inline void expect(const VmemSurfels& surfels, int64_t block) {
+  const int64_t first = block * surfels.per_block, end = std::min(first + surfels.per_block, surfels.n);
+  constexpr int64_t line = 16;  // numbers that come together
+  for (int64_t i = 3 * first; i < 3 * end; i += line) {
+    __builtin_prefetch(surfels.position + i);
+    __builtin_prefetch(surfels.normal + i);
+  }
+  for (int64_t i = first; i < end; i += line) {
+    __builtin_prefetch(surfels.radius + i);
+    __builtin_prefetch(surfels.provenance + i);
+  }
+  if (surfels.hidden) __builtin_prefetch(surfels.hidden + first);
+}
+
+// Adds the disks of a block that face the camera, may be in the picture and are not hidden.
 VMEM_CLONES void add_block(const VmemSurfels& surfels, int64_t block, const VmemEye& camera,
                            const VmemSplatConstants& constants, const OcclusionPyramid* occlusion, Disks& out) {
   const int64_t end = std::min((block + 1) * surfels.per_block, surfels.n);
-  for (int64_t i = block * surfels.per_block; i < end; ++i) {
-    if (surfels.hidden && surfels.hidden[i]) continue;
-    const Vector centre = moved(camera, surfels.position + 3 * i);
-    if (!(centre.z > constants.near)) continue;
-    const Vector normal = rotated(camera, surfels.normal + 3 * i);
-    // Seen from behind, or so edge-on that float32 cannot tell where it is.
-    if (!(dot(normal, centre) < -constants.edge_on * std::sqrt(dot(centre, centre)))) continue;
-    const float radius = drawn_radius(surfels.radius[i], centre.z, camera, constants);
-    if (occlusion && occlusion->hides(centre, radius)) continue;
-    add_disk(surfels.provenance[i] > 0 ? i | kSeen : i, centre, normal, radius, camera, constants.near, out);
+  Looks looks;
+  for (int64_t first = block * surfels.per_block; first < end; first += kTogether) {
+    const int n = static_cast<int>(std::min<int64_t>(kTogether, end - first));
+    look(surfels, first, n, camera, constants, looks);
+    for (int k = 0; k < n; ++k) {
+      if (!looks.drawn[k] || (surfels.hidden && surfels.hidden[first + k])) continue;
+      const Vector centre{looks.x[k], looks.y[k], looks.z[k]};
+      if (occlusion && occlusion->hides(centre, looks.radius[k])) continue;
+      const int32_t seen = surfels.provenance[first + k] > 0 ? Buffer::seen : 0;
+      const Vector normal{looks.normal_x[k], looks.normal_y[k], looks.normal_z[k]};
+      const int32_t top = static_cast<int32_t>(looks.top[k]), bottom = static_cast<int32_t>(looks.bottom[k]);
+      out.disks.push_back({Buffer::ordered(first + k), seen, centre, normal, looks.radius[k], top, bottom});
+      out.top = std::min(out.top, top);
+      out.bottom = std::max(out.bottom, bottom);
+    }
   }
 }
 
 // Lowers the pixels of one disk in a band: its span in each row in closed form, as ellipses.py derives it.
-VMEM_INLINE void draw_disk(const Disk& disk, const VmemEye& camera, const Band& band, int64_t* buffer) {
+VMEM_INLINE void draw_disk(const Disk& disk, const VmemEye& camera, const Band& band, Buffer& buffer) {
   const Vector &c = disk.centre, &n = disk.normal;
   const float x0 = c.x / c.z, y0 = c.y / c.z;
   const float plane = dot(n, c), squared = disk.radius * disk.radius, beyond = dot(c, c) - squared;
@@ -198,45 +282,74 @@ VMEM_INLINE void draw_disk(const Disk& disk, const VmemEye& camera, const Band& 
   const float tilt = -squared * (plane / c.z) * per_a;
   const float d = tilt * n.x, e = 2 * tilt * n.y, f = tilt * (plane / c.z);
   const float q2 = b * b - q, q1 = 2 * b * d - e, q0 = d * d - f;
-  const float inverse_x = n.x / plane, inverse_y = n.y / plane, slope = inverse_x / camera.fx;
+  const float fx = camera.fx, fy = camera.fy, inverse_z = 1 / c.z;
+  const float inverse_x = n.x / plane, inverse_y = n.y / plane, slope = inverse_x / fx;
+  const float to_column = camera.cx - 0.5f, to_x = 0.5f - camera.cx, to_y = 0.5f - camera.cy;
+  const float last_column = static_cast<float>(camera.width - 1);
   const int64_t last = std::min<int64_t>(disk.bottom, band.bottom - 1);
-  for (int64_t row = std::max<int64_t>(disk.top, band.top); row <= last; ++row) {
-    const float dy = (static_cast<float>(row) + (0.5f - camera.cy)) / camera.fy - y0;
-    const float root = (q2 * dy + q1) * dy + q0;
-    if (!(root > 0)) continue;
-    const float half = std::sqrt(root), middle = x0 - (d + b * dy);
-    const float left = std::max(std::ceil((middle - half) * camera.fx + (camera.cx - 0.5f)), 0.0f);
-    const float right = std::min(std::floor((middle + half) * camera.fx + (camera.cx - 0.5f)),
-                                 static_cast<float>(camera.width - 1));
-    if (!(right >= left)) continue;
-    const float dx = (left + (0.5f - camera.cx)) / camera.fx - x0;
-    const float inverse = 1 / c.z + inverse_y * dy + inverse_x * dx;
-    int64_t* pixel = buffer + row * camera.width + static_cast<int64_t>(left);
-    const int64_t count = static_cast<int64_t>(right - left) + 1;
-    for (int64_t step = 0; step < count; ++step) {
-      const float depth = 1 / (inverse + slope * static_cast<float>(step));
-      int32_t bits;
-      std::memcpy(&bits, &depth, sizeof bits);
-      const int64_t entry =
-          static_cast<int64_t>(static_cast<uint64_t>(static_cast<uint32_t>(bits)) << 32) | disk.tag;
-      pixel[step] = std::min(pixel[step], entry);
+  const int32_t number = disk.number, seen = disk.seen;
+  constexpr int rows_at_once = 8;
+  for (int64_t first = std::max<int64_t>(disk.top, band.top); first <= last; first += rows_at_once) {
+    float lefts[rows_at_once], rights[rows_at_once], inverses[rows_at_once];
+    for (int k = 0; k < rows_at_once; ++k) {
+      const float dy = (static_cast<float>(static_cast<int32_t>(first) + k) + to_y) / fy - y0;
+      const float root = (q2 * dy + q1) * dy + q0;
+      const float half = std::sqrt(root), middle = x0 - (d + b * dy);
+      const float left = std::max(std::ceil((middle - half) * fx + to_column), 0.0f);
+      const float right = std::min(std::floor((middle + half) * fx + to_column), last_column);
+      const float dx = (left + to_x) / fx - x0;
+      lefts[k] = left;
+      rights[k] = root > 0 ? right : -1.0f;
+      inverses[k] = inverse_z + inverse_y * dy + inverse_x * dx;
+    }
+    const int rows = static_cast<int>(std::min<int64_t>(rows_at_once, last - first + 1));
+    for (int k = 0; k < rows; ++k) {
+      if (!(rights[k] >= lefts[k])) continue;
+      const int64_t start = (first + k) * buffer.stride + static_cast<int64_t>(lefts[k]);
+      int32_t *depths = buffer.depth + start, *numbers = buffer.number + start;
+      const int32_t count = static_cast<int32_t>(rights[k] - lefts[k]) + 1;
+      const int32_t whole = (count + Buffer::at_once - 1) / Buffer::at_once * Buffer::at_once;
+      const float inverse = inverses[k];
+      for (int32_t step = 0; step < whole; ++step) {
+        const float depth = 1 / (inverse + slope * static_cast<float>(step));
+        int32_t bits;
+        std::memcpy(&bits, &depth, sizeof bits);
+        bits |= seen;
+        const bool equal = (bits == depths[step]) & (number < numbers[step]);
+        const bool wins = (step < count) & ((bits < depths[step]) | equal);
+        depths[step] = wins ? bits : depths[step];
+        numbers[step] = wins ? number : numbers[step];
+      }
     }
   }
 }
 
-VMEM_CLONES void draw_disks(const Disks& part, const VmemEye& camera, const Band& band, int64_t* buffer) {
+VMEM_CLONES void draw_disks(const Disks& part, const VmemEye& camera, const Band& band, Buffer& buffer) {
   if (part.top >= band.bottom || part.bottom < band.top) return;
   for (const Disk& disk : part.disks) {
     if (disk.top < band.bottom && disk.bottom >= band.top) draw_disk(disk, camera, band, buffer);
   }
 }
 
+// Takes the entries of a row apart.
+VMEM_CLONES void take_apart(const int32_t* depths, const int32_t* numbers, int64_t width, int64_t* ids, float* depth,
+                            uint8_t* imagined) {
+  constexpr int32_t positive = 0x7FFFFFFF;
+  for (int64_t i = 0; i < width; ++i) {
+    const bool empty = depths[i] == Buffer::empty;
+    const int32_t bits = depths[i] & positive;  // of an empty pixel no number
+    std::memcpy(depth + i, &bits, sizeof bits);
+    imagined[i] = (depths[i] >= 0) & !empty;
+    ids[i] = empty ? -1 : Buffer::from_ordered(numbers[i]);
+  }
+}
+
 }  // namespace
 
-// Draws into buffer [height * width], see vmem_ros/memory/zbuffer.py.
-extern "C" void vmem_splat(const VmemSurfels* surfels, const VmemEye* camera,
-                           const VmemSplatConstants* constants, int64_t* buffer, int64_t threads) {
-  std::fill(buffer, buffer + camera->width * camera->height, kEmpty);
+// Draws into ids, depth and imagined [height, width]; see vmem_ros/memory/surfel/splatting.py.
+extern "C" void vmem_splat(const VmemSurfels* surfels, const VmemEye* camera, const VmemSplatConstants* constants,
+                           int64_t* ids, float* depth, uint8_t* imagined, int64_t threads) {
+  Buffer buffer(camera->height, camera->width);
   const auto reach = [&](float largest, float z) { return drawn_radius(largest, z, *camera, *constants); };
   std::vector<Sphere> left = blocks_in_view(*surfels, *camera, reach);
   std::sort(left.begin(), left.end(), [](const Sphere& a, const Sphere& b) { return a.nearest() < b.nearest(); });
@@ -255,6 +368,7 @@ extern "C" void vmem_splat(const VmemSurfels* surfels, const VmemEye* camera,
     vmem::in_parallel(parts, end - start < least_blocks ? 1 : threads, [&](int64_t part) {
       const int64_t first = start + part * blocks_at_once;
       for (int64_t i = first; i < std::min(first + blocks_at_once, end); ++i) {
+        if (i + 1 < end) expect(*surfels, left[i + 1].number);
         add_block(*surfels, left[i].number, *camera, *constants, occlusion, found[part]);
       }
     });
@@ -276,5 +390,10 @@ extern "C" void vmem_splat(const VmemSurfels* surfels, const VmemEye* camera,
     occlusion.emplace(buffer, *camera, *constants);
     const auto hidden = [&](const Sphere& sphere) { return occlusion->hides(sphere.centre, sphere.radius); };
     left.erase(std::remove_if(left.begin() + start, left.end(), hidden), left.end());
+  }
+  for (int64_t row = 0; row < camera->height; ++row) {
+    const int64_t from = row * buffer.stride, to = row * camera->width;
+    take_apart(buffer.depth + from, buffer.number + from, camera->width, ids + to, depth + to,
+               imagined + to);
   }
 }

@@ -1,5 +1,7 @@
 """Small holes of a projection are closed along surfaces and marked; everything else stays."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -98,3 +100,19 @@ def test_scattered_cracks_of_a_room_close_to_what_is_there() -> None:
     assert new.sum() > 0.8 * (~seen).sum()
     assert ((closed.depth / view.depth - 1).abs()[new] < 0.05).float().mean() > 0.98
     assert (closed.image.float() - view.image.float()).abs()[new].mean() < 5
+
+
+def test_the_compiled_code_closes_the_same(both) -> None:
+    view = box_view(CAMERA, orbit(8)[0], panel=True)
+    g = torch.Generator().manual_seed(1)
+    near = torch.nn.functional.max_pool2d((torch.rand(1, *CAMERA.size, generator=g) > 0.995).float(), 15, 1, 7)[0] > 0
+    chance = torch.rand(CAMERA.size, generator=g)
+    seen = torch.where(near, chance > 0.5, chance > 0.05)
+    holey = projection(view.image, torch.where(chance > 0.98, torch.nan, view.depth), seen, 1.0)
+    holey = replace(holey, ids=torch.where(seen, torch.arange(seen.numel()).view(seen.shape), -1))
+    one, other = both(lambda: close_small_holes(holey, CAMERA))
+    for ours, theirs in zip(maps(one)[2:], maps(other)[2:], strict=True):
+        assert torch.equal(ours, theirs)
+    assert torch.allclose(one.depth, other.depth, rtol=1e-5, equal_nan=True)
+    assert (one.image.int() - other.image.int()).abs().max() <= 1
+    assert 100 < (one.seen & ~seen).sum() < (~seen).sum()

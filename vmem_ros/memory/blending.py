@@ -112,23 +112,30 @@ def blend_views(
         asked where none before it answered well. Generated views are copies where they are not invented, so their
         groups come last.
     """
-    asked = [
-        [OtherView(view, camera, T_world_camera, gain=gain, weight=weight) for view, gain, weight in group]
-        for group in groups
-    ]
-    if library := usable(depth, *(shown.view.image for group in groups for shown in group)):
+    every = [shown for group in groups for shown in group]
+    others = iter(
+        OtherView.several(
+            [shown.view for shown in every],
+            camera,
+            T_world_camera,
+            gains=[shown.gain for shown in every],
+            weights=[shown.weight for shown in every],
+        )
+    )
+    asked = [[next(others) for _ in group] for group in groups]
+    if library := usable(depth, *(shown.view.image for shown in every)):
         return Blended(*compiled.blend(library, asked, camera, depth, imagined, _CONSTANTS))
     answers = _Answers(depth, imagined)
     real = [group for group in asked if any(each.view.source == "observed" for each in group)]
-    every = torch.isfinite(depth).flatten().nonzero().squeeze(1)
+    known = torch.isfinite(depth).flatten().nonzero().squeeze(1)
     for group in real:
-        answers.ask(group, answers.open(every))
-    refuted = answers.go_behind(every)
+        answers.ask(group, answers.open(known))
+    refuted = answers.go_behind(known)
     for group in real:
         answers.ask(group, answers.open(refuted))
     for group in asked:
         if group not in real:
-            answers.ask(group, answers.open(every))
+            answers.ask(group, answers.open(known))
     return answers.blended(refuted)
 
 

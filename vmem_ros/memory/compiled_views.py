@@ -11,6 +11,8 @@ from torch import Tensor
 from vmem_ros.kernels.library import address
 from vmem_ros.memory.other_view import OtherView
 
+_Twelve, _Three = c_float * 12, c_float * 3
+
 
 class EachView(Structure):
     """A view, and how pixels of a target get into it; valid as long as its tensors are."""
@@ -22,9 +24,9 @@ class EachView(Structure):
         ("width", c_int64),
         ("height", c_int64),
         ("observed", c_int64),
-        ("projection", c_float * 12),
-        ("centre", c_float * 3),
-        ("gain", c_float * 3),
+        ("projection", _Twelve),
+        ("centre", _Three),
+        ("gain", _Three),
         ("weight", c_float),
     ]
 
@@ -43,8 +45,9 @@ def views_of(asked: Sequence[OtherView]) -> tuple[Array[EachView], list[Tensor]]
         entry.confidence = address(confidence, torch.float32)
         entry.width, entry.height = view.camera.width, view.camera.height
         entry.observed = view.source == "observed"
-        entry.projection = (c_float * 12)(*(value for row in each.projection for value in row))
-        entry.centre = (c_float * 3)(*each.centre)
-        entry.gain = (c_float * 3)(*each.gain)
+        first, second, third = each.projection
+        entry.projection = _Twelve(*first, *second, *third)
+        entry.centre = _Three(*each.centre)
+        entry.gain = _Three(*each.gain)
         entry.weight = each.weight
     return views, alive

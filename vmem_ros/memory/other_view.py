@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
@@ -75,41 +74,48 @@ class OtherView:
         gain: Tensor | None = None,
         weight: float = 1.0,
     ) -> None:
-        # For matrices so small, NumPy has the answer before torch has begun.
-        T_view_target = np.linalg.inv(view.T_world_camera.numpy()) @ T_world_target.numpy()
-        self._set(view, target, T_view_target, np.linalg.inv(target.K.numpy()), gain, weight)
+        projection, centre = _projections([view], target, T_world_target)
+        self._set(view, target, projection[0], centre[0], gain, weight)
 
     @classmethod
-    def several(cls, views: Sequence[View], target: Camera, T_world_target: Tensor) -> list[OtherView]:
-        """Return several views for one target, at less cost than one by one."""
+    def several(
+        cls,
+        views: Sequence[View],
+        target: Camera,
+        T_world_target: Tensor,
+        *,
+        gains: Sequence[Tensor] | None = None,
+        weights: Sequence[float] | None = None,
+    ) -> list[OtherView]:
+        """Return several views for one target, at less cost than one by one.
+
+        :param gains: of each view, with ``weights``: see the class.
+        """
         if not views:
             return []
-        T_view_target = np.linalg.inv(np.stack([view.T_world_camera.numpy() for view in views]))
-        T_view_target = T_view_target @ T_world_target.numpy()
-        K_inverse = np.linalg.inv(target.K.numpy())
+        places = zip(*_projections(views, target, T_world_target), strict=True)
         out = [object.__new__(cls) for _ in views]
-        for other, view, T in zip(out, views, T_view_target, strict=True):
-            other._set(view, target, T, K_inverse, None, 1.0)
+        for number, (other, view, (projection, centre)) in enumerate(zip(out, views, places, strict=True)):
+            gain = None if gains is None else gains[number]
+            weight = 1.0 if weights is None else weights[number]
+            other._set(view, target, projection, centre, gain, weight)
         return out
 
     def _set(
         self,
         view: View,
         target: Camera,
-        T_view_target: NDArray[np.float64],
-        K_inverse: NDArray[np.float64],
+        projection: list[list[float]],
+        centre: list[float],
         gain: Tensor | None,
         weight: float,
     ) -> None:
         assert view.depth is not None, "only views with depth can be asked"
         self.view = view
-        R, t = T_view_target[:3, :3], T_view_target[:3, 3:]
         #: One homogeneous product takes pixels to pixels, [3][4]: K_view [R K_target^-1 | t], float64 until here.
-        self.projection: list[list[float]] = (
-            view.camera.K.numpy() @ np.concatenate([R @ K_inverse, t], axis=-1)
-        ).tolist()
+        self.projection = projection
         #: Centre of the view in the frame of the target camera.
-        self.centre: list[float] = (-R.T @ t).squeeze(-1).tolist()
+        self.centre = centre
         self._depth = view.depth.flatten()
         self._target = target
         self.weight = weight
@@ -178,3 +184,18 @@ class OtherView:
         if confidence is None:
             return look.inside.float()
         return confidence.flatten().index_select(0, look.v.long() * self.view.camera.width + look.u.long())
+
+
+def _projections(
+    views: Sequence[View], target: Camera, T_world_target: Tensor
+) -> tuple[list[list[list[float]]], list[list[float]]]:
+    """Return :attr:`OtherView.projection` and :attr:`OtherView.centre` of each view."""
+    # For matrices so small, NumPy has the answer before torch has begun.
+    T_view_target = np.linalg.inv(np.stack([view.T_world_camera.numpy() for view in views])) @ T_world_target.numpy()
+    R, t = T_view_target[:, :3, :3], T_view_target[:, :3, 3:]
+    K = np.stack([view.camera.K.numpy() for view in views])
+    projection: list[list[list[float]]] = (
+        K @ np.concatenate([R @ np.linalg.inv(target.K.numpy()), t], axis=-1)
+    ).tolist()
+    centre: list[list[float]] = (-R.transpose(0, 2, 1) @ t).squeeze(-1).tolist()
+    return projection, centre

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vmem_ros.geometry import Camera
-from vmem_ros.geometry.depth_gaps import gap_ends
+from vmem_ros.geometry.depth_gaps import STEEPEST, gap_ends
 from vmem_ros.geometry.depth_noise import SENSORS
 from vmem_ros.geometry.one_surface import OneSurface
+from vmem_ros.kernels import usable
+from vmem_ros.memory import compiled_small_holes as compiled
 from vmem_ros.types import CLOSED_CONFIDENCE, Projection
 
 # Pixels: a hole into which a larger square fits is none of the small ones.
@@ -28,6 +30,9 @@ def close_small_holes(shown: Projection, camera: Camera) -> Projection:
     holes are left alone, and their borders. What is shown stays bit by bit as it is. A closed pixel belongs to the
     element at the nearer end.
     """
+    focal = (camera.fx * camera.fy) ** 0.5
+    if library := usable(shown.image, shown.depth, shown.seen, shown.ids, shown.confidence):
+        return compiled.close_small_holes(library, shown, widest=_WIDEST, per_pixel=STEEPEST / focal)
     seen = shown.seen.cpu().numpy()
     small = _small(~seen)
     if not small.any():
@@ -35,7 +40,7 @@ def close_small_holes(shown: Projection, camera: Camera) -> Projection:
     with np.errstate(divide="ignore", invalid="ignore"):
         inverse = np.reciprocal(shown.depth.cpu().numpy()).ravel()
         colors = shown.image.cpu().numpy().reshape(-1, 3).astype(np.float32)
-        surface = OneSurface(SENSORS["exact"], (camera.fx * camera.fy) ** 0.5)
+        surface = OneSurface(SENSORS["exact"], focal)
         total, count = np.zeros((inverse.size, 4), np.float32), np.zeros(inverse.size, np.float32)
         ids = shown.ids.cpu().numpy().ravel().copy()
         for ends in gap_ends(seen, small, _WIDEST):

@@ -50,5 +50,10 @@ def seen_depth_of(buffer: Tensor) -> Tensor:
     return torch.where(buffer < 0, _depth_bits(buffer).view(torch.float32), torch.inf)
 
 
+def imagined_in(buffer: Tensor) -> Tensor:
+    """Return [pixels] bool: there is something, and no camera has seen it."""
+    return (buffer >= 0) & (buffer != EMPTY)
+
+
 def _depth_bits(buffer: Tensor) -> Tensor:
     return (buffer >> 32).int().bitwise_and_(0x7FFFFFFF)

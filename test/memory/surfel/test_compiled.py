@@ -16,7 +16,7 @@ from vmem_ros.memory.surfel.recognition import recognise
 from vmem_ros.memory.surfel.splatting import splat
 from vmem_ros.memory.surfel.surfels import SurfelCloud, SurfelStore, moved
 from vmem_ros.memory.surfel.voxel_hash import VoxelHash
-from vmem_ros.types import PointMap, Target
+from vmem_ros.types import PointMap, Target, View
 
 BETWEEN = look_at((-0.7, 0.4, 0.1), (2, -0.3, 0))
 CAMERAS = {
@@ -48,6 +48,11 @@ class TestSplatting:
         assert same.float().mean() > 0.999 or (~same).sum() <= 1
         covered = same & (one.ids >= 0)
         assert torch.allclose(one.depth[covered], other.depth[covered], rtol=1e-5)
+        for each in (one, other):
+            seen = each.ids >= 0
+            assert torch.equal(each.depth.isnan(), ~seen)
+            assert torch.equal(each.imagined[seen], store.cloud.provenance[each.ids[seen]] == 0)
+            assert not each.imagined[~seen].any()
         assert n < BLOCK or camera.width == 1 or covered.any()
 
     def test_behind_walls_the_same_is_left_out(self, both):
@@ -185,6 +190,29 @@ class TestBlending:
         assert (difference > 1).float().mean() < 1e-3
         assert torch.allclose(one.depth, other.depth, rtol=1e-4, equal_nan=True)
         assert torch.allclose(one.confidence, other.confidence, atol=1e-4)
+
+    @pytest.mark.parametrize(("width", "height"), [(1, 60), (80, 1), (2, 2)])
+    def test_views_of_a_line_of_pixels(self, both, width, height):
+        """Beyond the last pixel of a picture there is none to blend with."""
+        whole = Camera([[80.0, 0, width / 2], [0, 80.0, height / 2], [0, 0, 1]], width, height)
+        g = torch.Generator().manual_seed(6)
+        views = [
+            View(
+                (255 * torch.rand(height, width, 3, generator=g)).byte(),
+                whole,
+                look_at((0.01 * number, 0, 0), (2, 0.01 * number, 0)),
+                depth=2 + 0.02 * torch.rand(height, width, generator=g),
+                confidence=torch.ones(height, width),
+            )
+            for number in range(3)
+        ]
+        shown, target = [Shown(view, torch.ones(3)) for view in views], whole.resized(2 * width, 2 * height)
+        asked = torch.full(target.size, 2.01)
+        one, other = both(lambda: blend_views([shown], target, look_at((0, 0, 0), (2, 0, 0)), asked, asked < 0))
+        assert torch.equal(one.found, other.found)
+        assert one.found.float().mean() > 0.5
+        assert (one.image.int() - other.image.int()).abs().max() <= 1
+        assert torch.allclose(one.depth, other.depth, rtol=1e-4, equal_nan=True)
 
     def test_holes_sky_masks_and_drawn_views(self, both):
         """What no room has: depth missing or infinite, pixels nobody may believe, views that a generator drew."""

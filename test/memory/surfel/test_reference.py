@@ -208,7 +208,7 @@ class TestVotes:
             "origin": torch.zeros(3, dtype=torch.float64),
         }
         index = index.restored(tensors, len(counts))
-        sampled, weight = index.votes(Splat(drawn.ids, drawn.depth), drawn.T)
+        sampled, weight = index.votes(Splat(drawn.ids, drawn.depth, drawn.ids < 0), drawn.T)
         row, seen = index.observations.of_all(lists("timesteps"))
         summed = torch.zeros(len(lists("timesteps")), dtype=torch.int64).index_add_(0, row, weight[seen])
         sampled = sampled[lists("timesteps")]

@@ -55,13 +55,13 @@ class TestVotes:
         """Every pixel gives its surfel |cos| / (1 + depth), with the depth of the pixel."""
         ids = torch.tensor([[0, 0, -1], [1, 2, 2]])
         depth = torch.tensor([[1.0, 1.5, torch.nan], [2.0, 3.0, 3.0]])
-        votes, weight = self.index().votes(Splat(ids, depth), torch.eye(4).double())
+        votes, weight = self.index().votes(Splat(ids, depth, ids < 0), torch.eye(4).double())
         expected = [1 / 2 + 1 / 2.5, 0.6 / 3, 2 / 4]
         assert (weight / 65536).tolist() == pytest.approx(expected, abs=1e-4)
         assert (votes / 65536).tolist() == pytest.approx([expected[0] + expected[1], expected[2]], abs=1e-4)
 
     def test_nothing_seen(self):
-        nothing = Splat(torch.full((2, 3), -1), torch.full((2, 3), torch.nan))
+        nothing = Splat(torch.full((2, 3), -1), torch.full((2, 3), torch.nan), torch.zeros(2, 3, dtype=torch.bool))
         votes, weight = self.index().votes(nothing, torch.eye(4).double())
         assert votes.tolist() == [0, 0]
         assert weight.tolist() == [0, 0, 0]

@@ -30,15 +30,21 @@ def splat(
     T_camera_surfels: Tensor,
     constants: Mapping[str, float],
     hidden: Tensor | None,
-) -> Tensor:
-    """Return the z-buffer [H * W] int64 of surfels; see :func:`vmem_ros.memory.surfel.splatting.splat`.
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return ids, depth and what is imagined [H, W]; see :func:`vmem_ros.memory.surfel.splatting.splat`.
 
     :param T_camera_surfels: [4, 4] takes surfels into the optical frame.
     """
     cloud, eye = Surfels.of(blocks, n_surfels, hidden), Eye.of(camera, T_camera_surfels)
     numbers = _Constants(*(constants[name] for name in CONSTANTS), *(int(constants[name]) for name in COUNTS))
-    buffer = torch.empty(camera.height * camera.width, dtype=torch.int64)
+    ids, depth = torch.empty(camera.size, dtype=torch.int64), torch.empty(camera.size)
+    imagined = torch.empty(camera.size, dtype=torch.bool)
     library.vmem_splat.restype = None
-    library.vmem_splat.argtypes = [POINTER(Surfels), POINTER(Eye), POINTER(_Constants), c_void_p, c_int64]
-    library.vmem_splat(byref(cloud), byref(eye), byref(numbers), address(buffer, torch.int64), threads())
-    return buffer
+    library.vmem_splat.argtypes = [
+        POINTER(Surfels), POINTER(Eye), POINTER(_Constants), c_void_p, c_void_p, c_void_p, c_int64,
+    ]  # fmt: skip
+    library.vmem_splat(
+        byref(cloud), byref(eye), byref(numbers),
+        address(ids, torch.int64), address(depth, torch.float32), address(imagined, torch.bool), threads(),
+    )  # fmt: skip
+    return ids, depth, imagined

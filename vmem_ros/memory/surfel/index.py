@@ -45,6 +45,8 @@ class SurfelIndex:
         self._visible = Numbering(device)
         #: Weights of the last votes by surfel.
         self._weights = SparseWeights(device)
+        #: Views that were asked for them.
+        self._asked = torch.empty(0, dtype=torch.int64, device=device)
         self._reach = Reach(device)
         self._edits = EditLog(device)
         #: Number of surfels before each view was added, and after the last.
@@ -250,7 +252,8 @@ class SurfelIndex:
         direction = torch.nn.functional.normalize(position - eye, dim=-1)
         cosine = (direction * self.cloud.normal.index_select(0, visible.elements)).sum(dim=-1).abs()
         weight = self._weights.spread(visible.elements, surfel_votes(rendered, visible, cosine), len(self._surfels))
-        return self._collected(weight, self._reach.near(position)), weight
+        self._asked = self._reach.near(position)
+        return self._collected(weight, self._asked), weight
 
     def votes_without(self, weight: Tensor, views: Sequence[int]) -> Tensor:
         """Return the votes of each view [V] for the surfels that none of ``views`` saw; the others lose their weight.
@@ -258,9 +261,8 @@ class SurfelIndex:
         :param weight: as :meth:`votes` returned it.
         """
         for view in views:
-            weight[self._observations.of(view)] = 0
-        position = self.cloud.position.index_select(0, self._visible.elements)
-        return self._collected(weight, self._reach.near(position))
+            weight.index_fill_(0, self._observations.of(view), 0)
+        return self._collected(weight, self._asked)
 
     def sharing(self, view: int) -> Tensor:
         """Return how many surfels each view has in common with ``view``, about: [V] int64."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import torch
@@ -130,29 +130,30 @@ class SurfelMemory(EditableViewMemory[SurfelIndex]):
         if not len(cloud):
             return nothing_shown(target, self.device)
         rendered = self._without_refuted(self._index.render(target, scale=self.config.splat_scale), target)
-        seen, depth = rendered.ids >= 0, rendered.depth
-        image = torch.zeros(*seen.shape, 3, dtype=torch.uint8, device=self.device)
-        provenance = torch.zeros_like(depth)
         # Views that looked there before something was added know nothing of it.
-        added = self._are_added(rendered.ids)
-        unanswered = seen
+        added = self._are_added(rendered.ids) if self._index.edits.any_added else None
         if self.config.detail == "pixels":
-            asked = Splat(rendered.ids, torch.where(added, torch.nan, depth))
+            asked = rendered if added is None else replace(rendered, depth=rendered.depth.masked_fill(added, torch.nan))
             blended = self._blend(asked, target)
-            image, provenance, depth = blended.image, blended.provenance, torch.where(added, depth, blended.depth)
-            seen = seen & ~blended.refuted
+            image, provenance, depth = blended.image, blended.provenance, blended.depth
+            if added is not None:
+                depth = torch.where(added, rendered.depth, depth)
+            if bool(blended.refuted.any()):
+                rendered, depth = rendered.without(blended.refuted), depth.masked_fill(blended.refuted, torch.nan)
+            seen = rendered.ids >= 0
             unanswered = seen & ~blended.found
+        else:
+            depth, seen = rendered.depth, rendered.ids >= 0
+            image = torch.zeros(*seen.shape, 3, dtype=torch.uint8, device=self.device)
+            provenance, unanswered = torch.zeros_like(depth), seen
         where = unanswered.flatten().nonzero().squeeze(1)
         ids = rendered.ids.flatten().index_select(0, where)
         image.view(-1, 3).index_copy_(0, where, cloud.color.index_select(0, ids))
         provenance.view(-1).index_copy_(0, where, cloud.provenance.index_select(0, ids))
-        provenance = torch.where(added, 0.0, provenance)
+        if added is not None:
+            provenance = provenance.masked_fill(added, 0.0)
         return Projection(
-            image=image,
-            depth=torch.where(seen, depth, torch.nan),
-            seen=seen,
-            ids=torch.where(seen, rendered.ids, -1),
-            confidence=torch.where(seen, confidence_of(provenance), 0.0),
+            image=image, depth=depth, seen=seen, ids=rendered.ids, confidence=confidence_of(provenance) * seen
         )
 
     def _without_refuted(self, rendered: Splat, target: Target) -> Splat:
@@ -160,12 +161,7 @@ class SurfelMemory(EditableViewMemory[SurfelIndex]):
         views = self._store.sky_near(target)
         if not views:
             return rendered
-        through = looked_through(views, target, rendered.depth, self._imagined(rendered))
-        return Splat(torch.where(through, -1, rendered.ids), torch.where(through, torch.nan, rendered.depth))
-
-    def _imagined(self, rendered: Splat) -> Tensor:
-        """Return [H, W] bool: a surfel that no camera has seen is in front."""
-        return (rendered.ids >= 0) & (self._index.cloud.provenance[rendered.ids.clamp(min=0)] == 0)
+        return rendered.without(looked_through(views, target, rendered.depth, rendered.imagined))
 
     def _choose(
         self, targets: Sequence[Target], projections: Sequence[Projection], T_world_query: Tensor, k: int
@@ -188,8 +184,7 @@ class SurfelMemory(EditableViewMemory[SurfelIndex]):
     def _blend(self, rendered: Splat, target: Target) -> Blended:
         """Fetch depth and pixels of the views that the rendered surfels vote for."""
         # Every fourth pixel of every fourth row is enough to choose a few views.
-        sparse = Splat(rendered.ids[::4, ::4], rendered.depth[::4, ::4])
-        votes, weight = self._index.votes(sparse, target.T_world_camera)
+        votes, weight = self._index.votes(rendered.every(4), target.T_world_camera)
         observed = self._store.observed.to(votes.device)
 
         def chosen(votes: Tensor, selection: Selection, k: int = self.config.detail_views) -> list[int]:
@@ -207,14 +202,16 @@ class SurfelMemory(EditableViewMemory[SurfelIndex]):
         exposures, leading = self._store.exposures, next((group for group in groups if group), [])
         sharpness = self._store.sharpness
         shown = shown_exposure(exposures[leading], self._store.poses[leading], target.T_world_camera)
-        return blend_views(
+        asked = [
             [
-                [Shown(self._to_blend(i), (shown - exposures[i]).exp(), float(sharpness[i])) for i in group]
-                for group in groups
-            ],
-            target.camera, target.T_world_camera, rendered.depth,
-            self._imagined(rendered),
-        )  # fmt: skip
+                Shown(self._to_blend(i), gain, weight)
+                for i, gain, weight in zip(
+                    group, (shown - exposures[group]).exp(), sharpness[group].tolist(), strict=True
+                )
+            ]
+            for group in groups
+        ]
+        return blend_views(asked, target.camera, target.T_world_camera, rendered.depth, rendered.imagined)
 
     def _to_blend(self, number: int) -> View:
         """Return a stored view whose pixels that an edit removed are none that have something to say.

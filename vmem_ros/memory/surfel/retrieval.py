@@ -52,7 +52,7 @@ def choose_views(
     """Return at most ``k`` views with votes, no two nearer to each other than ``suppression`` if that is possible.
 
     :param votes: [V] int64, sum of ``weight`` over the surfels each view saw.
-    :param weight: [N] int64 weight of each surfel.
+    :param weight: [N] int64 weight of each surfel; changes meanwhile, and is as before in the end.
     :param T_world_views: [V, 4, 4] float64.
     :param suppression: geodesic distance (radians + 0.1 * metres). It is divided by 1.2 until ``k`` views are found.
     :param candidates: so many views, those with most votes, are looked at.
@@ -61,22 +61,27 @@ def choose_views(
     # A stable sort: of equally voted views the older comes first, on every device.
     order = torch.argsort(votes[voted], descending=True, stable=True)[:candidates]
     voted = voted[order]
+    if not len(voted):
+        return Choice([], voted.cpu().double())
     poses = T_world_views[voted.cpu()]
-    uncast = weight.clone() if selection == "coverage" else weight
+    first = -geodesic_distance(poses, T_world_query) if selection == "nearest" else votes[voted].cpu().double()
+    cast: list[tuple[Tensor, Tensor]] = []
 
     def score(chosen: list[int]) -> Tensor:
         """Return how much each candidate is wanted [C] once some are chosen."""
-        if selection == "nearest":
-            return -geodesic_distance(poses, T_world_query)
-        if selection == "coverage" and chosen:
-            uncast[observations.of(int(voted[chosen[-1]]))] = 0
-            return observations.sums(uncast, voted).cpu().double()
-        return votes[voted].cpu().double()
+        if selection != "coverage" or not chosen:
+            return first
+        seen = observations.of(int(voted[chosen[-1]]))
+        cast.append((seen, weight.index_select(0, seen)))
+        weight.index_fill_(0, seen, 0)
+        return observations.sums(weight, voted).cpu().double()
 
     chosen = _greedy(score, poses, k=k, suppression=suppression)
+    for seen, before in reversed(cast):
+        weight.index_copy_(0, seen, before)
     views = voted[chosen.to(voted.device)]
     share = votes[views].cpu().double()
-    return Choice(views.tolist(), share / share.sum() if len(share) else share)
+    return Choice(views.tolist(), share / share.sum())
 
 
 def _greedy(score: Callable[[list[int]], Tensor], poses: Tensor, *, k: int, suppression: float) -> Tensor:
@@ -92,5 +97,6 @@ def _greedy(score: Callable[[list[int]], Tensor], poses: Tensor, *, k: int, supp
         best = int(torch.where(allowed, score(chosen), -torch.inf).argmax())
         chosen.append(best)
         taken[best] = True
-        nearest = torch.minimum(nearest, geodesic_distance(poses, poses[best]))
+        if suppression > 0:
+            nearest = torch.minimum(nearest, geodesic_distance(poses, poses[best]))
     return torch.tensor(chosen, dtype=torch.int64)

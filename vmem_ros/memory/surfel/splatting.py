@@ -36,10 +36,20 @@ class Splat:
 
     :param ids: [H, W] int64 of the front surfel, or -1.
     :param depth: [H, W] float32 z-depth of the point where the pixel's ray meets the disk, NaN where there is none.
+    :param imagined: [H, W] bool: no camera has seen that surfel.
     """
 
     ids: Tensor
     depth: Tensor
+    imagined: Tensor
+
+    def every(self, step: int) -> Splat:
+        """Return every so many pixels of every so many rows."""
+        return Splat(*(each[::step, ::step] for each in (self.ids, self.depth, self.imagined)))
+
+    def without(self, gone: Tensor) -> Splat:
+        """Return what is seen but at pixels ``gone`` [H, W] bool."""
+        return Splat(torch.where(gone, -1, self.ids), torch.where(gone, torch.nan, self.depth), self.imagined & ~gone)
 
 
 def splat(
@@ -64,14 +74,13 @@ def splat(
     T_camera_surfels = invert(T_surfels_camera)
     if library := usable(surfels.position):
         constants = {"scale": scale, **_CONSTANTS}
-        buffer = compiled.splat(library, blocks, len(surfels), camera, T_camera_surfels, constants, hidden)
-    else:
-        buffer = zbuffer.empty_buffer(camera.height * camera.width, surfels.position.device)
-        for part, occlusion in front_to_back(blocks.bounds, camera, T_camera_surfels, scale, buffer):
-            disks = _facing(blocks, part, len(surfels), camera, T_camera_surfels, scale, hidden)
-            draw_disks(disks if occlusion is None else _unhidden(disks, occlusion), camera, buffer)
-    ids, depth = zbuffer.ids_of(buffer), zbuffer.depth_of(buffer, empty=torch.nan)
-    return Splat(ids.view(camera.size), depth.view(camera.size))
+        return Splat(*compiled.splat(library, blocks, len(surfels), camera, T_camera_surfels, constants, hidden))
+    buffer = zbuffer.empty_buffer(camera.height * camera.width, surfels.position.device)
+    for part, occlusion in front_to_back(blocks.bounds, camera, T_camera_surfels, scale, buffer):
+        disks = _facing(blocks, part, len(surfels), camera, T_camera_surfels, scale, hidden)
+        draw_disks(disks if occlusion is None else _unhidden(disks, occlusion), camera, buffer)
+    seen = zbuffer.ids_of(buffer), zbuffer.depth_of(buffer, empty=torch.nan), zbuffer.imagined_in(buffer)
+    return Splat(*(each.view(camera.size) for each in seen))
 
 
 def _facing(
