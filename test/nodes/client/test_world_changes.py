@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from vmem_ros.msg import Status
 
 from vmem_ros.nodes.client.world_changes import WorldChanges
@@ -39,6 +41,7 @@ def test_the_first_status_with_other_figures_tells_when() -> None:
 
 def test_what_the_node_does_is_no_change_of_the_world() -> None:
     assert newest_after(status(5), status(6, queued=1), status(7)) == 0
+    assert newest_after(status(5, surfels=math.nan), status(6, surfels=math.nan)) == 0
 
 
 def test_time_that_has_jumped_back() -> None:

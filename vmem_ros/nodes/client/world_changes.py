@@ -22,7 +22,7 @@ class WorldChanges:
     def note(self, status: Status) -> None:
         """Take in a status."""
         told_ns = stamp_to_ns(status.stamp)
-        seen = (status.stored_views, status.memory_bytes, tuple(status.figure_values))
+        seen = (status.stored_views, status.memory_bytes, status.figure_values.tobytes())  # NaN equals itself
         if told_ns < self._told_ns:
             self.newest_ns = 0  # time has jumped back: no stamp from before tells anything
         elif self._seen is not None and seen != self._seen:
