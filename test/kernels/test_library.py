@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import vmem_ros
-from vmem_ros.kernels import SWITCH, library, usable
+from vmem_ros.kernels import SWITCH, default_threads, library, usable
 
 
 @pytest.fixture(autouse=True)
@@ -57,3 +57,14 @@ def test_one_of_other_sources_is_named(monkeypatch, caplog):
 def test_an_array_of_another_kind_is_refused():
     with pytest.raises(AssertionError):
         library.address(torch.zeros(2, 2).T[:1], torch.float64)
+
+
+@pytest.mark.parametrize(
+    ("cores", "said", "threads"), [(1, None, 1), (2, None, 1), (8, None, 7), (8, "3", 3), (8, "0", 7), (8, "4,2", 7)]
+)
+def test_one_core_is_left_where_nobody_says_how_many_threads(monkeypatch, cores, said, threads):
+    monkeypatch.setattr(library, "cores", lambda: cores)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if said is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", said)
+    assert default_threads() == threads

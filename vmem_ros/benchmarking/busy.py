@@ -7,6 +7,8 @@ import subprocess
 import sys
 from types import TracebackType
 
+from vmem_ros.kernels import cores
+
 # It ends with its parent, also where that is killed: by the kernel's signal where there is one, else by asking.
 _LOOP = """
 import ctypes, os, signal
@@ -28,8 +30,7 @@ class BusyCores:
     """
 
     def __init__(self, count: int | None = None) -> None:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        self.count = max(1, cores - 1) if count is None else count
+        self.count = max(1, cores() - 1) if count is None else count
         self._processes: list[subprocess.Popen[str]] = []
 
     def start(self) -> None:

@@ -13,6 +13,7 @@ from vmem_ros.benchmarking.busy import BusyCores
 from vmem_ros.benchmarking.memory_filler import MemoryFiller
 from vmem_ros.benchmarking.result import Budget, Cell, Row
 from vmem_ros.benchmarking.timing import Case, Timing, measure_in_turn
+from vmem_ros.kernels.library import threads
 from vmem_ros.memory.surfel import SurfelMemory
 
 T = TypeVar("T")
@@ -43,7 +44,8 @@ def busy_note(repeats: int) -> str:
         f"Median / 90th percentile in ms of {repeats} calls, alone and beside {count} process"
         f"{'es' if count > 1 else ''} that loop{'' if count > 1 else 's'} in Python, in turns call by call; times: of "
         "both medians. glimpse: one projection. write: one view of a known room. The loop of one thread, in Python, "
-        "shows what the machine takes from any program: its cores share what they compute with."
+        f"shows what the machine takes from any program: its cores share what they compute with. Threads of torch: "
+        f"{threads()}."
     )
 
 

@@ -23,6 +23,7 @@ from vmem_ros.benchmarking.result import BenchmarkResult, Budget, Cell, Figures,
 from vmem_ros.benchmarking.timing import Case, Timing, measure_in_turn
 from vmem_ros.evaluation.recorded_run import Split, volume_or_reason
 from vmem_ros.evaluation.tsdf import TsdfVolume
+from vmem_ros.kernels.library import threads
 from vmem_ros.recordings import Recording
 from vmem_ros.recordings.pose_noise import perturbed_poses
 from vmem_ros.types import Target, View
@@ -173,7 +174,7 @@ def _side_by_side(
     )
     note = (
         f"Median / 90th percentile in ms over {steps - 1:,} frames of {size}, in turns within one process; reading "
-        f"files does not count. Memory: World.observe and World.glimpse, {torch.get_num_threads()} threads of torch. "
+        f"files does not count. Memory: World.observe and World.glimpse, threads of torch: {threads()}. "
         f"{peer}"
     )
     return Figures(f"{recording.title}: memory and a TSDF", rows, note)

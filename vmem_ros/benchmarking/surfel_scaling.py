@@ -18,6 +18,7 @@ from vmem_ros.benchmarking.result import BenchmarkResult, Budget, Figures, Row, 
 from vmem_ros.benchmarking.timing import measure
 from vmem_ros.generation import ReprojectionGenerator
 from vmem_ros.geometry import Camera
+from vmem_ros.kernels.library import threads
 from vmem_ros.memory.surfel import Detail, SurfelMemory, SurfelMemoryOptions
 from vmem_ros.pointmaps import MemoryDepth
 from vmem_ros.world import World
@@ -52,7 +53,7 @@ def run(settings: Settings) -> BenchmarkResult:
         f"{camera.width} x {camera.height}. read: K = 4 views for 1 or {_CHUNK} targets, with what memory shows at "
         "each. glimpse: one projection, filled with the surfels' colours or with the pixels of stored views. write: "
         "one view of a room never seen (all surfels new) and of a known one (most merge). index: surfels, voxel hash "
-        "and observations.",
+        f"and observations. Threads of torch: {threads()}.",
     )
     if not settings.busy:
         return BenchmarkResult([table], _budgets(rows))

@@ -22,6 +22,7 @@ import torch
 
 from vmem_ros.benchmarking.report import Results, check_page
 from vmem_ros.benchmarking.result import BenchmarkResult, Settings
+from vmem_ros.kernels import default_threads
 from vmem_ros.memory import DEFAULT_MEMORY, MEMORIES
 from vmem_ros.pretrained.devices import choose_device
 from vmem_ros.showcase.recording_options import add_recording_options, recording_from_options
@@ -72,7 +73,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--device", default=device, help=f"where memory and generator live: cpu, cuda or cuda:N (here: {device})"
     )
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="threads of torch (default: all)")
+    parser.add_argument(
+        "--threads",
+        type=int,
+        default=default_threads(),
+        help="threads of torch (default: all cores but one, at least one)",
+    )
     parser.add_argument(
         "--memory",
         default=DEFAULT_MEMORY,

@@ -6,8 +6,7 @@ import argparse
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-import torch
-
+from vmem_ros.kernels import default_threads
 from vmem_ros.reporting.sections import Marks, marks_in
 from vmem_ros.scenes import EVALUATION_SEEDS
 
@@ -25,7 +24,12 @@ def add_metric_option(parser: argparse.ArgumentParser) -> None:
 
 def add_report_options(parser: argparse.ArgumentParser, *, out: str) -> None:
     """Add ``--threads``, ``--out`` with its default, and ``--markdown``."""
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="threads of torch (default: all)")
+    parser.add_argument(
+        "--threads",
+        type=int,
+        default=default_threads(),
+        help="threads of torch (default: all cores but one, at least one)",
+    )
     parser.add_argument("--out", type=Path, default=Path(out), help=f"folder for the results (default {out})")
     parser.add_argument(
         "--markdown",

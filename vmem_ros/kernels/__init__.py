@@ -5,6 +5,6 @@ the package, and are called from modules named ``compiled_...``; where they are 
 only slower.
 """
 
-from vmem_ros.kernels.library import SWITCH, usable
+from vmem_ros.kernels.library import SWITCH, cores, default_threads, usable
 
-__all__ = ["SWITCH", "usable"]
+__all__ = ["SWITCH", "cores", "default_threads", "usable"]

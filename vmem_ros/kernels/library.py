@@ -72,3 +72,18 @@ def address(tensor: Tensor | None, dtype: torch.dtype) -> int | None:
 def threads() -> int:
     """Return how many threads a kernel may use."""
     return torch.get_num_threads()
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def default_threads() -> int:
+    """Return how many threads of torch are to be used where nobody says: one less than there are cores, at least one.
+
+    Where threads wait for a core that another process holds, all wait; one core stays for whoever else needs one. The
+    number in ``OMP_NUM_THREADS`` is said.
+    """
+    said = os.environ.get("OMP_NUM_THREADS", "")
+    return int(said) if said.isdecimal() and int(said) else max(1, cores() - 1)

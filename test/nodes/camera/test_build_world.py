@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from rooms import box_view
 from tiny_models import tiny_pipeline
 from vmem_ros.errors import ModelError
 from vmem_ros.geometry import Camera, look_at
+from vmem_ros.kernels import default_threads
 from vmem_ros.nodes.camera.build_world import build_world
 from vmem_ros.nodes.interface.parameters import PARAMETERS
 from vmem_ros.types import Target
@@ -31,7 +31,7 @@ def _threads_are_put_back() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-@pytest.mark.parametrize(("asked", "used"), [(3, 3), (0, max(1, (os.cpu_count() or 2) - 1))])
+@pytest.mark.parametrize(("asked", "used"), [(3, 3), (0, default_threads())])
 def test_threads(asked: int, used: int) -> None:
     build_world(parameters(engine="reprojection", **{"model.cpu_threads": asked}))
     assert torch.get_num_threads() == used

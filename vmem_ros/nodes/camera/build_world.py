@@ -5,7 +5,6 @@ All are made in the worker's thread, which is where models are loaded.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +12,7 @@ import torch
 
 from vmem_ros.generation.engines import ENGINES, load_generator
 from vmem_ros.generation.vmem.sampling_options import SamplingOptions
+from vmem_ros.kernels import default_threads
 from vmem_ros.memory import load_memory, memory_kind
 from vmem_ros.nodes.interface.parameters import PARAMETERS
 from vmem_ros.pointmaps import ESTIMATORS, SensorDepthOptions, load_estimator
@@ -45,8 +45,7 @@ def build_world(parameters: Mapping[str, Any]) -> World:
     :param parameters: may change later: engines read those that need no restart again for each chunk.
     :raises ModelError: unknown memory, engine, option or device, or the model cannot be loaded.
     """
-    # Where threads of tensor operations wait for a core that the executor or another process holds, all wait.
-    torch.set_num_threads(parameters["model.cpu_threads"] or max(1, (os.cpu_count() or 2) - 1))
+    torch.set_num_threads(parameters["model.cpu_threads"] or default_threads())
     device = usable_device(parameters["model.device"])
     generator = _generator(parameters, device)
     return World(
