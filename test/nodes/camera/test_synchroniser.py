@@ -132,6 +132,19 @@ def test_too_far_apart(synchroniser: Synchroniser, made: list[tuple[int, ...]], 
     assert not made
 
 
+def test_frames_from_before_a_topic_came_are_not_apart_from_its_first(
+    synchroniser: Synchroniser, made: list[tuple[int, ...]]
+) -> None:
+    add(synchroniser, "image", 0, 33, 66)
+    add(synchroniser, "info", 0, 33, 66)
+    for topic in ("image", "info", "depth"):
+        add(synchroniser, topic, 400)
+    assert made == [(400, 400, 400)]
+    assert [(miss.topic, miss.lead_ns // 10**6, miss.stamp_ns) for miss in synchroniser.misses()] == [
+        ("depth", stamp, None) for stamp in (0, 33, 66)
+    ]
+
+
 def test_missing_topic_is_named_when_others_have_waited(synchroniser: Synchroniser, now: list[float]) -> None:
     add(synchroniser, "image", 1000)
     add(synchroniser, "info", 1000)

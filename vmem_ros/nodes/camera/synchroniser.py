@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -133,22 +133,30 @@ class Synchroniser:
         """Forget the messages of a set, and older ones."""
         for lead in self._waiting[self._lead]:
             if lead.stamp_ns < used[self._lead].stamp_ns:
-                self._miss(lead)
+                self._miss(lead, others_are_joined=True)
         for topic, entry in used.items():
             waiting = self._waiting[topic]
             newer = [e for e in waiting if e.stamp_ns > entry.stamp_ns]
             waiting.clear()
             waiting.extend(newer)
 
-    def _miss(self, lead: _Entry) -> None:
-        """Note why a message of the first topic goes without the others: for the one that is farthest from it."""
-        nearest = {topic: _nearest(self._waiting[topic], lead) for topic in self._others}
+    def _miss(self, lead: _Entry, *, others_are_joined: bool = False) -> None:
+        """Note why a message of the first topic goes without the others: for the one that is farthest from it.
+
+        :param others_are_joined: what is nearer to others of the first topic says nothing about this one.
+        """
+        leads = self._waiting[self._lead]
+        nearest = {
+            topic: _nearest((e for e in waiting if not others_are_joined or _nearest(leads, e) is lead), lead)
+            for topic, waiting in self._waiting.items()
+            if topic != self._lead
+        }
         misses = [Miss(topic, lead.stamp_ns, e.stamp_ns if e else None) for topic, e in nearest.items()]
         worst = max(misses, key=lambda miss: abs(miss.apart_s))
         self.unmatched += 1
         self._newest.append(worst)
 
 
-def _nearest(waiting: deque[_Entry], to: _Entry) -> _Entry | None:
+def _nearest(waiting: Iterable[_Entry], to: _Entry) -> _Entry | None:
     """Return the message whose stamp is nearest, the first of equals."""
     return min(waiting, key=lambda e: abs(e.stamp_ns - to.stamp_ns), default=None)
