@@ -75,18 +75,21 @@ typedef uint8_t Bytes __attribute__((vector_size(16)));
 #define VMEM_INTERLEAVED(Type, a, b, ...) __builtin_shuffle(a, b, Type{__VA_ARGS__})
 #endif
 
+// Points are worked on in batches of so many, which fill the registers of any processor.
+constexpr int kAtOnce = 16;
+static_assert(kTile % kAtOnce == 0, "a tile holds whole batches");
+
 // Points of a tile that are asked about: the pixel's column (centre at +0.5), its depth and its place in the tile.
 //
-// Behind the n of them there are some that nobody asks about, up to `whole`, so that as many as fit into a register are
-// always worked on at once.
+// Behind the n of them there are some that nobody asks about, so that batches are whole.
 struct Points {
-  int n, whole;
+  int n, batches;
   float v;
   float u[kTile], z[kTile], trust[kTile];
   int place[kTile];
+
+  int whole() const { return batches * kAtOnce; }
 };
-constexpr int kAtOnce = 16;
-static_assert(kTile % kAtOnce == 0, "a tile holds whole registers");
 
 // How the points appear in a view.
 //
@@ -108,13 +111,13 @@ struct Angles {
   float angle[kTile], distance[kTile];
 };
 
-// Returns whether the view sees the place of any of the points.
+// Looks for the points in a view. Returns whether any is in its picture.
 VMEM_INLINE bool project(const VmemView& view, const Points& points, Looks& looks) {
   const float* p = view.projection;
   const float width = static_cast<float>(view.width), height = static_cast<float>(view.height);
   const int32_t columns = static_cast<int32_t>(view.width), rows = static_cast<int32_t>(view.height);
   const int32_t before = columns > 1 ? 1 : 0;
-  const int n = points.whole / kAtOnce * kAtOnce;
+  const int n = points.whole();
   int32_t any = 0;
   for (int k = 0; k < n; ++k) {
     const float z = points.z[k], x = points.u[k] * z, y = points.v * z;
@@ -142,13 +145,13 @@ VMEM_INLINE bool project(const VmemView& view, const Points& points, Looks& look
   return any;
 }
 
-VMEM_INLINE void read_depth(const VmemView& view, int n, Looks& looks) {
-  for (int k = 0; k < n; ++k) looks.depth[k] = view.depth[looks.pixel[k]];
+VMEM_INLINE void read_depth(const VmemView& view, int batches, Looks& looks) {
+  for (int k = 0; k < batches * kAtOnce; ++k) looks.depth[k] = view.depth[looks.pixel[k]];
 }
 
-// Lets the rows come that the next row of the target will need: views are large, and nobody else knows where it looks.
-VMEM_INLINE void expect(const VmemView& view, int whole, const Looks& looks) {
-  for (int k = 0; k < whole; k += kAtOnce) {
+// Lets the pixels come that the next row of the target will need: views are large, and lie here and there.
+VMEM_INLINE void expect(const VmemView& view, int batches, const Looks& looks) {
+  for (int k = 0; k < batches * kAtOnce; k += kAtOnce) {
     const int64_t next = std::min(looks.first[k] + 2 * view.width, view.width * view.height - 1);
     __builtin_prefetch(view.depth + next);
     __builtin_prefetch(view.image + 3 * next);
@@ -157,9 +160,9 @@ VMEM_INLINE void expect(const VmemView& view, int whole, const Looks& looks) {
 }
 
 // Depth between the pixels of one surface.
-VMEM_INLINE void read_fine_depth(const VmemView& view, int whole, float one_surface, Looks& looks) {
+VMEM_INLINE void read_fine_depth(const VmemView& view, int batches, float one_surface, Looks& looks) {
   float upper[2 * kTile], lower[2 * kTile];
-  const int n = whole / kAtOnce * kAtOnce;
+  const int n = batches * kAtOnce;
   if (view.width > 1) {
     for (int k = 0; k < n; ++k) {
       const float* first = view.depth + looks.first[k];
@@ -220,7 +223,7 @@ VMEM_INLINE void compare(const VmemTarget& target, const VmemView& view, const P
   const float cx = view.centre[0], cy = view.centre[1], cz = view.centre[2];
   const float squared = cx * cx + cy * cy + cz * cz;
   const float ry = (points.v - target.cy) / target.fy, per_pixel = 1 / target.fx;
-  const int n = points.whole / kAtOnce * kAtOnce;
+  const int n = points.whole();
   for (int k = 0; k < n; ++k) {
     const float z = points.z[k], rx = (points.u[k] - target.cx) * per_pixel;
     const float own = z * z * (1 + rx * rx + ry * ry);
@@ -238,7 +241,7 @@ VMEM_CLONES void fuse(const VmemView* views, int64_t n_views, const Angles* angl
   float total[kTile], mean[kTile], behind[kTile];
   int32_t confirmed[kTile];
   Looks looks;
-  const int n = points.whole / kAtOnce * kAtOnce;
+  const int n = points.whole();
   for (int k = 0; k < n; ++k) {
     total[k] = points.trust[k] / (points.z[k] * points.z[k]);
     mean[k] = total[k] * points.z[k];
@@ -251,7 +254,7 @@ VMEM_CLONES void fuse(const VmemView* views, int64_t n_views, const Angles* angl
     if (!view->observed) continue;
     const float centre = view->centre[2], *angle = angles[view - views].angle;
     if (!project(*view, points, looks)) continue;
-    read_fine_depth(*view, points.whole, constants.one_surface, looks);
+    read_fine_depth(*view, points.batches, constants.one_surface, looks);
     for (int k = 0; k < n; ++k) {
       const float depth = looks.depth[k], ratio = depth / looks.c[k], error = ratio - 1;
       const float found = ratio * points.z[k] + (1 - ratio) * centre;
@@ -272,12 +275,12 @@ VMEM_CLONES void fuse(const VmemView* views, int64_t n_views, const Angles* angl
   for (int k = 0; k < n; ++k) points.z[k] = mean[k] / total[k];
 }
 
-// Returns whether it counts anywhere; `weight` is set if so.
+// Writes how much the colours of a view count. Returns whether they do at all: else nothing is written.
 VMEM_INLINE bool weigh(const VmemView& view, const Angles& angles, const VmemBlendConstants& constants,
                        const Points& points, Looks& looks, float* weight) {
   if (!project(view, points, looks)) return false;
-  expect(view, points.whole, looks);
-  read_depth(view, points.whole, looks);
+  expect(view, points.batches, looks);
+  read_depth(view, points.batches, looks);
   const float per_angle = 1 / (constants.angle * constants.angle), per_depth = 1 / constants.depth;
   const float per_equal = 1 / (constants.equal * constants.equal);
   const float width = static_cast<float>(view.width), height = static_cast<float>(view.height);
@@ -286,7 +289,7 @@ VMEM_INLINE bool weigh(const VmemView& view, const Angles& angles, const VmemBle
   const float other_surface = constants.other_surface, own_weight = view.weight;
   const float *__restrict all_angles = angles.angle, *__restrict all_distances = angles.distance;
   float* __restrict out = weight;
-  const int n = points.whole / kAtOnce * kAtOnce;
+  const int n = points.whole();
   for (int k = 0; k < n; ++k) {
     const float angle = all_angles[k], seen_from = all_distances[k], u = looks.u[k], v = looks.v[k];
     const float distance = seen_from > 1.0f ? seen_from : 1.0f, root = std::sqrt(distance) - 1;
@@ -361,8 +364,8 @@ inline void open_points(int64_t row, int64_t column, int n, const Answers& answe
     points.trust[points.n] = answers.trust[i];
     points.place[points.n++] = i;
   }
-  points.whole = (points.n + kAtOnce - 1) / kAtOnce * kAtOnce;
-  for (int k = points.n; k < points.whole; ++k) points.u[k] = points.z[k] = points.trust[k] = 1;
+  points.batches = (points.n + kAtOnce - 1) / kAtOnce;
+  for (int k = points.n; k < points.whole(); ++k) points.u[k] = points.z[k] = points.trust[k] = 1;
 }
 
 struct Groups {

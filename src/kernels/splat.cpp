@@ -191,46 +191,40 @@ struct Looks {
   int32_t drawn[kTogether];
 };
 
-// Looks at n surfels from the one numbered `first` on. Those are drawn that face the camera and whose box meets the
+// Looks at some surfels from the one numbered `first` on. Those are drawn that face the camera and whose box meets the
 // picture: ellipses.py derives where it ends.
-VMEM_INLINE void look(const VmemSurfels& surfels, int64_t first, int n, const VmemEye& camera,
+VMEM_INLINE void look(const VmemSurfels& surfels, int64_t first, int count, const VmemEye& camera,
                       const VmemSplatConstants& constants, Looks& looks) {
   const float *position = surfels.position + 3 * first, *normal = surfels.normal + 3 * first;
   const float* radius = surfels.radius + first;
-  const float least = constants.least_px / std::max(camera.fx, camera.fy), *r = camera.rotation, *t = camera.translation;
   const float last_row = static_cast<float>(camera.height - 1), last_column = static_cast<float>(camera.width - 1);
   const float fx = camera.fx, fy = camera.fy, cx = camera.cx - 0.5f, cy = camera.cy - 0.5f;
-  const float near = constants.near, edge_on = constants.edge_on, scale = constants.scale;
-  for (int k = 0; k < n; ++k) {
-    const float px = position[3 * k], py = position[3 * k + 1], pz = position[3 * k + 2];
-    const float qx = normal[3 * k], qy = normal[3 * k + 1], qz = normal[3 * k + 2];
-    const float x = r[0] * px + r[1] * py + r[2] * pz + t[0], y = r[3] * px + r[4] * py + r[5] * pz + t[1];
-    const float z = r[6] * px + r[7] * py + r[8] * pz + t[2];
-    const float nx = r[0] * qx + r[1] * qy + r[2] * qz, ny = r[3] * qx + r[4] * qy + r[5] * qz;
-    const float nz = r[6] * qx + r[7] * qy + r[8] * qz;
-    const float drawn = std::max(radius[k] * scale, z * least);
-    const float reach_x = drawn * std::sqrt(std::max(1 - nx * nx, 0.0f));
-    const float reach_y = drawn * std::sqrt(std::max(1 - ny * ny, 0.0f));
-    const float reach_z = drawn * std::sqrt(std::max(1 - nz * nz, 0.0f));
-    const float nearest = z - reach_z, x0 = x / z, y0 = y / z;
+  const float near = constants.near, edge_on = constants.edge_on;
+  for (int k = 0; k < count; ++k) {
+    const Vector c = moved(camera, position + 3 * k), n = rotated(camera, normal + 3 * k);
+    const float drawn = drawn_radius(radius[k], c.z, camera, constants);
+    const float reach_x = drawn * std::sqrt(std::max(1 - n.x * n.x, 0.0f));
+    const float reach_y = drawn * std::sqrt(std::max(1 - n.y * n.y, 0.0f));
+    const float reach_z = drawn * std::sqrt(std::max(1 - n.z * n.z, 0.0f));
+    const float nearest = c.z - reach_z, x0 = c.x / c.z, y0 = c.y / c.z;
     const float half_width = fx * (reach_x + std::fabs(x0) * reach_z) / nearest, column = fx * x0 + cx;
     const float half_height = fy * (reach_y + std::fabs(y0) * reach_z) / nearest, row = fy * y0 + cy;
     const float top = std::max(std::ceil(row - half_height), 0.0f);
     const float bottom = std::min(std::floor(row + half_height), last_row);
     // Seen from behind, or so edge-on that float32 cannot tell where it is.
-    const bool faces = nx * x + ny * y + nz * z < -edge_on * std::sqrt(x * x + y * y + z * z);
+    const bool faces = dot(n, c) < -edge_on * std::sqrt(dot(c, c));
     // A pixel more on both sides, for rows are cut off by what they really cover.
     const bool within = (column + half_width > -1) & (column - half_width < last_column + 1) & (bottom >= top);
-    looks.x[k] = x;
-    looks.y[k] = y;
-    looks.z[k] = z;
-    looks.normal_x[k] = nx;
-    looks.normal_y[k] = ny;
-    looks.normal_z[k] = nz;
+    looks.x[k] = c.x;
+    looks.y[k] = c.y;
+    looks.z[k] = c.z;
+    looks.normal_x[k] = n.x;
+    looks.normal_y[k] = n.y;
+    looks.normal_z[k] = n.z;
     looks.radius[k] = drawn;
     looks.top[k] = top;
     looks.bottom[k] = bottom;
-    looks.drawn[k] = (z > near) & (nearest > near) & faces & within;
+    looks.drawn[k] = (c.z > near) & (nearest > near) & faces & within;
   }
 }
 

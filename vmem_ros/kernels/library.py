@@ -20,7 +20,7 @@ _LOG = logging.getLogger(__name__)
 #: Set to 0, this environment variable leaves the kernels out.
 SWITCH = "VMEM_KERNELS"
 # Of the functions; must be equal in src/kernels/version.cpp.
-_VERSION = 24
+_VERSION = 25
 
 
 @functools.cache

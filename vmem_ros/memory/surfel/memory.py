@@ -138,8 +138,9 @@ class SurfelMemory(EditableViewMemory[SurfelIndex]):
             image, provenance, depth = blended.image, blended.provenance, blended.depth
             if added is not None:
                 depth = torch.where(added, rendered.depth, depth)
-            if bool(blended.refuted.any()):
-                rendered, depth = rendered.without(blended.refuted), depth.masked_fill(blended.refuted, torch.nan)
+            lost = blended.refuted.flatten().nonzero().squeeze(1)
+            for each, nothing in ((rendered.ids, -1), (depth, torch.nan)):
+                each.view(-1).index_fill_(0, lost, nothing)
             seen = rendered.ids >= 0
             unanswered = seen & ~blended.found
         else:
@@ -151,10 +152,9 @@ class SurfelMemory(EditableViewMemory[SurfelIndex]):
         image.view(-1, 3).index_copy_(0, where, cloud.color.index_select(0, ids))
         provenance.view(-1).index_copy_(0, where, cloud.provenance.index_select(0, ids))
         if added is not None:
-            provenance = provenance.masked_fill(added, 0.0)
-        return Projection(
-            image=image, depth=depth, seen=seen, ids=rendered.ids, confidence=confidence_of(provenance) * seen
-        )
+            provenance.masked_fill_(added, 0.0)
+        confidence = confidence_of(provenance).mul_(seen)
+        return Projection(image=image, depth=depth, seen=seen, ids=rendered.ids, confidence=confidence)
 
     def _without_refuted(self, rendered: Splat, target: Target) -> Splat:
         """Return what is rendered without imagined surfels that a camera looked through to infinity."""
