@@ -361,6 +361,15 @@ class TestGenerate:
         assert isinstance(running.error, CancelledError)
         assert isinstance(waiting.error, CancelledError)
 
+    def test_one_that_waits_while_generation_is_held(self, client: CameraClient) -> None:
+        client.pause()
+        waiting = Background(client, LONG)
+        client.wait_for(lambda s: s.queued == 1)
+        client.cancel()
+        waiting.done()
+        assert isinstance(waiting.error, CancelledError)
+        client.wait_for(lambda s: s.state == Status.STATE_PAUSED and s.queued == 0)
+
     def test_error_in_feedback_cancels(self, client: CameraClient) -> None:
         def fail(_: object) -> None:
             raise RuntimeError("enough")

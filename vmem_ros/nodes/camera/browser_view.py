@@ -108,6 +108,7 @@ class NodeBackend:
         self._cancelled += 1
         for future in list(self._own):
             self._core.worker.cancel(future)
+        self._core.state_changed()
 
     def undo(self) -> Future[str]:
         def undo(world: World) -> str:

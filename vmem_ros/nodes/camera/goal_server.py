@@ -50,8 +50,8 @@ class GoalServer:
 
     def _on_cancel(self, handle: ServerGoalHandle) -> CancelResponse:
         future = self._futures.get(bytes(handle.goal_id.uuid))
-        if future is not None:
-            self._core.worker.cancel(future)
+        if future is not None and self._core.worker.cancel(future):
+            self._core.state_changed()
         return CancelResponse.ACCEPT
 
     async def _execute(self, handle: ServerGoalHandle) -> Any:

@@ -49,7 +49,7 @@ class Worker:
 
     :param max_length: how many jobs may wait in each lane.
     :param wake: called after a future is done, so that an executor notices; :meth:`rclpy.executors.Executor.wake`.
-    :param on_change: called, in any thread, when its state, what waits or the world may have changed.
+    :param on_change: called, in the worker's thread, when its state or the world may have changed.
     :param on_world: called, in the worker's thread, with a world that was built, and with ``None`` once it is dropped.
     :param on_error: called with exceptions nobody raised on purpose, before they become a ``ModelError``, and with
         what made loading fail.
@@ -141,7 +141,6 @@ class Worker:
             else:
                 return False
         self._finish(future, error=CancelledError("cancelled before it began"))
-        self._on_change()
         return True
 
     def pause(self, paused: bool) -> None:
