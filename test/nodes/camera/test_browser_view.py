@@ -49,14 +49,21 @@ def test_a_page_sees_and_changes_the_world_of_the_node(client: CameraClient, url
     with ViewerPage(url, pose_at(0.0)) as page:
         page.wait_for("PointCloudMessage", lambda m: m["name"] == "/elements/0")
         page.look_from(pose_at(-0.2, 0.1))
-        page.set("Generate", True)
+
+        def draws_there() -> bool:
+            before = client.latest()
+            page.set("Generate", True)
+            view = wait_until(lambda: (new := client.latest()) is not before and new, "a view")
+            return abs(float(view.T_world_camera[0, 3]) + 0.2) < 0.01
+
+        wait_until(draws_there, "a view from where the page looks")
         page.says("drew a view")
-        wait_until(lambda: client.status.stored_views == 3, "the view", seen=lambda: client.status)
+        stored = client.wait_for(lambda s: s.stored_views > 2).stored_views
         page.set("Save", True)
         page.says("saved")
         page.set("Undo", True)
-        page.says("2 views remain")
-        wait_until(lambda: client.status.stored_views == 2, "the undo")
+        page.says(f"{stored - 1} views remain")
+        client.wait_for(lambda s: s.stored_views == stored - 1)
     assert url in camera.log
 
 

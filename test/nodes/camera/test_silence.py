@@ -44,6 +44,7 @@ class Setup:
     diagnostics: Inbox
     publishers: dict[str, Any] = field(default_factory=dict)
     frames: int = 0
+    began_ns: int = field(default_factory=time.time_ns)
 
     def publish(self, name: str, kind: Any = None) -> None:
         """Begin to publish a topic."""
@@ -51,16 +52,16 @@ class Setup:
         self.publishers[name] = self.probe.node.create_publisher(kind, name, qos_profile("sensor"))
 
     def frame(self, spoil: Spoil = lambda messages, number: None) -> None:
-        """Publish what a camera sends at one time, at its pace."""
+        """Publish what a camera sends at one time, at its pace, which its stamps keep on a busy machine, too."""
         assert VIEW.depth is not None
-        head = header(FRAME, time.time_ns())
+        self.frames += 1
+        head = header(FRAME, self.began_ns + int(self.frames * PERIOD_S * 1e9))
         messages: dict[str, Any] = {
             "seed/pose": stamped(T, stamp_ns=stamp_to_ns(head.stamp)),
             "seed/camera_info": camera_to_message(CAMERA, header(FRAME, stamp_to_ns(head.stamp))),
             "seed/depth": map_to_message(VIEW.depth, header(FRAME, stamp_to_ns(head.stamp))),
             "seed/image": image_to_message(VIEW.image, head),
         }
-        self.frames += 1
         spoil(messages, self.frames)
         for name, message in messages.items():
             if name in self.publishers:
@@ -81,9 +82,10 @@ class Setup:
         :param in_docs: what of it the page says, if not all.
         """
         assert (in_docs or text) in TROUBLESHOOTING.read_text(encoding="utf-8")
+        before = self.node.log.count(text)  # what ends and comes back after a minute is told again
         whole, part = self.drive_until(lambda: self.told(text), spoil)
         assert part.level == b"\x01"
-        assert self.node.log.count(text) == 1, self.node.log[-3000:]
+        assert 1 <= self.node.log.count(text) <= before + 1, self.node.log[-3000:]
         return whole
 
     def told(self, text: str) -> tuple[str, Any] | None:
