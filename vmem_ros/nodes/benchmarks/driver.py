@@ -47,7 +47,7 @@ FRAMES_PER_VIEW, RATE_HZ = 12, 30.0
 _STEP_M = VIEW_M / FRAMES_PER_VIEW * 1.001
 _PICTURE_M, _FOV_DEG, _FRAME, _JPEG_QUALITY = 0.1, 75.0, "camera_color_optical_frame", 95
 _SEEDS = ("seed/pose", "seed/camera_info", "seed/depth", "seed/image")
-_DEPTH, _FOUND_S, _LINGER_S = 5, 30.0, 1.0
+_DEPTH, _FOUND_S, _LINGER_S = 5, 60.0, 1.0
 
 
 class Driver(Node):

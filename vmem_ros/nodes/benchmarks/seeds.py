@@ -21,7 +21,7 @@ from vmem_ros.nodes.interface.names import NAMESPACE
 from vmem_ros.nodes.tools.processes import Processes, ProcessFailedError
 
 _SIZES = ((640, 480), (1280, 720))
-_LIMIT_S, _SETTLE_S = 90.0, 1.5
+_LIMIT_S, _SETTLE_S = 180.0, 1.5
 _PROFILES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 _WARNINGS = ("frames are lost on their way", "nothing of it arrives")
 
