@@ -21,6 +21,7 @@ VERBS = {
     "view": "look at a world in the browser, fly through it, and draw more of it",
     "fetch": "fetch what an engine needs, or the depth network that photographs want",
     "record": "record a walk through a procedural house, as noisy as a real camera's",
+    "collect": "collect pictures of places that lend details to what the small model draws where nobody looked",
     "bench": "measure what the camera costs on this machine",
     "soak": "run the camera node under mixed load for a while, and tell what grew",
     "train": "train a small model, or an adapter, on procedural houses",
@@ -34,6 +35,7 @@ VERBS = {
 EXTRAS = {
     "explore": "showcase",
     "record": "recordings",
+    "collect": "training",
     "bench": "benchmarking",
     "soak": "benchmarking",
     "train": "training",

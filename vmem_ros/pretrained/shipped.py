@@ -19,6 +19,8 @@ from vmem_ros.files import write_text
 SHIPPED_MODELS = ("small", "small-spatia", "small-mirage", "small-gac")
 #: The depth network among them, which the estimator ``small`` uses.
 DEPTH_MODEL = "depth"
+#: The library of pictures of rooms, which lend details to what the small model draws.
+EXEMPLARS = "exemplars"
 #: What the engines ``vmem``, ``spatia``, ``mirage`` and ``gac`` draw with where nobody names a model.
 DEFAULT_MODEL, SPATIA_MODEL, MIRAGE_MODEL, GAC_MODEL = "small", "small-spatia", "small-mirage", "small-gac"
 #: Where they are. Links of an installation lead to the checkout it was made from.
@@ -34,7 +36,7 @@ _REMEDY = "reinstall vmem_ros, or copy the folder again; the engine 'reprojectio
 def shipped_folder(name: str) -> Path:
     """Return the folder of a model that comes with the package.
 
-    :param name: one of :data:`SHIPPED_MODELS`, or :data:`DEPTH_MODEL`.
+    :param name: one of :data:`SHIPPED_MODELS`, :data:`DEPTH_MODEL` or :data:`EXEMPLARS`.
     :raises ModelError: it is not there.
     """
     folder = MODELS / name
