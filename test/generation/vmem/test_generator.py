@@ -13,6 +13,7 @@ from rooms import box_view
 from tiny_models import tiny_image_encoder, tiny_pipeline, tiny_unet, tiny_vae
 from vmem_ros.errors import CancelledError, ModelError
 from vmem_ros.generation import ReprojectionGenerator, VMemGenerator, VMemPipeline
+from vmem_ros.generation.exemplars import ExemplarLibrary
 from vmem_ros.generation.vmem.sampling_options import SamplingOptions
 from vmem_ros.generation.vmem.schedules import published_scheduler
 from vmem_ros.geometry import Camera, look_at
@@ -297,6 +298,40 @@ def test_a_limit_bounds_the_size_drawn_and_not_the_view(pipeline, recall) -> Non
     (view,) = generator.generate(recall, targets(1))
     assert view.latent.shape == (4, 2, 4)
     assert view.image.shape == (44, 60, 3)
+
+
+class TestExemplars:
+    """Pictures of other places lend details where memory shows nothing."""
+
+    @pytest.fixture
+    def half_known(self) -> Recall:
+        view = box_view(CAMERA, pose(-1.2))
+        memory = SurfelMemory()
+        World(memory, ReprojectionGenerator(), MemoryDepth()).observe(view)
+        return memory.read([Target(CAMERA, look_at((-1.2, 0, 0), (-0.9, 1, 0)))], 4)
+
+    def drawn(self, recall: Recall, library: ExemplarLibrary | None, seed: int = 1) -> View:
+        told = VMemPipeline(tiny_unet(projection_channels=5), tiny_vae(), None, tiny_pipeline().scheduler)
+        generator = VMemGenerator(told, sampling=FAST, library=library)
+        return generator.generate(recall, [Target(CAMERA, look_at((-1.2, 0, 0), (-0.9, 1, 0)))], seed=seed)[0]
+
+    def test_they_come_where_nothing_is_known(self, half_known) -> None:
+        noise = torch.Generator().manual_seed(0)
+        library = ExemplarLibrary.of(
+            torch.randint(0, 256, (64, 64, 3), dtype=torch.uint8, generator=noise) for _ in range(60)
+        )
+        without, lent = self.drawn(half_known, None), self.drawn(half_known, library)
+        seen = half_known.projections[0].seen
+        assert 0.1 < seen.float().mean() < 0.9
+        assert torch.equal(lent.image[seen], without.image[seen])
+        assert not torch.equal(lent.image[~seen], without.image[~seen])
+        assert lent.latent is None
+        assert torch.equal(self.drawn(half_known, library).image, lent.image)
+        assert any(not torch.equal(self.drawn(half_known, library, seed).image, lent.image) for seed in (2, 3, 4))
+
+    def test_views_are_drawn_one_by_one(self, pipeline) -> None:
+        library = ExemplarLibrary.of([torch.zeros(64, 64, 3, dtype=torch.uint8)])
+        assert VMemGenerator(pipeline, library=library).frames == 1
 
 
 class TestFromPretrained:

@@ -17,6 +17,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from vmem_ros.errors import CancelledError, ModelError
 from vmem_ros.generation.enlarging import enlarge_into
+from vmem_ros.generation.exemplars import ExemplarLibrary, lend_details, load_library
 from vmem_ros.generation.noise import seeded_noise
 from vmem_ros.generation.resizing import drawn_smaller, resize_image, working_size
 from vmem_ros.generation.step_callback import step_callback
@@ -30,6 +31,7 @@ from vmem_ros.generation.vmem.pipeline_folder import read_pipeline
 from vmem_ros.generation.vmem.sampling_options import SamplingOptions
 from vmem_ros.geometry import average_pose, geodesic_distance
 from vmem_ros.pretrained.devices import usable_device
+from vmem_ros.pretrained.shipped import SHIPPED_MODELS
 from vmem_ros.protocols import DrawRequest, OnStep, ShouldStop, Use
 from vmem_ros.types import Projection, Recall, Target, View
 
@@ -67,6 +69,9 @@ class VMemGenerator:
         with and for which it may be compiled: missing targets are filled up with repetitions, which are dropped, and
         more targets than fit take several passes. Otherwise a pass has as many frames as there are.
     :param max_side: bound on the sides in pixels at which the network works; ``None``: the model's own.
+    :param library: pictures of other places that lend details to what nobody saw
+        (:mod:`~vmem_ros.generation.exemplars`). Then views are drawn one by one, for each of them has to know what was
+        invented for the one before.
     :raises ModelError: ``max_side`` is less than the smallest size of the network.
     """
 
@@ -79,8 +84,10 @@ class VMemGenerator:
         sampling: SamplingOptions | Callable[[], SamplingOptions] = _AS_THE_MODEL,
         fixed_frames: bool = True,
         max_side: int | None = None,
+        library: ExemplarLibrary | None = None,
     ) -> None:
         self.pipeline = pipeline
+        self.library = library
         self.fixed_frames = fixed_frames
         self.max_side: int | None = pipeline.config.max_side if max_side is None else max_side
         self._sampling = sampling
@@ -92,7 +99,7 @@ class VMemGenerator:
             reads.add("projection")
         self.uses: frozenset[Use] = frozenset(reads)
         # Half of what the network sees at once is remembered, half is new.
-        self.frames: int = max(2, pipeline.unet.config.num_frames) // 2
+        self.frames: int = 1 if library else max(2, pipeline.unet.config.num_frames) // 2
         # (latent, embedding) by the image of the view: kept as long as a memory keeps that.
         self._encodings: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
         self._notes: tuple[str, ...] = ()
@@ -109,6 +116,7 @@ class VMemGenerator:
         compile: bool = False,
         lora: Path | str | None = None,
         lora_scale: float = 1.0,
+        exemplars: Path | str = "none",
         allow_download: bool = False,
         **options: Any,
     ) -> VMemGenerator:
@@ -118,10 +126,12 @@ class VMemGenerator:
         :param compile: compile the network when it first sees a size.
         :param lora: a LoRA adapter to merge into the network (:meth:`VMemPipeline.load_lora_weights`), which then costs
             no time, times ``lora_scale``.
+        :param exemplars: see :class:`~vmem_ros.generation.vmem.options.VMemOptions`.
         :param options: of the constructor.
-        :raises ModelError: the folder or the adapter is missing, damaged, or of another kind.
+        :raises ModelError: the folder, the adapter or the library is missing, damaged, or of another kind.
         """
         pipeline = read_pipeline(source, torch_dtype=dtype, allow_download=allow_download)
+        library = load_library(exemplars, of_package=source in SHIPPED_MODELS)
         if lora is not None:
             pipeline.load_lora_weights(lora)
             pipeline.unet.fuse_lora(lora_scale)
@@ -131,7 +141,7 @@ class VMemGenerator:
             pipeline.unet.to(memory_format=torch.channels_last)
         if compile:
             pipeline.unet.compile(dynamic=False)
-        return cls(pipeline, **options)
+        return cls(pipeline, library=library, **options)
 
     def notes(self) -> tuple[str, ...]:
         """Return what users should know of the views drawn last: that they were drawn smaller than asked for."""
@@ -267,17 +277,20 @@ class VMemGenerator:
         views = []
         for index, target in enumerate(targets):
             image, enlarged = images[index], height * width < target.camera.height * target.camera.width
-            joined = enlarged and "projection" in self.uses
-            if joined:
+            changed = enlarged and "projection" in self.uses
+            if changed:
                 image = enlarge_into(image, projections[index], cell_px=downsampling(pipeline.vae))
+            image = resize_image(image, target.camera.size)
+            if self.library is not None and "projection" in self.uses:
+                image, changed = lend_details(image, projections[index], self.library, drawn.noise), True
             views.append(
                 View(
-                    resize_image(image, target.camera.size),
+                    image,
                     target.camera,
                     target.T_world_camera,
                     # The encodings are those of what was drawn.
-                    latent=None if joined else latents[index].to(home),
-                    embedding=None if joined or embedded is None else embedded[index].to(home),
+                    latent=None if changed else latents[index].to(home),
+                    embedding=None if changed or embedded is None else embedded[index].to(home),
                     stamp_ns=target.stamp_ns,
                     source="generated",
                 )

@@ -22,6 +22,9 @@ class VMemOptions:
     :param compile: compile the network when it first sees a size.
     :param max_side: bound on the sides in pixels at which the network works; ``None``: the model's own.
     :param lora: a LoRA adapter to merge into the network, a file or folder, times ``lora_scale``.
+    :param exemplars: pictures of other places that lend details to what nobody saw: a file that ``vmem collect`` wrote,
+        ``package`` for the rooms that come with the package, or ``none``; ``auto``: those of the package with a small
+        model of the package, none with any other.
     :param allow_download: fetch a model that is not on this machine.
     :param fixed_frames: every pass of the network has the number of frames that it was trained with.
     :param sampling: how noise becomes pictures: :class:`SamplingOptions`, its fields by name, or what returns it, which
@@ -34,6 +37,7 @@ class VMemOptions:
     max_side: int | None = None
     lora: Path | str | None = None
     lora_scale: float = 1.0
+    exemplars: Path | str = "auto"
     allow_download: bool = False
     fixed_frames: bool = True
     sampling: SamplingOptions | Mapping[str, Any] | Callable[[], SamplingOptions] = field(

@@ -30,6 +30,7 @@ _ENGINE_OPTIONS = {
     "model.max_side": "max_side",
     "model.lora": "lora",
     "model.lora_scale": "lora_scale",
+    "model.exemplars": "exemplars",
 }
 _GEOMETRY_OPTIONS = {
     "geometry.prior": "prior",

@@ -153,6 +153,13 @@ PARAMETERS = {
             read_only=True,
         ),
         Parameter("model.lora_scale", 1.0, "how strongly model.lora acts", limits=(-10.0, 10.0), read_only=True),
+        Parameter(
+            "model.exemplars",
+            "auto",
+            "pictures that lend details to what nobody saw, for engine 'vmem': a file of `vmem collect`, package, or "
+            "none; auto: those of the package with a small model",
+            read_only=True,
+        ),
         Parameter("autostart", True, "configure and activate without a lifecycle manager", read_only=True),
         Parameter("world_frame_id", "map", "fixed frame of the world (z up), without a leading slash", read_only=True),
         Parameter(
