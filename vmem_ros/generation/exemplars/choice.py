@@ -10,8 +10,8 @@ from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
 from vmem_ros.generation.exemplars.library import GRID, ExemplarLibrary
 
-# So many of the pictures that fit best are looked at, or this share of a large library; of those, the tenth with the most
-# details, for what is likely everywhere is a plain wall.
+# So many of the pictures that fit best are looked at, or this share of a large library; of those, the tenth with the
+# most details, for what is likely everywhere is a plain wall.
 _BEST, _SHARE, _RICH = 80, 0.02, 10
 # Where nothing is known, pictures are to fit in blocks of so many cells: to what is likely there, not to its blur.
 _BLOCK = 4
