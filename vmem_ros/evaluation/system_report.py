@@ -177,7 +177,10 @@ class SystemReport:
         count = len(self.scores)
         houses = f"{count} house{'' if count == 1 else 's'} that no model was trained on, from one given view"
         where = "; ".join([*recorded, *([houses] if count else [])])
-        return f"Four systems, the first network without a memory, and a memory without a network. {where}."
+        return (
+            "Four systems, the first one with exemplars, its network without a memory, and a memory without a network. "
+            f"{where}."
+        )
 
 
 def _figures() -> list[Figure]:

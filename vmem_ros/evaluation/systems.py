@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
@@ -19,11 +20,13 @@ class System:
     """A memory and an engine, by their names, as a world uses them.
 
     :param method: which references, whether the generator is told what memory shows, and what is laid over its picture.
+    :param options: of the engine.
     """
 
     memory: str
     engine: str
     method: Method
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -31,21 +34,27 @@ class System:
         return self.method.name
 
 
-def _complete(name: str, memory: str, engine: str) -> System:
-    return System(memory=memory, engine=engine, method=Method(name=name, composite="remembered"))
+def _complete(name: str, memory: str, engine: str, **options: Any) -> System:
+    return System(memory=memory, engine=engine, method=Method(name=name, composite="remembered"), options=options)
 
 
-#: What is compared: four systems with the package's models, the first one's network without a memory, and the surfel
-#: memory without a network.
+# What networks say for themselves is compared, and once what pictures of other places add to it.
+_ALONE = {"exemplars": "none"}
+
+
+#: What is compared: four systems with the package's models, the first one's with exemplars, its network without a
+#: memory, and the surfel memory without a network.
 SYSTEMS = (
-    _complete("VMem: surfels", "surfel", "vmem"),
+    _complete("VMem: surfels", "surfel", "vmem", **_ALONE),
     _complete("Spatia: points", "points", "spatia"),
     _complete("Mirage: latents", "latent", "mirage"),
     _complete("Geometry-as-Context", "surfel", "gac"),
+    _complete("VMem with exemplars", "surfel", "vmem"),
     System(
         memory="surfel",
         engine="vmem",
         method=Method(name="no memory: newest views", references="recent", projection=False),
+        options=_ALONE,
     ),
     _complete("no network: surfels, inpainted", "surfel", "reprojection"),
 )
@@ -69,8 +78,8 @@ class LoadedSystem:
         :param model: of the engine; by default its own.
         :raises ModelError: the memory or the model cannot be loaded.
         """
-        options = {} if model is None else {"model": model}
-        generator = load_generator(system.engine, device=device, **options)
+        named = {} if model is None else {"model": model}
+        generator = load_generator(system.engine, device=device, **system.options, **named)
         return cls(system, generator, load_memory(system.memory, device=device))
 
     def world(self, estimator: PointMapEstimator) -> World:

@@ -14,7 +14,6 @@ from torch import Tensor
 from vmem_ros.errors import InvalidImageError, NotSeededError
 from vmem_ros.geometry import average_pose
 from vmem_ros.memory.choice import Choice, fill_up
-from vmem_ros.memory.other_view import ONE_SURFACE
 from vmem_ros.memory.small_holes import close_small_holes
 from vmem_ros.memory.view_store import ViewStore
 from vmem_ros.out_of_memory import is_out_of_memory
@@ -347,16 +346,13 @@ def _is_masked(view: View) -> bool:
 def _as_imagined(view: View, shown: Projection, *, hidden: Tensor | None) -> Projection:
     """Return what is shown at the very pose of a generated view: its own colours where nobody knows better.
 
-    That is where no camera saw what is shown, and where the surface that the view imagined still is, give or take a
-    pixel at its outline. What was taken away by an edit or refuted by a camera is not; what other views imagined before
-    it, is: this one did not.
+    That is where no camera saw what is shown, and where the view was not edited. What other views imagined in its place
+    since then, and how far away, does not matter: this one did not.
 
     :param hidden: [H, W] bool: pixels at which the view is hidden.
     """
     assert view.depth is not None, "the memory stores the depth of every view"
-    nearest = -torch.nn.functional.max_pool2d(-torch.nan_to_num(shown.depth, nan=torch.inf)[None, None], 3, 1, 1)[0, 0]
-    there = nearest <= view.depth * (1 + ONE_SURFACE)
-    own = shown.seen & there & (shown.confidence <= IMAGINED_CONFIDENCE)
+    own = shown.seen & ~view.depth.isnan() & (shown.confidence <= IMAGINED_CONFIDENCE)
     if hidden is not None:
         own &= ~hidden
     return dataclasses.replace(shown, image=torch.where(own[..., None], view.image, shown.image))
