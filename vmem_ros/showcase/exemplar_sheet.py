@@ -38,7 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         given, truth = _views(seed)
         shown, drawn = _drawn(alone, given, truth.target, seed=0)
         column = {"truth": truth.image, "memory shows": shown, "network alone": drawn}
-        column |= {f"exemplars, seed {n}": _drawn(lent, given, truth.target, seed=n)[1] for n in (0, 1)}
+        # Equal seeds would lend from equal pictures where nothing at all is known.
+        column |= {f"exemplars, {n}. seed": _drawn(lent, given, truth.target, seed=2 * seed + n)[1] for n in (1, 2)}
         columns[f"house {seed}"] = column
     args.output.parent.mkdir(parents=True, exist_ok=True)
     heads = list(columns)
