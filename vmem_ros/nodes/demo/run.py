@@ -43,9 +43,11 @@ from vmem_ros.showcase.scenario import Scenario
 from vmem_ros.showcase.scenario_options import add_scenario_options, scenario_from_options
 
 _ROBOT_LIMIT_S, _PLANNER_LIMIT_S = 240.0, 600.0
-#: Set for the camera node: every answer is drawn anew, so that loop figures mean something; every robot view is taken.
+#: Set for the camera node: every answer is drawn anew, so that loop figures mean something, and in every run the same;
+#: every robot view is taken.
 _PARAMETERS = {
     "reuse_views": "false",
+    "camera.seed": "0",
     "seed.pose_source": "topic",
     "seed.min_translation_m": "0.0",
     "seed.min_rotation_deg": "0.0",
