@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> None:
     pictures = iter(tqdm(source, total=None if args.recording else args.pictures, desc="collecting", unit="picture"))
     if args.ship:
         command = shlex.join(["vmem", *sys.argv[1:]])
-        size = ship_library(pictures, count=args.pictures, quality=args.quality, command=command, overwrite=True)
+        size = ship_library(pictures, count=args.pictures, quality=args.quality, command=command)
         print(f"wrote the exemplars of the package: {size / 1e6:.1f} MB")
     else:
         size = save_library(args.out, pictures, count=args.pictures, quality=args.quality)

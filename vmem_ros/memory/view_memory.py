@@ -134,8 +134,7 @@ class ViewMemory(ABC, Generic[Index]):
         """Return what memory alone shows at one pose, with holes. Changes nothing.
 
         Holes of a few pixels in a surface are closed (:mod:`~vmem_ros.memory.small_holes`). An observed view at its
-        own pose shows itself, whole, also where it has no depth. A generated one shows itself where memory shows the
-        surface that it imagined.
+        own pose shows itself, whole, also where it has no depth; a generated one where no camera saw what is shown.
         """
         shown = close_small_holes(self._project(target), target.camera)
         own = self._store.find(target)

@@ -15,9 +15,10 @@ from vmem_ros.generation.resizing import resize_image
 from vmem_ros.geometry import Camera
 from vmem_ros.pretrained.shipped import EXEMPLARS
 from vmem_ros.scenes import TRAINING_SEEDS, House
-from vmem_ros.training.shipping.writing import check_name_is_free, write_model
+from vmem_ros.training.data.house_walks import HEIGHT_M, PITCH_RAD
+from vmem_ros.training.recipes.data import Data
+from vmem_ros.training.shipping.writing import write_model
 
-_FOV_DEG, _HEIGHT_M, _PITCH_RAD = (60.0, 80.0), (1.0, 1.6), (-0.15, 0.05)
 # Metres between pictures of one house, where turning counts as moving: so that they show different things.
 _STEP_M, _SUPERSAMPLE = 1.0, 2
 
@@ -29,9 +30,9 @@ def house_pictures(side: int, *, per_house: int, first_house: int = 0) -> Iterat
     """
     for seed in TRAINING_SEEDS[first_house:]:
         house, rng = House(seed), np.random.default_rng((seed, 17))
-        height, pitch = float(rng.uniform(*_HEIGHT_M)), float(rng.uniform(*_PITCH_RAD))
+        height, pitch = float(rng.uniform(*HEIGHT_M)), float(rng.uniform(*PITCH_RAD))
         poses = house.random_walk(max(2, per_house), 0, step=_STEP_M, height=height, pitch=pitch)[:per_house]
-        camera = Camera.from_fov(side, side, float(rng.uniform(*_FOV_DEG)))
+        camera = Camera.from_fov(side, side, float(rng.uniform(*Data().fov_deg)))
         yield from house.render_batch(camera, poses, supersample=_SUPERSAMPLE).image
 
 
@@ -51,12 +52,11 @@ def save_library(path: Path, pictures: Iterator[Tensor], *, count: int, quality:
     return path.stat().st_size
 
 
-def ship_library(pictures: Iterator[Tensor], *, count: int, quality: int, command: str, overwrite: bool) -> int:
-    """Write the library of the package and return its bytes; on any error what was there stays.
+def ship_library(pictures: Iterator[Tensor], *, count: int, quality: int, command: str) -> int:
+    """Replace the library of the package and return its bytes; on any error what was there stays.
 
-    :raises ModelError: it is there and is not to be replaced, or it is larger than a package may hold.
+    :raises ModelError: it is larger than a package may hold.
     """
-    check_name_is_free(EXEMPLARS, overwrite=overwrite)
     library = ExemplarLibrary.of(islice(pictures, count), quality=quality)
     return write_model(EXEMPLARS, lambda new: library.save(new / FILE), lambda _: _card(library, command), records=())
 

@@ -21,7 +21,6 @@ FILE = "exemplars.safetensors"
 #: Side of thumbnails in cells; pictures are square.
 GRID = 16
 _SIDES = (64, 1024)
-_FORMAT = "exemplars 1"
 
 
 class ExemplarLibrary:
@@ -86,7 +85,7 @@ class ExemplarLibrary:
     def save(self, path: Path) -> None:
         """Write all pictures into one file."""
         ends = torch.tensor([len(jpeg) for jpeg in self._jpegs]).cumsum(0)
-        save_file({"jpeg": torch.cat(self._jpegs), "end": ends}, path, metadata={"format": _FORMAT})
+        save_file({"jpeg": torch.cat(self._jpegs), "end": ends}, path)
 
 
 def _jpeg(picture: Tensor, quality: int) -> Tensor:

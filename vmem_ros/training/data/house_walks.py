@@ -32,7 +32,8 @@ MEMORY = "surfel"
 RECALLED = 4
 # Shares of the walks round the rooms, and there and back; the others are random walks.
 _ROUND, _THERE_AND_BACK = 0.15, 0.15
-_HEIGHT_M, _PITCH_RAD = (1.0, 1.6), (-0.15, 0.05)
+#: Ranges of the height and the tilt of cameras.
+HEIGHT_M, PITCH_RAD = (1.0, 1.6), (-0.15, 0.05)
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,7 +206,7 @@ def remember(views: list[View], data: Data, rng: np.random.Generator) -> ViewWal
 def _poses(house: House, data: Data, rng: np.random.Generator) -> Tensor:
     """Return the poses [1 + C * M, 4, 4] of a walk: mostly at random, some round or there and back."""
     count = 1 + data.chunks * data.chunk
-    height, pitch = float(rng.uniform(*_HEIGHT_M)), float(rng.uniform(*_PITCH_RAD))
+    height, pitch = float(rng.uniform(*HEIGHT_M)), float(rng.uniform(*PITCH_RAD))
     kind = rng.uniform()
     if kind < _ROUND:
         return house.loop(count, height=height, pitch=pitch)
