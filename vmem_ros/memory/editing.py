@@ -138,10 +138,9 @@ class EditableViewMemory(ViewMemory[EIndex]):
 
     def find(self, target: Target) -> View | None:
         """Return the newest stored view with this camera and pose, or ``None``: none if edits changed what is there."""
-        view = super().find(target)
-        if view is None or not len(self._index.edits):
+        view, number = super().find(target), self._store.find(target)
+        if view is None or number is None or not len(self._index.edits):
             return view
-        number = next(i for i in reversed(range(len(self))) if self._store[i] is view)
         return view if self._as_shown(number) is view and not self._changes.touched(number) else None
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -189,12 +188,19 @@ class EditableViewMemory(ViewMemory[EIndex]):
         super()._keep(views)
         self._changes = self._changes.kept(views)
 
-    def _hides(self, shown: Projection, view: View) -> Tensor | None:
-        """Return [H, W] bool: pixels at the pose of a camera's view where something that was added is in front of it.
+    def _hides(self, shown: Projection, number: int) -> Tensor | None:
+        """Return [H, W] bool: pixels at the pose of a view where something that was added is in front of it.
 
-        Also on the very surface that the camera saw: it is not what it saw there.
+        Also on the very surface that the view shows: it is not what was seen there. Of a generated view, what was
+        removed from it is hidden, too; of a camera's view that is what it did not see.
         """
-        return self._in_front(shown, view, nearest=1 - _ON_SURFACE) if self._index.edits.any_added else None
+        if not len(self._index.edits):
+            return None
+        view = self._store[number]
+        hidden = self._in_front(shown, view, nearest=1 - _ON_SURFACE)
+        if view.source == "generated" and self._changes.touched(number):
+            hidden |= depth_and_confidence(view)[0].isnan()
+        return hidden
 
     def _in_front(self, shown: Projection, view: View, *, nearest: float) -> Tensor:
         """Return [H, W] bool: pixels with something added, where a view's depth is unknown or ``nearest`` times its own

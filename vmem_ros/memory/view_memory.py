@@ -134,14 +134,16 @@ class ViewMemory(ABC, Generic[Index]):
         """Return what memory alone shows at one pose, with holes. Changes nothing.
 
         Holes of a few pixels in a surface are closed (:mod:`~vmem_ros.memory.small_holes`). An observed view at its
-        own pose shows itself, whole, also where it has no depth; a generated one where no camera saw what is shown.
+        own pose shows itself, whole, also where it has no depth; so does a generated one, but where a camera saw what
+        is shown.
         """
         shown = close_small_holes(self._project(target), target.camera)
-        own = self._store.find(target)
-        if own is None:
+        number = self._store.find(target)
+        if number is None:
             return shown
+        own = self._store[number]
         itself = _as_imagined if own.source == "generated" else _itself
-        return itself(own, shown, hidden=self._hides(shown, own))
+        return itself(own, shown, hidden=self._hides(shown, number))
 
     def read(self, targets: Sequence[Target], k: int = 4, *, record: bool = True) -> Recall:
         """Return the ``k`` views that matter for the targets, and what memory shows at each of them.
@@ -176,8 +178,8 @@ class ViewMemory(ABC, Generic[Index]):
 
     def find(self, target: Target) -> View | None:
         """Return the newest stored view with this camera and pose, or ``None``: none if some of it was masked."""
-        view = self._store.find(target)
-        return None if view is None or _is_masked(view) else view
+        number = self._store.find(target)
+        return None if number is None or _is_masked(self._store[number]) else self._store[number]
 
     # -- writing -----------------------------------------------------------------------------------------------------
     def write(self, views: Sequence[View], maps: Sequence[PointMap], *, label: str = "", evict: bool = True) -> None:
@@ -271,8 +273,8 @@ class ViewMemory(ABC, Generic[Index]):
         """Return a stored view as it is to be referred to."""
         return self._store[number]
 
-    def _hides(self, shown: Projection, view: View) -> Tensor | None:
-        """Return [H, W] bool: pixels at the pose of a view at which it is hidden by what is shown; ``None``: none."""
+    def _hides(self, shown: Projection, number: int) -> Tensor | None:
+        """Return [H, W] bool: pixels at the pose of a stored view at which it is not to be shown; ``None``: none."""
         return None
 
     def _keep(self, views: Tensor) -> None:
@@ -343,18 +345,22 @@ def _is_masked(view: View) -> bool:
 
 
 def _as_imagined(view: View, shown: Projection, *, hidden: Tensor | None) -> Projection:
-    """Return what is shown at the very pose of a generated view: its own colours where nobody knows better.
+    """Return what is shown at the very pose of a generated view: itself, where no camera saw what is shown.
 
-    That is where no camera saw what is shown, and where the view was not edited. What other views imagined in its place
-    since then, and how far away, does not matter: this one did not.
+    What other views imagined in its place since then, and how far away, does not matter: this one did not. Where it has
+    no depth, or a camera has proved its depth wrong, it has no place in memory: it is shown here and nowhere else.
 
     :param hidden: [H, W] bool: pixels at which the view is hidden.
     """
-    assert view.depth is not None, "the memory stores the depth of every view"
-    own = shown.seen & ~view.depth.isnan() & (shown.confidence <= IMAGINED_CONFIDENCE)
+    own = ~(shown.seen & (shown.confidence > IMAGINED_CONFIDENCE))
     if hidden is not None:
         own &= ~hidden
-    return dataclasses.replace(shown, image=torch.where(own[..., None], view.image, shown.image))
+    return dataclasses.replace(
+        shown,
+        image=torch.where(own[..., None], view.image, shown.image),
+        seen=shown.seen | own,
+        confidence=torch.where(own & ~shown.seen, IMAGINED_CONFIDENCE, shown.confidence),
+    )
 
 
 def _itself(view: View, shown: Projection, *, hidden: Tensor | None) -> Projection:

@@ -101,13 +101,13 @@ class ViewStore:
         distance = geodesic_distance(self._poses.data[index], target.T_world_camera)
         return [self._views[i] for i in index[distance.argsort(stable=True)[: sky.ASKED]].tolist()]
 
-    def find(self, target: Target) -> View | None:
-        """Return the newest view with this camera and pose, or ``None``."""
+    def find(self, target: Target) -> int | None:
+        """Return the number of the newest view with this camera and pose, or ``None``."""
         difference = (self._poses.data - target.T_world_camera).abs()
         same = (difference <= _SAME_POSE).all(dim=-1).all(dim=-1).nonzero().squeeze(1)
         for index in reversed(same.tolist()):
             if self._views[index].camera == target.camera:
-                return self._views[index]
+                return index
         return None
 
     # -- changing ----------------------------------------------------------------------------------------------------

@@ -77,10 +77,23 @@ def test_a_picture_that_fits_is_chosen() -> None:
     likely = split(20, 220).permute(2, 0, 1).float() / 255
     for seed in range(9):
         chosen = choose(likely, (~half_seen()).float(), library, generator(seed))
+        assert chosen is not None
         assert chosen.number < len(fit)
         assert chosen.mirrored == (chosen.number >= 40)
         # Of those that fit, one with more details than most.
-        assert chosen.number > 19
+        assert chosen.number > 12
+
+
+def test_where_no_picture_fits_the_image_stays() -> None:
+    elsewhere = ExemplarLibrary.of([split(100, 100, stripes=60)] * 3)
+    known = gray(100).clone()
+    known[::2, ::2], known[SIDE // 2 :] = 20, 255
+    assert lend_details(known, projection(known, half_seen()), elsewhere, generator()) is known
+    with_one_of_here = ExemplarLibrary.of([split(100, 100, stripes=60), known])
+    assert lend_details(known, projection(known, half_seen()), with_one_of_here, generator()) is not known
+    # Of what is not known at all, nothing can be out of place.
+    nothing = torch.zeros(SIDE, SIDE, dtype=torch.bool)
+    assert lend_details(known, projection(known, nothing), elsewhere, generator()) is not known
 
 
 def test_seeds_find_other_pictures() -> None:

@@ -16,6 +16,7 @@ from vmem_ros.generation import ReprojectionGenerator, VMemGenerator, VMemPipeli
 from vmem_ros.generation.exemplars import ExemplarLibrary
 from vmem_ros.generation.vmem.sampling_options import SamplingOptions
 from vmem_ros.generation.vmem.schedules import published_scheduler
+from vmem_ros.generation.resizing import resize_image
 from vmem_ros.geometry import Camera, look_at
 from vmem_ros.memory.surfel import SurfelMemory
 from vmem_ros.pointmaps import MemoryDepth
@@ -316,12 +317,14 @@ class TestExemplars:
         return generator.generate(recall, [Target(CAMERA, look_at((-1.2, 0, 0), (-0.9, 1, 0)))], seed=seed)[0]
 
     def test_they_come_where_nothing_is_known(self, half_known) -> None:
-        noise = torch.Generator().manual_seed(0)
+        noise, without = torch.Generator().manual_seed(0), self.drawn(half_known, None)
+        shown = half_known.projections[0]
+        like = resize_image(torch.where(shown.seen[..., None], shown.image, without.image), (64, 64)).int()
         library = ExemplarLibrary.of(
-            torch.randint(0, 256, (64, 64, 3), dtype=torch.uint8, generator=noise) for _ in range(60)
+            (like + torch.randint(-60, 60, (64, 64, 3), generator=noise)).clamp(0, 255).to(torch.uint8)
+            for _ in range(60)
         )
-        without, lent = self.drawn(half_known, None), self.drawn(half_known, library)
-        seen = half_known.projections[0].seen
+        lent, seen = self.drawn(half_known, library), shown.seen
         assert 0.1 < seen.float().mean() < 0.9
         assert torch.equal(lent.image[seen], without.image[seen])
         assert not torch.equal(lent.image[~seen], without.image[~seen])

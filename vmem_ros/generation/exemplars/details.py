@@ -14,12 +14,14 @@ from vmem_ros.types import Projection
 _BLUR = 0.06
 # Details begin at the border of what is known and are whole at three times this distance; share of the longer side.
 _RISE = 0.02
+# Details that are in the wrong place cost as much as their square: a little weaker, they look no worse.
+_STRENGTH = 0.9
 # A picture that is known but for less than this is left as it is.
 _LEAST = 0.02
 
 
 def lend_details(image: Tensor, projection: Projection, library: ExemplarLibrary, generator: torch.Generator) -> Tensor:
-    """Return an image [H, W, 3] uint8 with details where memory shows nothing.
+    """Return an image [H, W, 3] uint8 with details where memory shows nothing, if any picture fits.
 
     :param image: what a network drew; what is remembered is taken from the projection to choose by, and stays.
     :param projection: what memory shows there, in the same size.
@@ -31,10 +33,12 @@ def lend_details(image: Tensor, projection: Projection, library: ExemplarLibrary
     drawn = image.cpu()
     known = torch.where(seen[..., None], projection.image.cpu(), drawn).permute(2, 0, 1).float() / 255
     chosen = choose(known, (~seen).float(), library, generator)
+    if chosen is None:
+        return image
     exemplar = library.picture(chosen.number).permute(2, 0, 1).float() / 255
     exemplar = cropped(exemplar.flip(-1) if chosen.mirrored else exemplar, (seen.shape[0], seen.shape[1]))
     longer = max(seen.shape)
-    detailed = _blurred(known, _BLUR * longer) + exemplar - _blurred(exemplar, _BLUR * longer)
+    detailed = _blurred(known, _BLUR * longer) + _STRENGTH * (exemplar - _blurred(exemplar, _BLUR * longer))
     distance = cv2.distanceTransform((~seen).to(torch.uint8).numpy(), cv2.DIST_L2, 5)
     share = 1 - torch.exp(-torch.from_numpy(distance) / (_RISE * longer))
     picture = (detailed * share + drawn.permute(2, 0, 1).float() / 255 * (1 - share)).clamp(0, 1)
