@@ -14,9 +14,9 @@ from tiny_models import tiny_image_encoder, tiny_pipeline, tiny_unet, tiny_vae
 from vmem_ros.errors import CancelledError, ModelError
 from vmem_ros.generation import ReprojectionGenerator, VMemGenerator, VMemPipeline
 from vmem_ros.generation.exemplars import ExemplarLibrary
+from vmem_ros.generation.resizing import resize_image
 from vmem_ros.generation.vmem.sampling_options import SamplingOptions
 from vmem_ros.generation.vmem.schedules import published_scheduler
-from vmem_ros.generation.resizing import resize_image
 from vmem_ros.geometry import Camera, look_at
 from vmem_ros.memory.surfel import SurfelMemory
 from vmem_ros.pointmaps import MemoryDepth
