@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 import torch
 
 from vmem_ros.edits import Box, Edit
+from vmem_ros.generation import ReprojectionGenerator
 from vmem_ros.geometry import Camera, look_at
 from vmem_ros.memory import load_memory
+from vmem_ros.pointmaps import MemoryDepth
 from vmem_ros.protocols import Editable
-from vmem_ros.types import IMAGINED_CONFIDENCE, PointMap, Target, View
+from vmem_ros.types import IMAGINED_CONFIDENCE, PointMap, Recall, Target, View
+from vmem_ros.world import World
 
 CAMERA = Camera.from_fov(96, 64, 75)
 HERE = Target(CAMERA, look_at((0.0, 0.0, 0.0), (1.0, 0.0, 0.0)))
 BESIDE = Target(CAMERA, look_at((0.0, 0.3, 0.0), (1.0, 0.3, 0.0)))
+TURNED = Target(CAMERA, look_at((0.0, 0.0, 0.0), (1.0, 0.6, 0.0)))
 NEAR_M, FAR_M = 2.0, 4.0
 LEFT = torch.arange(CAMERA.width) < CAMERA.width // 2
 
@@ -71,6 +78,22 @@ def test_what_a_camera_saw_stays(memory: Editable) -> None:
     assert 0.2 < float(saw.float().mean()) < 0.8
     assert bool((shown.image[saw] >= 199).all())
     assert torch.equal(shown.image[~shown.seen | (shown.confidence < 1)], view.image[shown.confidence < 1])
+
+
+class Dark(ReprojectionGenerator):
+    """Draws what memory shows in the dark."""
+
+    def generate(self, recall: Recall, targets: Sequence[Target], **rest: Any) -> list[View]:
+        """Return one dark view per target."""
+        return [view.having(image=view.image // 4) for view in super().generate(recall, targets, **rest)]
+
+
+def test_along_seams_it_is_as_it_was_mixed(memory: Editable) -> None:
+    write_wall(memory, flat(NEAR_M), TURNED, "observed", 200)
+    world = World(memory, Dark(), MemoryDepth(), reuse_views=False)
+    (out,), (back,) = world.explore([HERE]), world.explore([HERE])
+    assert 0.2 < float((out.confidence == 1).float().mean()) < 0.8
+    assert torch.equal(out.view.image, back.view.image)
 
 
 @pytest.mark.parametrize("placed", [True, False], ids=["with depth", "partly without"])

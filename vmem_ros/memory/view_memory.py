@@ -10,6 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor
+from torch.nn.functional import max_pool2d
 
 from vmem_ros.errors import InvalidImageError, NotSeededError
 from vmem_ros.geometry import average_pose
@@ -18,6 +19,9 @@ from vmem_ros.memory.small_holes import close_small_holes
 from vmem_ros.memory.view_store import ViewStore
 from vmem_ros.out_of_memory import is_out_of_memory
 from vmem_ros.types import IMAGINED_CONFIDENCE, PointMap, Projection, Recall, Target, View, confidence_of
+
+# Where memory was laid over what was drawn, both are mixed over so many pixels.
+_SEAM_PX = 3
 
 _Same = TypeVar("_Same", bound="GeometryIndex")
 _Memory = TypeVar("_Memory", bound="ViewMemory")
@@ -347,12 +351,16 @@ def _is_masked(view: View) -> bool:
 def _as_imagined(view: View, shown: Projection, *, hidden: Tensor | None) -> Projection:
     """Return what is shown at the very pose of a generated view: itself, where no camera saw what is shown.
 
-    What other views imagined in its place since then, and how far away, does not matter: this one did not. Where it has
-    no depth, or a camera has proved its depth wrong, it has no place in memory: it is shown here and nowhere else.
+    So it does along the seams, where it mixes both. What other views imagined in its place since then, and how far
+    away, does not matter: this one did not. Where it has no depth, or a camera has proved its depth wrong, it has no
+    place in memory: it is shown here and nowhere else.
 
     :param hidden: [H, W] bool: pixels at which the view is hidden.
     """
-    own = ~(shown.seen & (shown.confidence > IMAGINED_CONFIDENCE))
+    assert view.confidence is not None, "the memory stores the confidence of every view"
+    imagined = (view.confidence <= 0).float()
+    seam = (max_pool2d(imagined[None], 2 * _SEAM_PX + 1, 1, _SEAM_PX)[0] > 0) & (view.confidence > 0)
+    own = seam | ~(shown.seen & (shown.confidence > IMAGINED_CONFIDENCE))
     if hidden is not None:
         own &= ~hidden
     return dataclasses.replace(
