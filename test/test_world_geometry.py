@@ -177,8 +177,12 @@ def test_part_of_a_view_without_depth_still_answers_for_the_other() -> None:
     assert 0.1 < float(seen.float().mean()) < 0.9
     assert torch.equal(frame.view.depth.isfinite(), seen)
     shown = world.glimpse(half)
-    assert float(shown.seen[seen].float().mean()) > 0.95
-    assert float(shown.seen[~seen].float().mean()) < 0.2
+    assert float(shown.depth[seen].isfinite().float().mean()) > 0.95
+    assert float(shown.depth[~seen].isfinite().float().mean()) < 0.2
+    # At its very pose the view shows itself, also where nobody knows how far away that is; from elsewhere it cannot.
+    assert bool(shown.seen.all())
+    beside = Target(CAMERA, look_at((0.0, 0.05, 0.0), (3.0, 2.25, 0.0)))
+    assert float(world.glimpse(beside).seen[~seen].float().mean()) < 0.2
 
 
 def test_a_look_at_nothing_is_remembered_and_may_begin_a_world() -> None:
