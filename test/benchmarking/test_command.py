@@ -179,7 +179,8 @@ def test_interrupt_ends_it_cleanly_and_keeps_what_was_measured(tmp_path: Path) -
         _, errors = process.communicate(timeout=60)
     finally:
         process.kill()
-    assert process.returncode == 130, errors
+    # A Python that was interrupted within exec(), as imports call it, ends by the signal: 130, too, for a shell.
+    assert process.returncode in (130, -signal.SIGINT), errors
     assert "interrupted" in errors
     assert "Traceback" not in errors
     assert list(json.loads(file.read_text(encoding="utf-8"))["benchmarks"]) == ["memory"]

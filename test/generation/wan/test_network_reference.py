@@ -7,7 +7,8 @@ from diffusers import WanVACETransformer3DModel
 
 from wan_networks import published_config, published_network, published_states
 
-TOLERANCE = 1e-5
+# Of values to 12: processors round differently.
+TOLERANCE = 2e-5
 REFERENCES, PER_FRAME = 2, 6
 
 
