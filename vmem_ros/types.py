@@ -26,6 +26,8 @@ MAPS = ("image", "depth", "confidence", "latent", "embedding")
 IMAGINED_CONFIDENCE = 0.5
 # That of a pixel in a hole of a surface, a few pixels wide: nobody saw or imagined it, but the surface goes on.
 CLOSED_CONFIDENCE = 0.25
+#: Over so many pixels remembered ones are blended into what is drawn.
+BLEND_PX = 4
 #: Depth beyond this is none: no camera measures it, and drivers mark with huge numbers what they do not know.
 MAX_DEPTH_M = 10_000.0
 #: Stamps end here, in 2038: those of ROS messages have 31 bits for the seconds.

@@ -17,6 +17,6 @@ def nearest_known(depth: Tensor) -> Tensor:
     return depth[torch.from_numpy(row).long(), torch.from_numpy(column).long()]
 
 
-def grown(mask: Tensor) -> Tensor:
-    """Return a mask [H, W] bool with the pixels beside it."""
-    return max_pool2d(mask[None].float(), 3, stride=1, padding=1)[0] > 0
+def grown(mask: Tensor, *, pixels: int = 1) -> Tensor:
+    """Return a mask [H, W] bool with the pixels beside it, so many to each side."""
+    return max_pool2d(mask[None].float(), 2 * pixels + 1, stride=1, padding=pixels)[0] > 0

@@ -5,9 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vmem_ros.types import Projection
-
-_FEATHER_PX = 4
+from vmem_ros.types import BLEND_PX, Projection
 
 
 def composite_remembered(image: Tensor, projection: Projection) -> Tensor:
@@ -21,7 +19,7 @@ def composite_remembered(image: Tensor, projection: Projection) -> Tensor:
     return blended.round().clamp(0, 255).to(torch.uint8)
 
 
-def feather(seen: Tensor, width: int = _FEATHER_PX) -> Tensor:
+def feather(seen: Tensor, width: int = BLEND_PX) -> Tensor:
     """Return [H, W] float32: 0 outside ``seen``, rising to 1 at ``width`` pixels inside; the border is no edge."""
     inside = seen.float()[None, None]
     depth = inside.clone()

@@ -136,13 +136,6 @@ class EditableViewMemory(ViewMemory[EIndex]):
             else:
                 self._take_back_edit()
 
-    def find(self, target: Target) -> View | None:
-        """Return the newest stored view with this camera and pose, or ``None``: none if edits changed what is there."""
-        view, number = super().find(target), self._store.find(target)
-        if view is None or number is None or not len(self._index.edits):
-            return view
-        return view if self._as_shown(number) is view and not self._changes.touched(number) else None
-
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Return everything as named tensors and JSON-able metadata."""
         tensors, metadata = super().state()
@@ -187,6 +180,12 @@ class EditableViewMemory(ViewMemory[EIndex]):
     def _keep(self, views: Tensor) -> None:
         super()._keep(views)
         self._changes = self._changes.kept(views)
+
+    def _is_whole(self, number: int) -> bool:
+        """Return whether a stored view may be shown again as it is: not if edits changed what is there."""
+        if not super()._is_whole(number) or self._changes.touched(number):
+            return False
+        return not len(self._index.edits) or self._as_shown(number) is self._store[number]
 
     def _hides(self, shown: Projection, number: int) -> Tensor | None:
         """Return [H, W] bool: pixels at the pose of a view where something that was added is in front of it.

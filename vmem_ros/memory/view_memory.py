@@ -10,18 +10,15 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor
-from torch.nn.functional import max_pool2d
 
+from vmem_ros.edits.masks import grown
 from vmem_ros.errors import InvalidImageError, NotSeededError
 from vmem_ros.geometry import average_pose
 from vmem_ros.memory.choice import Choice, fill_up
 from vmem_ros.memory.small_holes import close_small_holes
 from vmem_ros.memory.view_store import ViewStore
 from vmem_ros.out_of_memory import is_out_of_memory
-from vmem_ros.types import IMAGINED_CONFIDENCE, PointMap, Projection, Recall, Target, View, confidence_of
-
-# Where memory was laid over what was drawn, both are mixed over so many pixels.
-_SEAM_PX = 3
+from vmem_ros.types import BLEND_PX, IMAGINED_CONFIDENCE, PointMap, Projection, Recall, Target, View, confidence_of
 
 _Same = TypeVar("_Same", bound="GeometryIndex")
 _Memory = TypeVar("_Memory", bound="ViewMemory")
@@ -181,9 +178,9 @@ class ViewMemory(ABC, Generic[Index]):
         return recall
 
     def find(self, target: Target) -> View | None:
-        """Return the newest stored view with this camera and pose, or ``None``: none if some of it was masked."""
+        """Return the newest stored view with this camera and pose, or ``None``: none if some was masked or edited."""
         number = self._store.find(target)
-        return None if number is None or _is_masked(self._store[number]) else self._store[number]
+        return self._store[number] if number is not None and self._is_whole(number) else None
 
     # -- writing -----------------------------------------------------------------------------------------------------
     def write(self, views: Sequence[View], maps: Sequence[PointMap], *, label: str = "", evict: bool = True) -> None:
@@ -277,6 +274,10 @@ class ViewMemory(ABC, Generic[Index]):
         """Return a stored view as it is to be referred to."""
         return self._store[number]
 
+    def _is_whole(self, number: int) -> bool:
+        """Return whether a stored view may be shown again as it is."""
+        return not _is_masked(self._store[number])
+
     def _hides(self, shown: Projection, number: int) -> Tensor | None:
         """Return [H, W] bool: pixels at the pose of a stored view at which it is not to be shown; ``None``: none."""
         return None
@@ -358,8 +359,7 @@ def _as_imagined(view: View, shown: Projection, *, hidden: Tensor | None) -> Pro
     :param hidden: [H, W] bool: pixels at which the view is hidden.
     """
     assert view.confidence is not None, "the memory stores the confidence of every view"
-    imagined = (view.confidence <= 0).float()
-    seam = (max_pool2d(imagined[None], 2 * _SEAM_PX + 1, 1, _SEAM_PX)[0] > 0) & (view.confidence > 0)
+    seam = grown(view.confidence <= 0, pixels=BLEND_PX - 1) & (view.confidence > 0)
     own = seam | ~(shown.seen & (shown.confidence > IMAGINED_CONFIDENCE))
     if hidden is not None:
         own &= ~hidden

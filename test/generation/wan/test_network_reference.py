@@ -7,8 +7,7 @@ from diffusers import WanVACETransformer3DModel
 
 from wan_networks import published_config, published_network, published_states
 
-# Of values to 12: processors round differently.
-TOLERANCE = 2e-5
+TOLERANCE = 1e-5
 REFERENCES, PER_FRAME = 2, 6
 
 
@@ -40,8 +39,8 @@ def arguments(arrays, case: str) -> dict:
     }
 
 
-def assert_close(found, expected):
-    np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=0, atol=TOLERANCE)
+def assert_close(found, expected, tolerance=TOLERANCE):
+    np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=0, atol=tolerance)
 
 
 CASES = ["first_round", "later_round", "later_round_scale_half", "no_control", "uniform_timestep", "mirage"]
@@ -128,7 +127,8 @@ def test_stock_network_does_the_same_with_one_time_and_no_references(arrays, net
             given["encoder_hidden_states"],
             control_hidden_states=given["control_hidden_states"],
         ).sample
-    assert_close(found, arrays["uniform_timestep__output"])
+    # Of values to 12: processors round another's order of operations differently.
+    assert_close(found, arrays["uniform_timestep__output"], 2e-5)
 
 
 def test_published_names_are_all_used(reference_dir, network):
